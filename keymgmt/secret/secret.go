@@ -16,20 +16,24 @@ import (
 // value: pass *Key.
 type Key struct {
 	_ [0]func() // not comparable: == would leak timing and compare pointers
-	b []byte
+	// b is behind a pointer, so that fmt prints an address where it cannot
+	// call Format: for a Key copied into somebody's unexported field.
+	b *[]byte
 }
+
+func of(b []byte) *Key { return &Key{b: &b} }
 
 // New returns a Key with a copy of b and zeroes b, so that one copy remains.
 func New(b []byte) *Key {
-	k := &Key{b: append([]byte(nil), b...)}
+	k := of(append([]byte(nil), b...))
 	clear(b)
 	return k
 }
 
 // Random returns a Key of n octets read from r.
 func Random(r io.Reader, n int) (*Key, error) {
-	k := &Key{b: make([]byte, n)}
-	if _, err := io.ReadFull(r, k.b); err != nil {
+	k := of(make([]byte, n))
+	if _, err := io.ReadFull(r, *k.b); err != nil {
 		k.Zero()
 		return nil, fmt.Errorf("random key of %d octets: %w", n, err)
 	}
@@ -39,24 +43,24 @@ func Random(r io.Reader, n int) (*Key, error) {
 // Bytes returns the octets themselves, not a copy: they are valid until Zero
 // and the caller neither keeps nor changes them.
 func (k *Key) Bytes() []byte {
-	if k == nil {
+	if k == nil || k.b == nil {
 		return nil
 	}
-	return k.b
+	return *k.b
 }
 
 // Len is the number of octets.
 func (k *Key) Len() int { return len(k.Bytes()) }
 
 // Clone returns a second Key with the same octets, zeroed on its own.
-func (k *Key) Clone() *Key { return &Key{b: append([]byte(nil), k.Bytes()...)} }
+func (k *Key) Clone() *Key { return of(append([]byte(nil), k.Bytes()...)) }
 
 // Zero overwrites the octets and empties the Key. It may be called again.
 func (k *Key) Zero() {
 	if k == nil {
 		return
 	}
-	clear(k.b)
+	clear(k.Bytes())
 	k.b = nil
 }
 
@@ -73,16 +77,16 @@ func (k *Key) Fingerprint() string {
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
-func (k *Key) String() string { return fmt.Sprintf("[secret, %d octets]", k.Len()) }
+func (k Key) String() string { return fmt.Sprintf("[secret, %d octets]", k.Len()) }
 
 // Format implements fmt.Formatter: no verb prints the octets.
-func (k *Key) Format(f fmt.State, _ rune) { io.WriteString(f, k.String()) }
+func (k Key) Format(f fmt.State, _ rune) { io.WriteString(f, k.String()) }
 
 // GoString implements fmt.GoStringer.
-func (k *Key) GoString() string { return k.String() }
+func (k Key) GoString() string { return k.String() }
 
 // MarshalText implements encoding.TextMarshaler, which JSON and YAML use.
-func (k *Key) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+func (k Key) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
 // LogValue implements slog.LogValuer.
-func (k *Key) LogValue() slog.Value { return slog.StringValue(k.String()) }
+func (k Key) LogValue() slog.Value { return slog.StringValue(k.String()) }
