@@ -1,0 +1,82 @@
+package keychain
+
+import "slices"
+
+// Change is one key that differs between two keychains, by CKN. Old is nil
+// for an added key, New for a removed one.
+type Change struct {
+	Old, New *Key
+	// CAK tells that both are there and their CAKs differ: the old
+	// participant cannot go on under this name.
+	CAK bool
+}
+
+// CKN names the key.
+func (c Change) CKN() CKN {
+	if c.New != nil {
+		return c.New.CKN
+	}
+	return c.Old.CKN
+}
+
+// Diff lists what changes from old to new, in order of CKN. Either may be
+// nil. FirstSeen and Origin are no difference: they say nothing of the key.
+func Diff(old, new *Keychain) []Change {
+	var out []Change
+	if new != nil {
+		for i := range new.Keys {
+			n := &new.Keys[i]
+			var o *Key
+			if old != nil {
+				o = old.Find(n.CKN)
+			}
+			if o == nil || !equal(o, n) {
+				out = append(out, Change{Old: o, New: n, CAK: o != nil && !o.CAK.Equal(n.CAK)})
+			}
+		}
+	}
+	if old != nil {
+		for i := range old.Keys {
+			if o := &old.Keys[i]; new == nil || new.Find(o.CKN) == nil {
+				out = append(out, Change{Old: o})
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b Change) int { return byCKN(a.any(), b.any()) })
+	return out
+}
+
+func (c Change) any() *Key {
+	if c.New != nil {
+		return c.New
+	}
+	return c.Old
+}
+
+// equal compares all that a participant depends on, the CAK in constant time.
+func equal(a, b *Key) bool {
+	return a.CKN == b.CKN && a.CAK.Equal(b.CAK) &&
+		a.NotBefore.Equal(b.NotBefore) && a.Expires.Equal(b.Expires) &&
+		a.ExpiresHard == b.ExpiresHard && a.Fallback == b.Fallback
+}
+
+// Equal tells whether both hold the same keys and windows, in any order.
+// PSKs compare by ID.
+func Equal(a, b *Keychain) bool {
+	if len(a.Keys) != len(b.Keys) || len(a.PSKs) != len(b.PSKs) || len(Diff(a, b)) != 0 {
+		return false
+	}
+	for i := range a.PSKs {
+		p := &a.PSKs[i]
+		j := slices.IndexFunc(b.PSKs, func(q PSK) bool { return q.ID == p.ID })
+		if j < 0 || !equalPSK(p, &b.PSKs[j]) {
+			return false
+		}
+	}
+	return true
+}
+
+func equalPSK(a, b *PSK) bool {
+	return a.Secret.Equal(b.Secret) && a.NotBefore.Equal(b.NotBefore) && a.Expires.Equal(b.Expires) &&
+		a.ExpiresHard == b.ExpiresHard && a.Fallback == b.Fallback
+}
