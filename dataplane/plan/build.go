@@ -1,0 +1,202 @@
+package plan
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"github.com/linkseal/linkseal/keymgmt/sa"
+)
+
+// Build returns the steps from observed to desired, in the order in which
+// they are to be applied; none if nothing is to be done. A port that has a
+// Problem (see Check) gets the steps that are possible: a must-secure port's
+// parent is filtered and bare whatever else is wrong.
+//
+// Device and interface names are unique over desired's ports.
+func Build(desired Desired, observed Observed) []Step {
+	b := builder{Observed: observed, gone: make(map[string]bool)}
+	for _, p := range desired.Ports {
+		b.enforce(p)
+	}
+	for _, p := range desired.Ports {
+		b.bare(p)
+	}
+	b.deletions(desired)
+	blocked := make(map[string]bool)
+	for _, problem := range Check(desired, observed) {
+		blocked[problem.Port] = true
+	}
+	for _, p := range desired.Ports {
+		if _, present := observed.Links[p.Device]; present && !blocked[p.Name] {
+			b.device(p)
+		}
+	}
+	b.release(desired)
+	return b.steps
+}
+
+type builder struct {
+	Observed
+	steps []Step
+	gone  map[string]bool // links that a step deletes
+}
+
+func (b *builder) add(s Step) { b.steps = append(b.steps, s) }
+
+// enforce filters the parent of a must-secure port.
+func (b *builder) enforce(p Port) {
+	if _, present := b.Links[p.Device]; !p.Must || !present {
+		return
+	}
+	if have, ok := b.Filters[p.Device]; !ok || !have.Equal(p.Filter) {
+		b.add(Step{Kind: SetFilter, Port: p.Name, Device: p.Device, Filter: &p.Filter})
+	}
+}
+
+// bare takes addresses and IPv6 off the parent of a must-secure port.
+func (b *builder) bare(p Port) {
+	parent, present := b.Links[p.Device]
+	if !p.Must || !present {
+		return
+	}
+	const why = "the parent of a must-secure port has none"
+	for _, a := range parent.Addresses {
+		b.add(Step{Kind: RemoveAddress, Port: p.Name, Link: p.Device, Address: a, Why: why})
+	}
+	if parent.IPv6 {
+		b.add(Step{Kind: DisableIPv6, Port: p.Name, Link: p.Device, Why: why})
+	}
+}
+
+// deletions deletes linkseal's devices that no port wants as they are.
+func (b *builder) deletions(desired Desired) {
+	ports := make(map[string]Port)
+	for _, p := range desired.Ports {
+		ports[p.Name] = p
+	}
+	interfaces := make(map[string]Port)
+	for _, p := range desired.Ports {
+		interfaces[p.Interface] = p
+	}
+	for _, name := range slices.Sorted(maps.Keys(b.Links)) {
+		link := b.Links[name]
+		why, port := "", ""
+		if owner, owned := link.port(); owned {
+			p, configured := ports[owner]
+			switch {
+			case !configured:
+				why = fmt.Sprintf("port %s is not in the configuration", owner)
+			case p.Interface != name:
+				why, port = fmt.Sprintf("port %s now has interface %s", owner, p.Interface), owner
+			default:
+				why, port = b.unchangeable(p, link), owner
+			}
+		} else if p, wanted := interfaces[name]; wanted && link.halfMade() {
+			why, port = "its making was interrupted", p.Name
+		}
+		if why != "" {
+			b.gone[name] = true
+			b.add(Step{Kind: DeleteDevice, Port: port, Link: name, Device: link.Parent, Why: why})
+		}
+	}
+}
+
+// unchangeable says why link, port p's own, cannot become what p wants while
+// it lives; "" if it can.
+func (b *builder) unchangeable(p Port, link Link) string {
+	if link.Parent != p.Device {
+		return fmt.Sprintf("it stands on %s, port %s now on %s", link.Parent, p.Name, p.Device)
+	}
+	const live = "which a live device cannot: made anew"
+	if have := link.MACsec.Suite; have != p.Suite {
+		return fmt.Sprintf("cipher changes from %s to %s, %s", have, p.Suite, live)
+	}
+	want := b.sci(p)
+	if have := link.MACsec.SCI; have != want {
+		return fmt.Sprintf("SCI changes from %s to %s, %s", have, want, live)
+	}
+	if have := link.MACsec.SendSCI; have != p.SendSCI {
+		return fmt.Sprintf("send_sci changes from %t to %t, %s", have, p.SendSCI, live)
+	}
+	return ""
+}
+
+func (b *builder) sci(p Port) sa.SCI { return sa.NewSCI(b.Links[p.Device].MAC, p.SCIPort) }
+
+// device makes p's MACsec device what it should be.
+func (b *builder) device(p Port) {
+	link, live := b.Links[p.Interface]
+	live = live && !b.gone[p.Interface]
+	want := MACsec{SCI: b.sci(p), Suite: p.Suite, Encrypt: p.Encrypt, SendSCI: p.SendSCI,
+		ReplayWindow: p.ReplayWindow, Protect: true, Validate: ValidateStrict}
+	if live {
+		if !p.Must {
+			// The Controlled Port's, which the SecY moves.
+			want.Protect, want.Validate = link.MACsec.Protect, link.MACsec.Validate
+		}
+		if !link.MACsec.equal(want) {
+			b.add(Step{Kind: ChangeDevice, Port: p.Name, Link: p.Interface, Device: p.Device, MACsec: &want, Why: link.MACsec.difference(want)})
+		}
+		if !link.Dormant {
+			b.add(Step{Kind: SetDormant, Port: p.Name, Link: p.Interface})
+		}
+	}
+	parent := b.Links[p.Device]
+	if !parent.Up {
+		b.add(Step{Kind: SetUp, Port: p.Name, Link: p.Device})
+	}
+	if !live {
+		b.add(Step{Kind: CreateDevice, Port: p.Name, Link: p.Interface, Device: p.Device, MACsec: &want})
+		// As the kernel makes it: the parent's MTU less the overhead.
+		link = Link{Name: p.Interface, MTU: parent.MTU - Overhead}
+	}
+	if want := p.mtu(parent); link.MTU != want {
+		b.add(Step{Kind: SetMTU, Port: p.Name, Link: p.Interface, MTU: want})
+	}
+	b.addresses(p, link)
+	if !link.Up {
+		b.add(Step{Kind: SetUp, Port: p.Name, Link: p.Interface})
+	}
+}
+
+func (p Port) mtu(parent Link) int {
+	if p.MTU == 0 {
+		return parent.MTU - Overhead
+	}
+	return p.MTU
+}
+
+func (b *builder) addresses(p Port, link Link) {
+	if p.Addresses == nil {
+		return
+	}
+	for _, a := range link.Addresses {
+		if !slices.Contains(p.Addresses, a) && !kernelMade(a) {
+			b.add(Step{Kind: RemoveAddress, Port: p.Name, Link: p.Interface, Address: a})
+		}
+	}
+	for _, a := range p.Addresses {
+		if !slices.Contains(link.Addresses, a) {
+			b.add(Step{Kind: AddAddress, Port: p.Name, Link: p.Interface, Address: a})
+		}
+	}
+}
+
+// kernelMade tells the addresses that a kernel gives an IPv6 interface.
+func kernelMade(a netip.Prefix) bool { return a.Addr().Is6() && a.Addr().IsLinkLocalUnicast() }
+
+// release removes the filters that no must-secure port wants.
+func (b *builder) release(desired Desired) {
+	for _, device := range slices.Sorted(maps.Keys(b.Filters)) {
+		s := Step{Kind: RemoveFilter, Device: device, Why: "no must-secure port is on it"}
+		if i := slices.IndexFunc(desired.Ports, func(p Port) bool { return p.Device == device }); i >= 0 {
+			if desired.Ports[i].Must {
+				continue
+			}
+			s.Port = desired.Ports[i].Name
+		}
+		b.add(s)
+	}
+}

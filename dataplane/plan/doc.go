@@ -1,0 +1,35 @@
+// Package plan says what to change on a machine so that its MACsec ports are
+// as configured. It is pure: Desired and Observed in, ordered Steps out. It
+// reads no clock and touches no kernel; package dataplane/reconcile observes
+// and applies.
+//
+// Order is safety. Enforcement goes in before anything else and leaves last,
+// so that at no point between two steps could a frame pass in clear on a
+// must-secure port where it could not before:
+//
+//  1. the filter on the parent of every must-secure port;
+//  2. the parent bare: addresses removed, IPv6 off (no autoconfiguration);
+//  3. MACsec devices that go, or that must be made anew, deleted;
+//  4. for each port: live parameters put right, parent up, device made
+//     (dormant, protect on, validate strict), MTU, addresses, up;
+//  5. filters whose port is gone, or no longer must-secure, removed.
+//
+// A plan is idempotent: applied in full, the next one is empty. Applied in
+// part, the next one is the rest.
+//
+// # Whose device it is
+//
+// linkseal deletes only devices that it made. It knows them by the interface
+// alias, "linkseal:" and the port's name, set on the device itself: unlike a
+// note in the state directory it dies with the device, cannot go stale when
+// an index or a name is used again, outlives a lost state directory and is
+// seen by an operator in `ip link`. The alias cannot be set in the message
+// that makes the device; a daemon killed between the two leaves a device
+// without alias that is down and in link mode DORMANT, which nobody else
+// makes: that one is taken for linkseal's too, under the name of a port, and
+// made anew.
+//
+// What a port's removal leaves behind: the parent stays up, without addresses
+// and with IPv6 off. They were not linkseal's to keep, and to guess them back
+// could send in clear what must not be.
+package plan

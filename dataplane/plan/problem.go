@@ -1,0 +1,57 @@
+package plan
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// Problem is what keeps a port from being built, with what to do about it.
+// It is an error.
+type Problem struct {
+	Port   string `json:"port"`
+	Cause  string `json:"cause"`
+	Remedy string `json:"remedy"`
+}
+
+func (p Problem) Error() string { return fmt.Sprintf("port %s: %s; %s", p.Port, p.Cause, p.Remedy) }
+
+// Check returns what keeps ports of desired from being built on the machine
+// observed, every problem of every port. No step resolves a problem.
+func Check(desired Desired, observed Observed) []Problem {
+	var all []Problem
+	for _, p := range desired.Ports {
+		note := func(remedy, cause string, args ...any) {
+			all = append(all, Problem{Port: p.Name, Cause: fmt.Sprintf(cause, args...), Remedy: remedy})
+		}
+		parent, ok := observed.Links[p.Device]
+		if !ok {
+			note("linkseal goes on when it appears; `ip link` lists the devices that there are",
+				"device %s does not exist", p.Device)
+			continue
+		}
+		if most := parent.MTU - Overhead; p.MTU > most {
+			note(fmt.Sprintf("ip link set %s mtu %d, or mtu: %d in the configuration", p.Device, p.MTU+Overhead, most),
+				"mtu %d does not fit on %s: its MTU is %d and MACsec takes %d octets of it", p.MTU, p.Device, parent.MTU, Overhead)
+		}
+		if parent.MACsec != nil {
+			note("name the device below it", "device %s is a MACsec device itself", p.Device)
+		}
+		if link, taken := observed.Links[p.Interface]; taken && !link.halfMade() {
+			if _, owned := link.port(); !owned {
+				note(fmt.Sprintf("ip link delete %s if nobody needs it, or give the port another interface name", p.Interface),
+					"interface %s exists and was not made by linkseal", p.Interface)
+			}
+		}
+		want := (&builder{Observed: observed}).sci(p)
+		for _, name := range slices.Sorted(maps.Keys(observed.Links)) {
+			link := observed.Links[name]
+			if _, owned := link.port(); name != p.Interface && !owned && !link.halfMade() &&
+				link.Parent == p.Device && link.MACsec != nil && link.MACsec.SCI == want {
+				note(fmt.Sprintf("ip link delete %s, or stop what made it", name),
+					"%s on %s has the port's SCI %s already and was not made by linkseal", name, p.Device, want)
+			}
+		}
+	}
+	return all
+}

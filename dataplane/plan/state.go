@@ -1,0 +1,155 @@
+package plan
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/linkseal/linkseal/keymgmt/sa"
+)
+
+// Overhead is what MACsec adds to a frame in octets: SecTAG with SCI (16) and
+// ICV (16). A MACsec device's MTU is its parent's less this, at most.
+const Overhead = 32
+
+// AliasPrefix begins the alias of every interface that linkseal made.
+const AliasPrefix = "linkseal:"
+
+// Alias is the interface alias of the MACsec device of the named port.
+func Alias(port string) string { return AliasPrefix + port }
+
+// MAC is a MAC address.
+type MAC [6]byte
+
+func (m MAC) String() string {
+	return fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5])
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (m MAC) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// Desired is what the configuration asks for.
+type Desired struct {
+	Ports []Port
+}
+
+// Port is one port as desired.
+type Port struct {
+	Name      string
+	Device    string // the parent
+	Interface string // the MACsec device on it
+	SCIPort   uint16 // with the parent's MAC address it makes the SCI
+	Suite     sa.Suite
+	Encrypt   bool // false: integrity only
+	SendSCI   bool
+	// ReplayWindow in packets; nil: no replay protection.
+	ReplayWindow *uint32
+	// Must is secure: must. With it, the parent is filtered and bare.
+	// Without it (should), protect and validate belong to the SecY, which
+	// moves them with the Controlled Port.
+	Must bool
+	MTU  int // octets; 0: what the parent's MTU leaves
+	// Addresses of the interface, exactly these, IPv6 link-local ones aside.
+	// nil: they are somebody else's to manage.
+	Addresses []netip.Prefix
+	Filter    Filter // used with Must
+}
+
+// Filter is what the filter on a parent lets through beside MACsec (0x88E5),
+// both directions.
+type Filter struct {
+	EAPOLDestination MAC      `json:"eapol_destination"`
+	EAPOLEtherType   uint16   `json:"eapol_ethertype"`
+	Allow            []string `json:"allow,omitempty"` // clear protocols by name, any order
+}
+
+// Equal compares, the order of Allow aside.
+func (f Filter) Equal(o Filter) bool {
+	return f.EAPOLDestination == o.EAPOLDestination && f.EAPOLEtherType == o.EAPOLEtherType &&
+		slices.Equal(sorted(f.Allow), sorted(o.Allow))
+}
+
+func (f Filter) String() string {
+	pass := fmt.Sprintf("MACsec and EAPOL (0x%04x to %s)", f.EAPOLEtherType, f.EAPOLDestination)
+	if len(f.Allow) > 0 {
+		pass += ", " + strings.Join(sorted(f.Allow), ", ")
+	}
+	return "only " + pass + " may pass"
+}
+
+func sorted(names []string) []string {
+	s := slices.Clone(names)
+	slices.Sort(s)
+	return slices.Compact(s)
+}
+
+// Validation is a SecY's validateFrames (802.1AE 10.7.8).
+type Validation uint8
+
+// The values, numbered as the kernel does.
+const (
+	ValidateDisabled Validation = iota
+	ValidateCheck
+	ValidateStrict
+)
+
+func (v Validation) String() string {
+	switch v {
+	case ValidateDisabled:
+		return "disabled"
+	case ValidateCheck:
+		return "check"
+	case ValidateStrict:
+		return "strict"
+	}
+	return fmt.Sprintf("validation %d", uint8(v))
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (v Validation) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
+
+// MACsec is the parameters of a MACsec device.
+type MACsec struct {
+	SCI          sa.SCI
+	Suite        sa.Suite
+	Encrypt      bool
+	SendSCI      bool
+	ReplayWindow *uint32 // packets; nil: replay protection off
+	Protect      bool
+	Validate     Validation
+}
+
+// Observed is the machine: its links by name.
+type Observed struct {
+	Links map[string]Link
+	// Filters are linkseal's filters by the parent's name, those pinned for
+	// a device that is gone included.
+	Filters map[string]Filter
+}
+
+// Link is a network interface as observed.
+type Link struct {
+	Name    string
+	Alias   string
+	Parent  string // name of the device that it stands on; "" if none is
+	Up      bool   // administratively
+	Dormant bool   // link mode DORMANT: user space says when it is usable
+	MTU     int
+	MAC     MAC
+	// Addresses, kernel-made IPv6 link-local ones included.
+	Addresses []netip.Prefix
+	IPv6      bool    // false: disable_ipv6 is set, or the kernel has no IPv6
+	MACsec    *MACsec // nil: not a MACsec device
+}
+
+// port is the name of the port whose MACsec device l is.
+func (l Link) port() (string, bool) {
+	name, ok := strings.CutPrefix(l.Alias, AliasPrefix)
+	return name, ok && l.MACsec != nil
+}
+
+// halfMade tells a device whose maker died before it set the alias.
+func (l Link) halfMade() bool {
+	return l.MACsec != nil && l.Alias == "" && l.Dormant && !l.Up
+}

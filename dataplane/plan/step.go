@@ -1,0 +1,147 @@
+package plan
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// Kind says what a Step does. Its text is part of `plan --json`.
+type Kind string
+
+// The kinds of step. Every one is idempotent when applied.
+const (
+	// SetFilter puts Filter on Device, or replaces the one there, at once.
+	SetFilter Kind = "set-filter"
+	// RemoveAddress takes Address off Link.
+	RemoveAddress Kind = "remove-address"
+	// DisableIPv6 sets disable_ipv6 on Link.
+	DisableIPv6 Kind = "disable-ipv6"
+	// DeleteDevice deletes the MACsec device Link.
+	DeleteDevice Kind = "delete-device"
+	// CreateDevice makes the MACsec device Link on Device with MACsec, in
+	// link mode DORMANT, down, with the alias of Port.
+	CreateDevice Kind = "create-device"
+	// ChangeDevice gives the live MACsec device Link the parameters MACsec.
+	ChangeDevice Kind = "change-device"
+	// SetDormant puts Link in link mode DORMANT.
+	SetDormant Kind = "set-dormant"
+	// SetMTU sets Link's MTU.
+	SetMTU Kind = "set-mtu"
+	// AddAddress puts Address on Link.
+	AddAddress Kind = "add-address"
+	// SetUp brings Link up.
+	SetUp Kind = "set-up"
+	// RemoveFilter takes linkseal's filter off Device.
+	RemoveFilter Kind = "remove-filter"
+)
+
+// Step is one change. Which fields count depends on Kind.
+type Step struct {
+	Kind    Kind
+	Port    string // "" when no port of the configuration is meant
+	Link    string // the interface that is changed
+	Device  string // the parent
+	MACsec  *MACsec
+	Filter  *Filter
+	Address netip.Prefix
+	MTU     int
+	Why     string // why, where the step alone does not say it
+}
+
+// String is the step on one line.
+func (s Step) String() string {
+	line := s.what()
+	if s.Why != "" {
+		line += " (" + s.Why + ")"
+	}
+	return line
+}
+
+func (s Step) what() string {
+	switch s.Kind {
+	case SetFilter:
+		return fmt.Sprintf("filter %s: %s", s.Device, s.Filter)
+	case RemoveAddress:
+		return fmt.Sprintf("remove address %s from %s", s.Address, s.Link)
+	case DisableIPv6:
+		return "disable IPv6 on " + s.Link
+	case DeleteDevice:
+		return "delete " + s.Link
+	case CreateDevice:
+		return fmt.Sprintf("create %s on %s: %s", s.Link, s.Device, s.MACsec)
+	case ChangeDevice:
+		return fmt.Sprintf("change %s: %s", s.Link, s.MACsec)
+	case SetDormant:
+		return fmt.Sprintf("set %s dormant until it is secured", s.Link)
+	case SetMTU:
+		return fmt.Sprintf("set %s mtu %d", s.Link, s.MTU)
+	case AddAddress:
+		return fmt.Sprintf("add address %s to %s", s.Address, s.Link)
+	case SetUp:
+		return fmt.Sprintf("set %s up", s.Link)
+	case RemoveFilter:
+		return "remove the filter from " + s.Device
+	}
+	return string(s.Kind)
+}
+
+// String is the parameters as an operator would list them.
+func (m *MACsec) String() string {
+	words := []string{m.Suite.String(), "encrypt"}
+	if !m.Encrypt {
+		words[1] = "integrity only"
+	}
+	if m.ReplayWindow != nil {
+		words = append(words, fmt.Sprintf("replay window %d", *m.ReplayWindow))
+	} else {
+		words = append(words, "no replay protection")
+	}
+	if !m.SendSCI {
+		words = append(words, "no SCI in frames")
+	}
+	if !m.Protect {
+		words = append(words, "protect off")
+	}
+	if m.Validate != ValidateStrict {
+		words = append(words, "validate "+m.Validate.String())
+	}
+	return strings.Join(append(words, "sci "+m.SCI.String()), ", ")
+}
+
+type stepJSON struct {
+	Step    Kind        `json:"step"`
+	Port    string      `json:"port,omitempty"`
+	Link    string      `json:"interface,omitempty"`
+	Device  string      `json:"device,omitempty"`
+	MACsec  *macsecJSON `json:"macsec,omitempty"`
+	Filter  *Filter     `json:"filter,omitempty"`
+	Address string      `json:"address,omitempty"`
+	MTU     int         `json:"mtu,omitempty"`
+	Why     string      `json:"why,omitempty"`
+	Text    string      `json:"text"`
+}
+
+type macsecJSON struct {
+	SCI          string     `json:"sci"`
+	Cipher       string     `json:"cipher"`
+	Encrypt      bool       `json:"encrypt"`
+	SendSCI      bool       `json:"send_sci"`
+	ReplayWindow *uint32    `json:"replay_window"` // null: no replay protection
+	Protect      bool       `json:"protect"`
+	Validate     Validation `json:"validate"`
+}
+
+// MarshalJSON implements json.Marshaler: one object, snake_case, with the line
+// of String as "text".
+func (s Step) MarshalJSON() ([]byte, error) {
+	j := stepJSON{Step: s.Kind, Port: s.Port, Link: s.Link, Device: s.Device, Filter: s.Filter, MTU: s.MTU, Why: s.Why, Text: s.String()}
+	if s.Address.IsValid() {
+		j.Address = s.Address.String()
+	}
+	if m := s.MACsec; m != nil {
+		j.MACsec = &macsecJSON{m.SCI.String(), m.Suite.String(), m.Encrypt, m.SendSCI, m.ReplayWindow, m.Protect, m.Validate}
+	}
+	return json.Marshal(j)
+}
