@@ -117,9 +117,6 @@ func (b *builder) unchangeable(p Port, link Link) string {
 	if have := link.MACsec.SCI; have != want {
 		return fmt.Sprintf("SCI changes from %s to %s, %s", have, want, live)
 	}
-	if have := link.MACsec.SendSCI; have != p.SendSCI {
-		return fmt.Sprintf("send_sci changes from %t to %t, %s", have, p.SendSCI, live)
-	}
 	return ""
 }
 

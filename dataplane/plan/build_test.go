@@ -96,8 +96,7 @@ func TestBuild(t *testing.T) {
 			"delete macsec1 (cipher changes from gcm-aes-xpn-256 to gcm-aes-128, which a live device cannot: made anew)\n" +
 				strings.Replace(create, "xpn-256", "128", 1) + rest},
 		"send_sci": {with(func(p *Port) { p.SendSCI = false }), secured(),
-			"delete macsec1 (send_sci changes from true to false, which a live device cannot: made anew)\n" +
-				"create macsec1 on eth1: gcm-aes-xpn-256, encrypt, replay window 0, no SCI in frames, sci 0200000000010001\n" + rest},
+			"change macsec1: gcm-aes-xpn-256, encrypt, replay window 0, no SCI in frames, sci 0200000000010001 (send_sci true -> false)\n"},
 		"parent's MAC address": {with(same), seen(func(o Observed, _ *Link) {
 			l := o.Links["eth1"]
 			l.MAC[5] = 2

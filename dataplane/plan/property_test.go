@@ -65,7 +65,7 @@ func apply(o Observed, s Step) error {
 		link.Addresses = slices.DeleteFunc(slices.Clone(link.Addresses), func(a netip.Prefix) bool { return a.Addr().Is6() })
 	case ChangeDevice:
 		m := *s.MACsec
-		fixed := link.MACsec.SCI == m.SCI && link.MACsec.Suite == m.Suite && link.MACsec.SendSCI == m.SendSCI
+		fixed := link.MACsec.SCI == m.SCI && link.MACsec.Suite == m.Suite
 		err = need(fixed, "changes what a live device cannot")
 		link.MACsec = &m
 	case SetDormant:
