@@ -141,7 +141,9 @@ func (c *Conn) Read(buf []byte) (int, error) {
 }
 
 // Write sends one whole frame. It never waits: a full send buffer loses the
-// frame and is an error that unwraps to unix.EAGAIN or unix.ENOBUFS. Egress
+// frame and is an error that unwraps to unix.EAGAIN or unix.ENOBUFS. Without
+// carrier the frame is lost, with ENOBUFS or silently: the kernel sends again
+// only when it has reported the device's operational state as up. Egress
 // filters of the device see the frame.
 func (c *Conn) Write(frame []byte) error {
 	if len(frame) > MaxFrame {
@@ -149,12 +151,13 @@ func (c *Conn) Write(frame []byte) error {
 	}
 	var werr error
 	err := c.raw.Write(func(fd uintptr) bool {
-		for {
+		_, werr = unix.Write(int(fd), frame)
+		if werr == unix.ENETDOWN {
+			// Perhaps the error that a past shutdown left in the socket: it
+			// is taken out by being reported, and says nothing about now.
 			_, werr = unix.Write(int(fd), frame)
-			if werr != unix.EINTR {
-				return true
-			}
 		}
+		return true
 	})
 	return c.outcome("write", err, werr)
 }

@@ -5,10 +5,12 @@
 //
 // Frames are whole Ethernet frames without FCS, octets in the order of the
 // wire: destination 6, source 6, EtherType 2, then the EAPOL header. A VLAN
-// tag, VID 0 included, is never among them: a port that carries MACsec
-// untagged has its MKA untagged, so that a tagged frame is somebody else's and
-// is dropped in the kernel, whether the tag is in the frame or was taken out
-// by the NIC.
+// tag is never among them: a port that carries MACsec untagged has its MKA
+// untagged, so that a tagged frame is somebody else's and is dropped in the
+// kernel, whether the tag is in the frame or was taken out by the NIC. A
+// priority tag (VID 0) is no VLAN's: the kernel removes it before any socket
+// sees the frame, and the frame counts as untagged. The must-secure filter of
+// package bpf, which is before that, drops it.
 //
 // A Conn belongs to the network namespace of the thread that called Listen
 // and is then used from any goroutine.

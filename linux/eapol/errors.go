@@ -12,7 +12,7 @@ import (
 var (
 	// ErrDown says that the device is administratively down. The Conn stays
 	// good: it receives and sends again when the device is up. A lost carrier
-	// is no error: frames sent meanwhile are lost.
+	// is not this error.
 	ErrDown = errors.New("the device is down; set it up")
 	// ErrGone says that the device has been removed or moved to another
 	// network namespace. The Conn is dead: Close it, and Listen on the new

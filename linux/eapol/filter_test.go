@@ -11,9 +11,9 @@ import (
 // kernel adds (received, ours) is tested live.
 func TestFilterOctets(t *testing.T) {
 	const (
-		src   = "021122334455"
-		body  = "0300000000000000"
-		pae   = "0180c2000003"
+		src  = "021122334455"
+		body = "0300000000000000"
+		pae  = "0180c2000003"
 	)
 	tests := []struct {
 		name  string
