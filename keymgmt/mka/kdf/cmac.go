@@ -58,7 +58,10 @@ func (c *CMAC) Verify(msg, tag []byte) bool {
 	return subtle.ConstantTimeCompare(c.x[:], tag) == 1
 }
 
-// sum leaves the tag of msg in x.
+// sum leaves the tag of msg in x. One Encrypt a block is what crypto/aes does
+// best on amd64: its CBC has no assembly there and measures 0 to 15 % slower,
+// with a scratch as long as the message. XORBytes writes 16 octets at once;
+// two words instead cost a stalled store forwarding, 20 %.
 func (c *CMAC) sum(msg []byte) {
 	clear(c.x[:])
 	for len(msg) > TagLen {

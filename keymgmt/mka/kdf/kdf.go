@@ -58,6 +58,7 @@ func KDF(key []byte, label string, context []byte, bits int) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("KDF %q: %w", label, err)
 	}
+	defer clear(prf.x[:]) // the last block of the output
 	msg := make([]byte, 0, 1+len(label)+1+len(context)+2)
 	msg = append(msg, 0)
 	msg = append(msg, label...)
