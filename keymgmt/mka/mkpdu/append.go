@@ -10,7 +10,7 @@ import (
 // ICV included, to be held against MaxLen or the port's MTU. It is 0 if p
 // cannot be encoded: a CKN that does not have 1 to 32 octets, a peer list
 // that is not whole peers, a wrapped SAK that is not what the suite asks for,
-// a body above MaxSetBody, or more than EAPOL's 65535 octets.
+// or a body above MaxSetBody.
 func (p *PDU) Len() int {
 	if len(p.CKN) < 1 || len(p.CKN) > MaxCKN {
 		return 0
@@ -39,7 +39,7 @@ func (p *PDU) Len() int {
 		n += setLen
 	}
 	n += ICVLen
-	if !ok || len(p.Live)%peerLen != 0 || len(p.Potential)%peerLen != 0 || n > 0xffff {
+	if !ok || len(p.Live)%peerLen != 0 || len(p.Potential)%peerLen != 0 {
 		return 0
 	}
 	return etherLen + eapolLen + n
