@@ -12,17 +12,10 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
-)
 
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Getuid() != 0 {
-		if os.Getenv("LINKSEAL_GUEST") != "" {
-			t.Fatal("not root")
-		}
-		t.Skip("network namespaces need root")
-	}
-}
+	"github.com/linkseal/linkseal/linux/probe"
+	"github.com/linkseal/linkseal/linux/probe/probetest"
+)
 
 func names(t *testing.T) []string {
 	t.Helper()
@@ -47,7 +40,7 @@ func thread(t *testing.T) string {
 }
 
 func TestAnonymous(t *testing.T) {
-	needRoot(t)
+	probetest.Need(t, probe.NetNS)
 	before := thread(t)
 	n, err := New("")
 	if err != nil {
@@ -77,7 +70,7 @@ func TestAnonymous(t *testing.T) {
 }
 
 func TestNamed(t *testing.T) {
-	needRoot(t)
+	probetest.Need(t, probe.NetNS)
 	name := "linkseal-test-" + strconv.Itoa(os.Getpid())
 	n, err := New(name)
 	if err != nil {
@@ -139,7 +132,7 @@ func TestNames(t *testing.T) {
 }
 
 func TestDoRestores(t *testing.T) {
-	needRoot(t)
+	probetest.Need(t, probe.NetNS)
 	a, err := New("")
 	if err != nil {
 		t.Fatal(err)
@@ -179,7 +172,7 @@ func TestDoRestores(t *testing.T) {
 // TestThreads looks for a thread that stays in a namespace: goroutines that
 // never enter one must always see the process's own.
 func TestThreads(t *testing.T) {
-	needRoot(t)
+	probetest.Need(t, probe.NetNS)
 	n, err := New("")
 	if err != nil {
 		t.Fatal(err)
@@ -208,7 +201,7 @@ func TestThreads(t *testing.T) {
 }
 
 func TestCommand(t *testing.T) {
-	needRoot(t)
+	probetest.Need(t, probe.NetNS)
 	n, err := New("")
 	if err != nil {
 		t.Fatal(err)
@@ -237,7 +230,7 @@ func TestCommand(t *testing.T) {
 }
 
 func TestCurrent(t *testing.T) {
-	needRoot(t)
+	probetest.Need(t, probe.NetNS)
 	n, err := New("")
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,79 @@
+package link
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// info is the part of struct ifinfomsg (host byte order) that requests need.
+type info struct {
+	index         int
+	flags, change uint32
+}
+
+func (i info) encode(attrs func(*netlink.AttributeEncoder)) ([]byte, error) {
+	b := make([]byte, unix.SizeofIfInfomsg)
+	binary.NativeEndian.PutUint32(b[4:], uint32(i.index))
+	binary.NativeEndian.PutUint32(b[8:], i.flags)
+	binary.NativeEndian.PutUint32(b[12:], i.change)
+	if attrs == nil {
+		return b, nil
+	}
+	ae := netlink.NewAttributeEncoder()
+	attrs(ae)
+	a, err := ae.Encode()
+	return append(b, a...), err
+}
+
+// decodeLink reads an RTM_NEWLINK or RTM_DELLINK. ok is false for a message
+// that is about a link's part in a bridge, and not the link.
+func decodeLink(b []byte) (l Link, ok bool, err error) {
+	if len(b) < unix.SizeofIfInfomsg {
+		return l, false, fmt.Errorf("link message of %d octets", len(b))
+	}
+	if b[0] != unix.AF_UNSPEC {
+		return l, false, nil
+	}
+	l.Index = int(int32(binary.NativeEndian.Uint32(b[4:])))
+	flags := binary.NativeEndian.Uint32(b[8:])
+	l.Up, l.Carrier = flags&unix.IFF_UP != 0, flags&unix.IFF_LOWER_UP != 0
+	ad, err := netlink.NewAttributeDecoder(b[unix.SizeofIfInfomsg:])
+	if err != nil {
+		return l, false, fmt.Errorf("link message: %w", err)
+	}
+	for ad.Next() {
+		switch ad.Type() {
+		case unix.IFLA_IFNAME:
+			l.Name = ad.String()
+		case unix.IFLA_LINK:
+			l.Parent = int(ad.Uint32())
+		case unix.IFLA_MASTER:
+			l.Master = int(ad.Uint32())
+		case unix.IFLA_MTU:
+			l.MTU = int(ad.Uint32())
+		case unix.IFLA_ADDRESS:
+			l.MAC = append(net.HardwareAddr(nil), ad.Bytes()...)
+		case unix.IFLA_OPERSTATE:
+			l.OperState = OperState(ad.Uint8())
+		case unix.IFLA_LINKMODE:
+			l.Mode = Mode(ad.Uint8())
+		case unix.IFLA_LINKINFO:
+			ad.Nested(func(ad *netlink.AttributeDecoder) error {
+				for ad.Next() {
+					if ad.Type() == unix.IFLA_INFO_KIND {
+						l.Kind = ad.String()
+					}
+				}
+				return ad.Err()
+			})
+		}
+	}
+	if err := ad.Err(); err != nil {
+		return l, false, fmt.Errorf("link message: %w", err)
+	}
+	return l, true, nil
+}
