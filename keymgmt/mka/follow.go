@@ -1,0 +1,211 @@
+package mka
+
+import (
+	"slices"
+	"time"
+
+	"github.com/linkseal/linkseal/keymgmt/mka/kdf"
+	"github.com/linkseal/linkseal/keymgmt/mka/mkpdu"
+	"github.com/linkseal/linkseal/keymgmt/sa"
+)
+
+// offer is a Distributed SAK that has arrived and waits to be taken. It is
+// kept because it may have to wait: for a member that we do not know yet, or
+// for an AN that is still in use.
+type offer struct {
+	valid   bool
+	told    bool
+	from    sa.MI
+	since   time.Duration
+	dist    mkpdu.DistributedSAK
+	wrapped [40]byte
+	live    mkpdu.PeerList
+	kssci   uint8
+}
+
+// take keeps a Distributed SAK. The same one again changes nothing.
+func (p *participant) take(now time.Duration, from sa.MI, d *mkpdu.PDU) {
+	o := &p.offer
+	same := o.valid && o.from == from && o.dist.KN == d.Distributed.KN && !d.Distributed.PlainText
+	if !same {
+		*o = offer{valid: true, from: from, since: now, live: o.live[:0]}
+	}
+	o.dist = d.Distributed
+	n := copy(o.wrapped[:], d.Distributed.Wrapped)
+	o.dist.Wrapped = o.wrapped[:n]
+	o.live = append(o.live[:0], d.Live...)
+	o.kssci = d.KeyServerSSCI
+}
+
+// follow considers what key servers have offered, and lets go of SAKs that
+// their key server no longer stands by.
+func (e *Entity) follow(now time.Duration, out *[]Action) {
+	for _, p := range e.participants {
+		if p.offer.valid && !e.consider(now, p, out) {
+			p.offer.valid = false
+		}
+	}
+	for an := range e.table {
+		s := &e.table[an]
+		if !s.used || s.ours || !e.pending(an) {
+			continue
+		}
+		cause := ""
+		switch q := e.serverOf(s); {
+		case q == nil:
+			cause = "its key server is gone"
+		case s.unnamed >= 2:
+			cause = "its key server dropped it"
+		case now >= s.named+e.cfg.Life:
+			cause = "its key server no longer names it"
+		default:
+			continue
+		}
+		e.tell(now, out, Report{Kind: SAKAbandoned, CKN: s.ckn(), SCI: s.server, Key: s.key, AN: uint8(an), Cause: cause})
+		e.drop(an)
+	}
+}
+
+func (s *slot) ckn() []byte {
+	if s.owner == nil {
+		return nil
+	}
+	return s.owner.ckn
+}
+
+// serverOf is the live peer that distributed the slot's SAK.
+func (e *Entity) serverOf(s *slot) *peer {
+	if s.owner == nil {
+		return nil
+	}
+	if q := s.owner.byMI(&s.key.MI); q != nil && q.live {
+		return q
+	}
+	return nil
+}
+
+// consider takes the offered SAK, refuses it, or leaves it waiting (true).
+func (e *Entity) consider(now time.Duration, p *participant, out *[]Action) bool {
+	o := &p.offer
+	q := p.byMI(&o.from)
+	if q == nil || !q.live {
+		return false
+	}
+	if p.isServer || !p.elected || p.keyServer != q.sci {
+		// Our view of the CA may lag behind the sender's: it comes again.
+		return now < o.since+e.stale()
+	}
+	key := sa.KeyID{MI: o.from, KN: o.dist.KN}
+	refuse := func(cause string) bool {
+		e.counters.SAKsRefused++
+		p.refused, p.refusedAt = cause, now
+		e.tellSeldom(now, out, SAKRefused, Report{CKN: p.ckn, SCI: q.sci, Key: key, AN: o.dist.AN, Cause: cause})
+		return false
+	}
+	suite, known := sa.SuiteFromID(o.dist.Suite)
+	switch {
+	case o.dist.PlainText:
+		return refuse("the key server asks for traffic without MACsec; never done")
+	case e.find(key) >= 0:
+		return false
+	case o.dist.KN <= q.lastKN || slices.Contains(e.used, key):
+		return refuse("its key identifier was used before")
+	case !known || suite != e.cfg.Suite:
+		return refuse("the key server chose another cipher suite than this port's " + e.cfg.Suite.String() + ": set the same on both ends")
+	case o.dist.ConfidentialityOffset != e.cfg.offsetCode():
+		return refuse("the key server chose another confidentiality (none, or another offset) than this port's: set the same on both ends")
+	case e.suspended(now) || !e.membersKnown(p, o) && now < o.since+e.stale():
+		return true
+	}
+	an := int(o.dist.AN & 3)
+	if e.claimed(now, an, q, p, out) {
+		return true
+	}
+	sak, err := kdf.Unwrap(p.kek, o.dist.Wrapped)
+	if err != nil {
+		return refuse("it does not unwrap under this CAK's KEK")
+	}
+	if sak.Len() != e.cfg.Suite.KeyLen() {
+		sak.Zero()
+		return refuse("its length does not fit its cipher suite")
+	}
+	e.supersede(now, p, q, out)
+	if e.table[an].used {
+		e.tell(now, out, Report{Kind: SAKAbandoned, CKN: e.table[an].ckn(), Key: e.table[an].key, AN: uint8(an), Cause: "its AN was given to another SAK"})
+		e.drop(an)
+	}
+	e.seq++
+	s := &e.table[an]
+	*s = slot{used: true, seq: e.seq, key: key, owner: p, sak: sak, server: q.sci, since: now, named: now, quiet: Never}
+	e.fill(s, e.membersOf(p, o), o.kssci)
+	e.install(an)
+	q.lastKN = o.dist.KN
+	e.counters.SAKsReceived++
+	return false
+}
+
+// membersKnown tells whether we have heard every member that the key server
+// holds live: without that we could not receive from it.
+func (e *Entity) membersKnown(p *participant, o *offer) bool {
+	for i := range o.live.Len() {
+		mi, _ := o.live.At(i)
+		if mi != p.mi && p.byMI(&mi) == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// membersOf is the SCIs to receive from: our live peers, and those that the
+// key server holds live.
+func (e *Entity) membersOf(p *participant, o *offer) []sa.SCI {
+	var scis []sa.SCI
+	for i := range p.peers {
+		q := &p.peers[i]
+		if _, listed := o.live.Find(q.mi); q.live || listed {
+			if !slices.Contains(scis, q.sci) {
+				scis = append(scis, q.sci)
+			}
+		}
+	}
+	return scis
+}
+
+// claimed tells whether the AN of an offered SAK cannot be given up now.
+func (e *Entity) claimed(now time.Duration, an int, from *peer, p *participant, out *[]Action) bool {
+	s := &e.table[an]
+	if !s.used {
+		return false
+	}
+	if e.pending(an) {
+		// Two key servers chose one AN: the lower SCI's SAK stays, at both
+		// ends alike.
+		return s.ours && e.cfg.SCI.Less(from.sci) && s.owner != nil && s.owner.liveCount() > 0
+	}
+	for _, o := range e.participants {
+		for i := range o.peers {
+			q := &o.peers[i]
+			k, ok := q.encodesWith()
+			uses := ok && k == s.key || an == e.encoding && q.receives(s.key)
+			if q.live && uses && now-q.useAt < e.stale() {
+				if !p.offer.told {
+					p.offer.told = true
+					e.tell(now, out, Report{Kind: SAKRefused, CKN: p.ckn, SCI: from.sci, Key: sa.KeyID{MI: from.mi, KN: p.offer.dist.KN}, AN: uint8(an), Cause: "its AN is in use by live peers; waiting"})
+				}
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// supersede drops a SAK of the same key server's that never took effect.
+func (e *Entity) supersede(now time.Duration, p *participant, q *peer, out *[]Action) {
+	for an := range e.table {
+		s := &e.table[an]
+		if e.pending(an) && !s.ours && s.owner == p && s.server == q.sci && !q.transmits(s.key) {
+			e.tell(now, out, Report{Kind: SAKAbandoned, CKN: p.ckn, SCI: q.sci, Key: s.key, AN: uint8(an), Cause: "its key server sent another"})
+			e.drop(an)
+		}
+	}
+}

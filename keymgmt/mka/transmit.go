@@ -1,0 +1,282 @@
+package mka
+
+import (
+	"time"
+
+	"github.com/linkseal/linkseal/keymgmt/sa"
+)
+
+const (
+	// retryChange is how long a failed change of the SecY waits.
+	retryChange = 500 * time.Millisecond
+	// maxTries bounds a delete that fails.
+	maxTries = 5
+)
+
+// changeDone takes the result of the change under way.
+func (e *Entity) changeDone(now time.Duration, err error, out *[]Action) {
+	if !e.busy || len(e.changes) == 0 {
+		return
+	}
+	e.busy = false
+	c := e.changes[0]
+	if err != nil {
+		e.counters.ChangesFailed++
+		e.tell(now, out, Report{Kind: ChangeFailed, SCI: c.SCI, Key: c.SA.Key, AN: c.SA.AN, Cause: c.Kind.String() + ": " + err.Error()})
+		install := c.Kind == sa.InstallRx || c.Kind == sa.InstallTx || c.Kind == sa.Encode
+		if e.tries++; !install && e.tries < maxTries {
+			e.backoff = now + retryChange
+			return
+		}
+	}
+	e.tries = 0
+	e.changes[0].SA.SAK.Zero()
+	e.changes = append(e.changes[:0], e.changes[1:]...)
+	an := e.find(c.SA.Key)
+	if an < 0 {
+		return
+	}
+	s := &e.table[an]
+	switch c.Kind {
+	case sa.InstallRx:
+		if r := s.rxFor(c.SCI); r != nil {
+			r.ok = err == nil
+		}
+	case sa.InstallTx:
+		s.tx = err == nil
+	case sa.Encode:
+		if err == nil {
+			e.encodes(now, an, out)
+			return
+		}
+	default:
+		return
+	}
+	if err != nil {
+		s.failed, s.retryAt = true, now+retryChange
+		return
+	}
+	if s.sak != nil && s.receiving(now) {
+		if s.owner != nil {
+			s.owner.hurry()
+		}
+		e.dirty = true
+		e.tell(now, out, Report{Kind: SAKInstalled, CKN: s.ckn(), SCI: s.server, Key: s.key, AN: uint8(an)})
+	}
+}
+
+// encodes notes that the SecY encodes with an AN now.
+func (e *Entity) encodes(now time.Duration, an int, out *[]Action) {
+	before := e.carrying()
+	s := &e.table[an]
+	if e.encoding >= 0 {
+		e.table[e.encoding].quiet = Never
+	}
+	e.encoding = an
+	s.encSince = max(now, 1)
+	s.encWanted = false
+	e.used = append(e.used, s.key)
+	if len(e.used) > 16 {
+		e.used = e.used[len(e.used)-16:]
+	}
+	e.obeyed = nil
+	if !s.ours && before != s.owner {
+		e.obeyed, e.obeyedAt = s.owner, now
+	}
+	e.dirty = true
+	if s.owner != nil {
+		s.owner.hurry()
+		if before != nil && before != s.owner {
+			before.hurry()
+		}
+	}
+	e.tell(now, out, Report{Kind: Encoding, CKN: s.ckn(), SCI: s.server, Key: s.key, AN: uint8(an)})
+}
+
+// reinstall tries again what failed.
+func (e *Entity) reinstall(now time.Duration) {
+	for an := range e.table {
+		s := &e.table[an]
+		if !s.used || !s.failed || now < s.retryAt {
+			continue
+		}
+		s.failed, s.encWanted = false, false
+		for i := range s.rx {
+			s.rx[i].queued = s.rx[i].ok
+		}
+		s.txWanted = s.tx
+		e.install(an)
+	}
+}
+
+// transmit begins to encode with every SAK whose moment has come.
+func (e *Entity) transmit(now time.Duration, out *[]Action) {
+	best := -1
+	for an := range e.table {
+		s := &e.table[an]
+		if !e.pending(an) || !s.tx || s.failed || s.owner == nil {
+			continue
+		}
+		if e.mayTransmit(now, an, out) && (best < 0 || s.seq > e.table[best].seq) {
+			best = an
+		}
+	}
+	if best < 0 || e.table[best].encWanted {
+		return
+	}
+	s := &e.table[best]
+	s.encWanted = true
+	e.queue(sa.Change{Kind: sa.Encode, SCI: e.cfg.SCI, SA: sa.SA{AN: uint8(best), Key: s.key}})
+}
+
+// mayTransmit: the key server when all live peers receive, the others when it
+// transmits. After the life time the standard goes ahead all the same (CP
+// machine, 12.4); here only while no other CKN carries traffic, else the SAK
+// is abandoned and made again.
+func (e *Entity) mayTransmit(now time.Duration, an int, out *[]Action) bool {
+	s := &e.table[an]
+	late := now >= s.since+e.cfg.Life
+	if !s.ours {
+		q := e.serverOf(s)
+		return q != nil && (q.transmits(s.key) || late && e.encoding < 0 && q.receives(s.key))
+	}
+	if !s.receiving(now) || s.owner.liveCount() == 0 {
+		if late {
+			e.abandon(now, an, "it could not be installed", out)
+		}
+		return false
+	}
+	all := true
+	for i := range s.owner.peers {
+		q := &s.owner.peers[i]
+		all = all && (!q.live || q.receives(s.key))
+	}
+	if all || !late {
+		return all
+	}
+	if c := e.carrying(); c != nil && c != s.owner && c.liveCount() > 0 {
+		e.abandon(now, an, "a live peer has not announced receive; another CKN carries the traffic", out)
+		return false
+	}
+	if !s.encWanted {
+		e.tell(now, out, Report{Kind: TransmitTimeout, CKN: s.owner.ckn, Key: s.key, AN: uint8(an)})
+	}
+	return true
+}
+
+// abandon gives up a SAK of ours that nobody transmits with.
+func (e *Entity) abandon(now time.Duration, an int, cause string, out *[]Action) {
+	s := &e.table[an]
+	e.tell(now, out, Report{Kind: SAKAbandoned, CKN: s.ckn(), SCI: s.server, Key: s.key, AN: uint8(an), Cause: cause})
+	s.owner.retryAfter = now + e.cfg.Hello
+	s.owner.hurry()
+	e.drop(an)
+}
+
+// retire deletes old SAs, MKA's retire time after the last live peer stopped
+// using them and all transmit with the new one.
+func (e *Entity) retire(now time.Duration, out *[]Action) {
+	if e.encoding < 0 {
+		return
+	}
+	n := &e.table[e.encoding]
+	for an := range e.table {
+		s := &e.table[an]
+		if !s.used || an == e.encoding || e.pending(an) {
+			continue
+		}
+		if e.inUse(now, s, n) {
+			s.quiet = Never
+			continue
+		}
+		if s.quiet == Never {
+			s.quiet = max(now, 1)
+		}
+		if now < s.quiet+RetireTime {
+			continue
+		}
+		e.tell(now, out, Report{Kind: SAKRetired, CKN: s.ckn(), Key: s.key, AN: uint8(an)})
+		if s.owner != nil {
+			s.owner.hurry()
+		}
+		e.drop(an)
+	}
+}
+
+// inUse tells whether a live peer may still transmit with the old SAK s, the
+// new one being n. A peer that never announces the new one does not hold the
+// old for ever: five life times, and nothing received on it for one.
+func (e *Entity) inUse(now time.Duration, s, n *slot) bool {
+	if n.owner == nil {
+		return true
+	}
+	used := n.owner.liveCount() == 0
+	for _, p := range e.participants {
+		for i := range p.peers {
+			q := &p.peers[i]
+			if !q.live {
+				continue
+			}
+			k, ok := q.encodesWith()
+			used = used || ok && k == s.key || p == n.owner && !q.transmits(n.key)
+		}
+	}
+	if !used || now < n.encSince+5*e.cfg.Life {
+		return used
+	}
+	for i := range s.rx {
+		if now < s.rx[i].pn.moved+e.cfg.Life {
+			return true
+		}
+	}
+	return false
+}
+
+// setPort decides whether the Controlled Port is secured: something encodes,
+// and a live peer is there to hear it. A CKN whose peers have gone keeps the
+// port for a while if they are live on another CKN: the traffic is about to
+// move. An adopted SAK keeps it for the life time, in which peers come back.
+func (e *Entity) setPort(now time.Duration, out *[]Action) {
+	anyLive := false
+	for _, p := range e.participants {
+		anyLive = anyLive || p.liveCount() > 0
+	}
+	secured := false
+	if e.encoding >= 0 {
+		s := &e.table[e.encoding]
+		switch {
+		case s.owner != nil && s.owner.liveCount() > 0:
+			secured, e.moveAway = true, 0
+		case s.adopted && now < e.start+e.cfg.Life:
+			secured = true
+		case anyLive:
+			if e.moveAway == 0 {
+				e.moveAway = now + 2*e.cfg.Life
+			}
+			secured = now < e.moveAway
+		}
+		if !secured {
+			e.moveAway = 0
+		}
+	}
+	if !secured {
+		for an := range e.table {
+			if s := &e.table[an]; s.used && (!e.pending(an) || s.owner == nil || s.owner.liveCount() == 0) {
+				e.drop(an)
+			}
+		}
+	}
+	if e.portSet && secured == e.secured {
+		return
+	}
+	was := e.secured
+	e.portSet, e.secured = true, secured
+	port := sa.Unsecured
+	if secured {
+		port = sa.Secured
+		e.tell(now, out, Report{Kind: PortSecured, CKN: e.table[e.encoding].ckn(), Key: e.table[e.encoding].key, AN: uint8(e.encoding)})
+	} else if was {
+		e.tell(now, out, Report{Kind: PortUnsecured, Cause: "no live peer"})
+	}
+	*out = append(*out, Action{Kind: SetPort, Port: port})
+}
