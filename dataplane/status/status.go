@@ -1,0 +1,128 @@
+// Package status is the read model: what a running daemon says of its ports,
+// keys and counters, as one JSON document (Status), as text for people
+// (Write), and over the control socket (Listen, Serve, Client).
+//
+// It holds no state of its own. The daemon gives Serve a function that takes
+// a snapshot.
+package status
+
+import "time"
+
+// Status is the document of `status --json` and of GET /v1/status. Names and
+// nesting are a public interface: fields are added, never changed.
+type Status struct {
+	Name    string   `json:"name"`    // of the appliance
+	Version string   `json:"version"` // of linkseal
+	Ports   []Port   `json:"ports"`
+	Tunnels []Tunnel `json:"tunnels"`
+	// Reload is the last reload's errors, one each; absent if it went well.
+	Reload []string `json:"reload_errors,omitempty"`
+}
+
+// The states of a Port.
+const (
+	Secured   = "secured"
+	Unsecured = "unsecured"
+	Down      = "down" // the device or the MACsec device on it is not there, or has no carrier
+)
+
+// Port is one MACsec port.
+type Port struct {
+	Name      string `json:"name"`
+	Device    string `json:"device"`
+	Interface string `json:"interface"`
+	Dataplane string `json:"dataplane"` // kernel or userspace
+	State     string `json:"state"`
+	Secure    string `json:"secure"` // must or should
+	Cipher    string `json:"cipher"`
+	Encrypt   bool   `json:"encrypt"` // false: integrity only
+	SCI       string `json:"sci"`     // 16 hex digits; empty while there is no device
+	// SecuredSince is when the port was last secured; null while it is not.
+	SecuredSince *time.Time `json:"secured_since"`
+	// UnsecuredReason says why the port is not secured, and Remedy, where
+	// one is known, what to do. Empty while it is secured.
+	UnsecuredReason string `json:"unsecured_reason,omitempty"`
+	Remedy          string `json:"remedy,omitempty"`
+	// Passing is "clear" while a should-secure port carries unprotected
+	// traffic, "protected" while it is secured, "none" else.
+	Passing  string `json:"passing"`
+	Keychain string `json:"keychain"`
+	// KeysError is why the keychain's source could not be used at the last
+	// try. The keys before it go on.
+	KeysError    string            `json:"keys_error,omitempty"`
+	Participants []Participant     `json:"participants"`
+	Tx           *Tx               `json:"tx"` // null while no SA encodes
+	Rx           []Rx              `json:"rx"`
+	Counters     map[string]uint64 `json:"counters"`
+	// Filter counts what the filter on the parent saw; absent without one.
+	Filter map[string]uint64 `json:"filter,omitempty"`
+}
+
+// Participant is one CKN's MKA instance (802.1X-2020 9.2).
+type Participant struct {
+	CKN       string `json:"ckn"` // hex
+	Principal bool   `json:"principal"`
+	KeyServer bool   `json:"key_server"` // this end is the elected key server
+	Priority  uint8  `json:"priority"`   // own key server priority
+	// Fingerprint names the CAK without giving it away.
+	Fingerprint string `json:"fingerprint,omitempty"`
+	MI          string `json:"mi,omitempty"` // own
+	Peers       []Peer `json:"peers"`
+}
+
+// Peer is a member of the CA that was heard.
+type Peer struct {
+	SCI      string `json:"sci"`
+	MI       string `json:"mi"`
+	Live     bool   `json:"live"` // it lists us; else potential
+	Priority uint8  `json:"priority"`
+}
+
+// Tx is the encoding SA. PN is the next to be sent.
+type Tx struct {
+	AN  uint8  `json:"an"`
+	PN  uint64 `json:"pn"`
+	Key string `json:"key,omitempty"` // key identifier: MI/KN
+}
+
+// Rx is a receive SA. PN is the next expected.
+type Rx struct {
+	SCI string `json:"sci"`
+	AN  uint8  `json:"an"`
+	PN  uint64 `json:"pn"`
+	Key string `json:"key,omitempty"`
+}
+
+// Tunnel is an overlay. There are none yet.
+type Tunnel struct {
+	Name  string `json:"name"`
+	State string `json:"state"`
+}
+
+// Fill makes absent lists empty ones, so that scripts see [] and {} and not
+// null.
+func (s *Status) Fill() {
+	if s.Ports == nil {
+		s.Ports = []Port{}
+	}
+	if s.Tunnels == nil {
+		s.Tunnels = []Tunnel{}
+	}
+	for i := range s.Ports {
+		p := &s.Ports[i]
+		if p.Participants == nil {
+			p.Participants = []Participant{}
+		}
+		for j := range p.Participants {
+			if p.Participants[j].Peers == nil {
+				p.Participants[j].Peers = []Peer{}
+			}
+		}
+		if p.Rx == nil {
+			p.Rx = []Rx{}
+		}
+		if p.Counters == nil {
+			p.Counters = map[string]uint64{}
+		}
+	}
+}

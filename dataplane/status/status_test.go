@@ -1,0 +1,141 @@
+package status
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+var since = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+
+// example has a secured port and one that fails, as the daemon reports them.
+func example() Status {
+	return Status{Name: "ce-ams-1", Version: "0.1.0", Ports: []Port{
+		{Name: "link1", Device: "eth1", Interface: "macsec1", Dataplane: "kernel", State: Secured, Secure: "must",
+			Cipher: "gcm-aes-xpn-256", Encrypt: true, SCI: "0200000000010001", SecuredSince: &since, Passing: "protected", Keychain: "link1",
+			Participants: []Participant{{CKN: "96437a93ccf10d9dfe347846cce52c7d", Principal: true, KeyServer: true, Priority: 16,
+				Fingerprint: "0011223344556677", MI: "0102030405060708090a0b0c",
+				Peers: []Peer{{SCI: "0200000000020001", MI: "1112131415161718191a1b1c", Live: true, Priority: 16}}}},
+			Tx:       &Tx{AN: 1, PN: 4711, Key: "0102030405060708090a0b0c/2"},
+			Rx:       []Rx{{SCI: "0200000000020001", AN: 1, PN: 815, Key: "0102030405060708090a0b0c/2"}},
+			Counters: map[string]uint64{"out_pkts_encrypted": 4710, "in_pkts_ok": 814, "in_pkts_late": 0, "mkpdus_sent": 12},
+			Filter:   map[string]uint64{"dropped_in": 3, "dropped_out": 1}},
+		{Name: "link2", Device: "eth2", Interface: "macsec2", Dataplane: "kernel", State: Unsecured, Secure: "should",
+			Cipher: "gcm-aes-256", Passing: "clear", Keychain: "link2", SCI: "0200000000030001",
+			UnsecuredReason: "no live peer: ICV of MKPDUs from 02:00:00:00:00:04 under CKN 01 is bad: the CAK differs",
+			Remedy:          "compare `linkseal keys list` at both ends", KeysError: "/etc/linkseal/keys/link2.yaml: torn",
+			Participants: []Participant{{CKN: "01", Priority: 16, Peers: []Peer{{SCI: "0200000000040001", MI: "2112131415161718191a1b1c"}}}}},
+	}}
+}
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := "testdata/" + name
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", path, diff)
+	}
+}
+
+func TestJSON(t *testing.T) {
+	s := example()
+	s.Fill()
+	got, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "status.json", append(got, '\n'))
+}
+
+// The names and the nesting that the interface promises, apart from the golden
+// file, which may be written anew.
+func TestJSONPromise(t *testing.T) {
+	s := example()
+	s.Fill()
+	text, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var document any
+	if err := json.Unmarshal(text, &document); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]any{
+		"name": "ce-ams-1", "version": "0.1.0", "tunnels": []any{},
+		"ports.0.name": "link1", "ports.0.device": "eth1", "ports.0.interface": "macsec1", "ports.0.dataplane": "kernel",
+		"ports.0.state": "secured", "ports.0.cipher": "gcm-aes-xpn-256", "ports.0.sci": "0200000000010001",
+		"ports.0.secured_since":      "2026-11-24T12:00:00Z",
+		"ports.0.participants.0.ckn": "96437a93ccf10d9dfe347846cce52c7d", "ports.0.participants.0.principal": true,
+		"ports.0.participants.0.key_server": true, "ports.0.participants.0.priority": 16.0,
+		"ports.0.participants.0.peers.0.sci": "0200000000020001", "ports.0.participants.0.peers.0.mi": "1112131415161718191a1b1c",
+		"ports.0.participants.0.peers.0.live": true,
+		"ports.0.tx.an":                       1.0, "ports.0.tx.pn": 4711.0,
+		"ports.0.rx.0.sci": "0200000000020001", "ports.0.rx.0.an": 1.0, "ports.0.rx.0.pn": 815.0,
+		"ports.0.counters.in_pkts_ok": 814.0,
+		"ports.1.state":               "unsecured", "ports.1.secured_since": nil, "ports.1.tx": nil, "ports.1.rx": []any{}, "ports.1.counters": map[string]any{},
+	} {
+		got, ok := lookup(document, path)
+		if !ok || !cmp.Equal(want, got) {
+			t.Errorf("%s: %v (there: %v), want %v", path, got, ok, want)
+		}
+	}
+}
+
+func lookup(v any, path string) (any, bool) {
+	for part := range strings.SplitSeq(path, ".") {
+		switch x := v.(type) {
+		case map[string]any:
+			next, ok := x[part]
+			if !ok {
+				return nil, false
+			}
+			v = next
+		case []any:
+			i := int(part[0] - '0')
+			if i >= len(x) {
+				return nil, false
+			}
+			v = x[i]
+		default:
+			return nil, false
+		}
+	}
+	return v, true
+}
+
+func TestWrite(t *testing.T) {
+	s := example()
+	s.Reload = []string{"linkseal.yaml:3:5: unknown key"}
+	var b bytes.Buffer
+	if err := s.Write(&b, since.Add(26*time.Hour+30*time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "status.txt", b.Bytes())
+}
+
+func TestAge(t *testing.T) {
+	for want, d := range map[string]time.Duration{
+		"0s": -time.Second, "59s": 59*time.Second + 999*time.Millisecond, "2m10s": 130 * time.Second,
+		"1h1m": 3661 * time.Second, "3d4h": 76*time.Hour + time.Minute,
+	} {
+		if got := age(d); got != want {
+			t.Errorf("age(%v) = %q, want %q", d, got, want)
+		}
+	}
+}

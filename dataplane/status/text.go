@@ -1,0 +1,121 @@
+package status
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// Write writes s for people: one line a port, and under it what is worth
+// knowing of it. now is what ages are counted to.
+func (s Status) Write(w io.Writer, now time.Time) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s, linkseal %s\n", s.Name, s.Version)
+	for _, e := range s.Reload {
+		fmt.Fprintf(&b, "the last reload failed, the configuration before it runs: %s\n", e)
+	}
+	if len(s.Ports) == 0 {
+		b.WriteString("no ports\n")
+	}
+	for _, p := range s.Ports {
+		b.WriteByte('\n')
+		p.write(&b, now)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (p Port) write(b *strings.Builder, now time.Time) {
+	state := p.State
+	if p.SecuredSince != nil {
+		state += " for " + age(now.Sub(*p.SecuredSince))
+	}
+	if p.Passing == "clear" {
+		state += ", PASSING CLEAR TRAFFIC"
+	}
+	fmt.Fprintf(b, "%s: %s\n", p.Name, state)
+	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	line := func(label, format string, args ...any) {
+		fmt.Fprintf(t, "  %s\t%s\n", label, fmt.Sprintf(format, args...))
+	}
+	if p.UnsecuredReason != "" {
+		line("why", "%s", p.UnsecuredReason)
+	}
+	if p.Remedy != "" {
+		line("remedy", "%s", p.Remedy)
+	}
+	if p.KeysError != "" {
+		line("keys", "%s", p.KeysError)
+	}
+	line("interface", "%s on %s, %s, secure: %s", p.Interface, p.Device, p.Dataplane, p.Secure)
+	protection := "encrypted"
+	if !p.Encrypt {
+		protection = "integrity only"
+	}
+	line("cipher", "%s, %s", p.Cipher, protection)
+	if p.SCI != "" {
+		line("sci", "%s", p.SCI)
+	}
+	for _, m := range p.Participants {
+		m.lines(line)
+	}
+	if p.Tx != nil {
+		line("tx", "an %d, pn %d", p.Tx.AN, p.Tx.PN)
+	}
+	for _, r := range p.Rx {
+		line("rx", "an %d, pn %d, from %s", r.AN, r.PN, r.SCI)
+	}
+	counters(line, "counters", p.Counters)
+	counters(line, "filter", p.Filter)
+	t.Flush()
+}
+
+func (m Participant) lines(line func(label, format string, args ...any)) {
+	var roles []string
+	if m.Principal {
+		roles = append(roles, "principal")
+	}
+	if m.KeyServer {
+		roles = append(roles, "key server")
+	}
+	line("ckn", "%s", strings.Join(append([]string{m.CKN}, roles...), ", "))
+	for _, peer := range m.Peers {
+		state := "live"
+		if !peer.Live {
+			state = "potential"
+		}
+		line("  peer", "%s, %s", peer.SCI, state)
+	}
+}
+
+// counters lists those that are not zero.
+func counters(line func(label, format string, args ...any), label string, c map[string]uint64) {
+	var words []string
+	for _, name := range slices.Sorted(maps.Keys(c)) {
+		if c[name] != 0 {
+			words = append(words, fmt.Sprintf("%s %d", name, c[name]))
+		}
+	}
+	for chunk := range slices.Chunk(words, 4) {
+		line(label, "%s", strings.Join(chunk, ", "))
+		label = ""
+	}
+}
+
+// age is a duration to the second, in the two greatest units: 3d4h, 2m10s.
+func age(d time.Duration) string {
+	d = max(d, 0)
+	switch day := 24 * time.Hour; {
+	case d >= day:
+		return fmt.Sprintf("%dd%dh", d/day, d%day/time.Hour)
+	case d >= time.Hour:
+		return fmt.Sprintf("%dh%dm", d/time.Hour, d%time.Hour/time.Minute)
+	case d >= time.Minute:
+		return fmt.Sprintf("%dm%ds", d/time.Minute, d%time.Minute/time.Second)
+	}
+	return fmt.Sprintf("%ds", d/time.Second)
+}
