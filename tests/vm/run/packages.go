@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/linkseal/linkseal/tests/vm"
+	"github.com/linkseal/linkseal/tests/vm/verdict"
+	"github.com/linkseal/linkseal/tests/vm/wire"
+)
+
+// probetestPath marks a package for the guest: its tests say what they need of
+// the kernel.
+const probetestPath = "github.com/linkseal/linkseal/linux/probe/probetest"
+
+type pkg struct{ path, dir, binary string }
+
+// compile builds the test binaries of the packages that match the patterns and
+// belong in the guest.
+func compile(ctx context.Context, dir string, patterns []string) ([]pkg, error) {
+	cmd := exec.CommandContext(ctx, "go", append([]string{"list", "-json=ImportPath,Dir,TestImports,XTestImports", "--"}, patterns...)...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("go list %s: %w", strings.Join(patterns, " "), err)
+	}
+	var pkgs []pkg
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p struct {
+			ImportPath, Dir           string
+			TestImports, XTestImports []string
+		}
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return nil, fmt.Errorf("go list: %w", err)
+		}
+		if slices.Contains(slices.Concat(p.TestImports, p.XTestImports), probetestPath) {
+			pkgs = append(pkgs, pkg{path: p.ImportPath, dir: p.Dir})
+		}
+	}
+	if len(pkgs) == 0 {
+		return nil, fmt.Errorf("no package in %s has tests that import %s", strings.Join(patterns, " "), probetestPath)
+	}
+	for i := range pkgs {
+		pkgs[i].binary = filepath.Join(dir, strconv.Itoa(i)+".test")
+		cmd := exec.CommandContext(ctx, "go", "test", "-c", "-o", pkgs[i].binary, pkgs[i].path)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // nothing to look for in the guest
+		cmd.Stderr = os.Stderr
+		if err := cmd.Run(); err != nil {
+			return nil, fmt.Errorf("compile the tests of %s: %w", pkgs[i].path, err)
+		}
+	}
+	return pkgs, nil
+}
+
+// summary adds up what the packages' tests did.
+type summary struct {
+	packages, failed, tests, subtests, skipped int
+}
+
+// add prints how one package ended.
+func (s *summary) add(path string, r *verdict.Reader, st wire.Status, took time.Duration) {
+	r.Close()
+	err := judge(r, st, false)
+	s.packages++
+	s.tests += r.Tests
+	s.subtests += r.Subtests
+	s.skipped += len(r.Skipped)
+	if err != nil || r.Verbose {
+		os.Stdout.Write(r.Output(err != nil))
+	}
+	if err != nil {
+		s.failed++
+		fmt.Printf("FAIL\t%s\t%.3fs\t[guest: %v]\n", path, took.Seconds(), err)
+		return
+	}
+	if r.Benchmarks > 0 && !r.Verbose {
+		os.Stdout.Write(r.Output(false))
+	}
+	fmt.Printf("ok  \t%s\t%.3fs\t[guest: %d tests, %d subtests]\n", path, took.Seconds(), r.Tests, r.Subtests)
+}
+
+// close prints the sums and gives the exit status.
+func (s *summary) close(err error) (int, error) {
+	fmt.Printf("guest: %d tests and %d subtests run in %d packages, %d skipped, %d packages failed\n",
+		s.tests, s.subtests, s.packages, s.skipped, s.failed)
+	if err == nil && s.failed > 0 {
+		err = fmt.Errorf("%d of %d packages failed", s.failed, s.packages)
+	}
+	if err != nil {
+		fmt.Println("FAIL")
+		return 1, err
+	}
+	fmt.Println("PASS")
+	return 0, nil
+}
+
+func release(k *vm.Kernel) string { return "Linux " + filepath.Base(k.ModuleDir) }
