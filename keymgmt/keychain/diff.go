@@ -1,6 +1,9 @@
 package keychain
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // Change is one key that differs between two keychains, by CKN. Old is nil
 // for an added key, New for a removed one.
@@ -42,15 +45,8 @@ func Diff(old, new *Keychain) []Change {
 			}
 		}
 	}
-	slices.SortFunc(out, func(a, b Change) int { return byCKN(a.any(), b.any()) })
+	slices.SortFunc(out, func(a, b Change) int { return cmp.Compare(a.CKN(), b.CKN()) })
 	return out
-}
-
-func (c Change) any() *Key {
-	if c.New != nil {
-		return c.New
-	}
-	return c.Old
 }
 
 // equal compares all that a participant depends on, the CAK in constant time.

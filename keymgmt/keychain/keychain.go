@@ -10,7 +10,6 @@ package keychain
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/hex"
 	"fmt"
 	"slices"
@@ -188,6 +187,3 @@ func (c *Keychain) Sorted() []*Key {
 	slices.SortFunc(keys, Prefer)
 	return keys
 }
-
-// byCKN orders keys for output that must not depend on time.
-func byCKN(a, b *Key) int { return cmp.Compare(a.CKN, b.CKN) }

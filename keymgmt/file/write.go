@@ -1,0 +1,210 @@
+package file
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/linkseal/linkseal/keymgmt/keychain"
+)
+
+// Create writes a new key file with one key, mode 0600. A file that exists is
+// never replaced: the error is then fs.ErrExist.
+func Create(path string, k keychain.Key) error {
+	return locked(path, func() error {
+		if _, err := os.Lstat(path); err == nil {
+			return &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}
+		}
+		text := append([]byte("keys:\n"), entry(k, "  ")...)
+		defer clear(text)
+		return replace(path, text, nil)
+	})
+}
+
+// Append adds a key at the end of the key file, whose other lines stay as
+// they are, comments too. The file is replaced atomically and keeps its owner
+// and its mode; a symbolic link stays and what it leads to is replaced. A
+// CKN that is there already, and a file that Load refuses, are errors and
+// nothing is written.
+func Append(path string, k keychain.Key) error {
+	target, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return &AccessError{Path: path, What: "cannot be opened: " + cause(err), Accepted: "a key file that exists", Err: err}
+	}
+	return locked(target, func() error {
+		old, err := read(target)
+		if err != nil {
+			return err
+		}
+		defer clear(old)
+		before, err := Parse(path, bytes.Clone(old))
+		if err != nil {
+			return err
+		}
+		defer before.Zero()
+		if before.Find(k.CKN) != nil {
+			return fmt.Errorf("key file %s has CKN %s already; use another CKN", path, k.CKN)
+		}
+		if len(before.PSKs) > 0 {
+			return fmt.Errorf("key file %s holds PSKs of a tunnel; a MACsec key needs a keychain of its own", path)
+		}
+		text := joined(old, entry(k, indent(old)))
+		defer clear(text)
+		after, err := Parse(path, bytes.Clone(text))
+		if err == nil {
+			defer after.Zero()
+		}
+		if err != nil || !onlyAdds(before, after, k) {
+			return fmt.Errorf("key file %s cannot be extended in its style; write its keys one below the other, each after a dash", path)
+		}
+		return replace(target, text, old)
+	})
+}
+
+func onlyAdds(before, after *keychain.Keychain, k keychain.Key) bool {
+	changes := keychain.Diff(before, after)
+	return len(changes) == 1 && changes[0].Old == nil && changes[0].New.CKN == k.CKN && changes[0].New.CAK.Equal(k.CAK)
+}
+
+// entry is a key as an element of a block list.
+func entry(k keychain.Key, indent string) []byte {
+	cak := make([]byte, hex.EncodedLen(k.CAK.Len()))
+	hex.Encode(cak, k.CAK.Bytes())
+	defer clear(cak)
+	// Sized so that no growth leaves a copy of the key behind.
+	out := bytes.NewBuffer(make([]byte, 0, 512+len(cak)+8*len(indent)))
+	fmt.Fprintf(out, "%s- ckn: \"%s\"\n%s  cak: \"", indent, k.CKN, indent)
+	out.Write(cak)
+	out.WriteString("\"\n")
+	line := func(name, value string) { fmt.Fprintf(out, "%s  %s: %s\n", indent, name, value) }
+	if !k.NotBefore.IsZero() {
+		line("not_before", k.NotBefore.UTC().Format(time.RFC3339))
+	}
+	if !k.Expires.IsZero() {
+		line("expires", k.Expires.UTC().Format(time.RFC3339))
+	}
+	if k.ExpiresHard {
+		line("expires_hard", "true")
+	}
+	if k.Fallback {
+		line("fallback", "true")
+	}
+	return out.Bytes()
+}
+
+// indent is the white space before the first dash of text.
+func indent(text []byte) string {
+	for line := range bytes.Lines(text) {
+		rest := bytes.TrimLeft(line, " ")
+		if bytes.HasPrefix(rest, []byte("- ")) || bytes.Equal(bytes.TrimSpace(rest), []byte("-")) {
+			return strings.Repeat(" ", len(line)-len(rest))
+		}
+	}
+	return "  "
+}
+
+// joined is old and more in one allocation; more is zeroed.
+func joined(old, more []byte) []byte {
+	text := make([]byte, 0, len(old)+1+len(more))
+	text = append(text, old...)
+	if len(old) > 0 && old[len(old)-1] != '\n' {
+		text = append(text, '\n')
+	}
+	text = append(text, more...)
+	clear(more)
+	return text
+}
+
+// locked runs f while no other linkseal writes in path's directory.
+func locked(path string, f func() error) error {
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return &AccessError{Path: path, What: "has no directory: " + cause(err), Accepted: "a path in a directory that exists", Err: err}
+	}
+	defer dir.Close()
+	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX); err != nil {
+		return fmt.Errorf("lock %s: %w", dir.Name(), err)
+	}
+	return f()
+}
+
+// replace writes text to path atomically and durably. With old it replaces
+// the file that has that content, keeping its owner and mode; it fails if an
+// editor has written in between.
+func replace(path string, text, old []byte) (err error) {
+	dir := filepath.Dir(path)
+	tmp, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*") // mode 0600
+	if err != nil {
+		return fmt.Errorf("write key file %s: %w", path, err)
+	}
+	defer func() {
+		tmp.Close()
+		if err != nil {
+			os.Remove(tmp.Name())
+			err = fmt.Errorf("write key file %s: %w", path, err)
+		}
+	}()
+	if old != nil {
+		if err = like(tmp, path); err != nil {
+			return err
+		}
+	}
+	if _, err = tmp.Write(text); err != nil {
+		return err
+	}
+	if err = tmp.Sync(); err != nil {
+		return err
+	}
+	if old != nil {
+		now, err := read(path)
+		if err != nil {
+			return err
+		}
+		same := bytes.Equal(now, old)
+		clear(now)
+		if !same {
+			return errors.New("it was changed meanwhile; run the command again")
+		}
+		if err := os.Rename(tmp.Name(), path); err != nil {
+			return err
+		}
+	} else {
+		// Unlike a rename, a link never replaces what is there.
+		if err = os.Link(tmp.Name(), path); err != nil {
+			return err
+		}
+		os.Remove(tmp.Name())
+	}
+	return syncDir(dir)
+}
+
+// like gives tmp the owner and the mode of path.
+func like(tmp *os.File, path string) error {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return err
+	}
+	if int(st.Uid) != os.Geteuid() || int(st.Gid) != os.Getegid() {
+		if err := tmp.Chown(int(st.Uid), int(st.Gid)); err != nil {
+			return err
+		}
+	}
+	return tmp.Chmod(fs.FileMode(st.Mode & 0o600))
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
