@@ -215,8 +215,13 @@ type RxState struct {
 	PN  uint64
 }
 
+// NoAN is no association number.
+const NoAN uint8 = 0xff
+
 // Table is a SecY's SAs at one moment. Encoding is the encoding SA's AN;
-// nothing is transmitted if Tx has no such AN.
+// nothing is transmitted if Tx has no such AN. It is NoAN where that AN has an
+// SA which does not transmit: one that is installed and was never made the
+// encoding SA.
 type Table struct {
 	Encoding uint8
 	Tx       []TxState
