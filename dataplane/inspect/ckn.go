@@ -46,14 +46,14 @@ type speaker struct {
 	restarts int // changes of MI
 	replays  int
 
-	version, priority   uint8
-	keyServer           bool
-	desired             bool
-	capability          uint8
-	live, potential     []sa.MI
-	use                 mkpdu.SAKUse
-	received            map[sa.KeyID]bool // keys that it announced to receive with
-	frames              int
+	version, priority uint8
+	keyServer         bool
+	desired           bool
+	capability        uint8
+	live, potential   []sa.MI
+	use               mkpdu.SAKUse
+	received          map[sa.KeyID]bool // keys that it announced to receive with
+	frames            int
 }
 
 // cknOf gives the notes on a CKN, which it makes; nil if there are too many
