@@ -71,8 +71,9 @@ func portConfig(dev *macsec.SecY, p sa.ControlledPort) (c macsec.Config, change 
 // isDormant tells whether the interface is as asked. What the carrier decides
 // alone, without it, is as asked.
 func isDormant(l link.Link, dormant bool) bool {
+	mode, not := link.ModeDefault, link.OperDormant
 	if dormant {
-		return l.Mode == link.ModeDormant && l.OperState != link.OperUp && l.OperState != link.OperUnknown
+		mode, not = link.ModeDormant, link.OperUp
 	}
-	return l.Mode == link.ModeDefault && l.OperState != link.OperDormant
+	return l.Mode == mode && l.OperState != not && l.OperState != link.OperUnknown
 }
