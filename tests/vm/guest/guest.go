@@ -61,6 +61,9 @@ func run() (*wire.Writer, error) {
 	if err := loopbackUp(); err != nil {
 		return w, err
 	}
+	if err := wakeProcessors(); err != nil {
+		return w, err
+	}
 	if len(plan.Preload) > 0 {
 		if out, err := exec.Command("/sbin/modprobe", append([]string{"-a"}, plan.Preload...)...).CombinedOutput(); err != nil {
 			return w, fmt.Errorf("modprobe %v: %w: %s", plan.Preload, err, out)

@@ -87,7 +87,42 @@ func enterRoot(moduleDir string) error {
 	if err := os.MkdirAll("/tmp", 0o1777); err != nil {
 		return err
 	}
+	if err := tunNode(); err != nil {
+		return err
+	}
 	return linkModules(moduleDir)
+}
+
+// tunNode makes the device node by which the kernel learns that it needs the
+// module: elsewhere udev does, from modules.devname.
+func tunNode() error {
+	const path = "/dev/net/tun"
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	err := unix.Mknod(path, unix.S_IFCHR|0o666, int(unix.Mkdev(10, 200)))
+	if err != nil && err != unix.EEXIST {
+		return &os.PathError{Op: "mknod", Path: path, Err: err}
+	}
+	return nil
+}
+
+// wakeProcessors brings up all but the first, with which the kernel booted: to
+// emulate the others through all of the boot takes twice its time.
+func wakeProcessors() error {
+	cpus, err := filepath.Glob("/sys/devices/system/cpu/cpu[0-9]*/online")
+	if err != nil {
+		return err
+	}
+	for _, path := range cpus {
+		if text, err := os.ReadFile(path); err == nil && text[0] == '1' {
+			continue // there the first can be taken down too
+		}
+		if err := os.WriteFile(path, []byte("1"), 0); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func linkModules(dir string) error {
