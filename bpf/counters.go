@@ -1,0 +1,51 @@
+package bpf
+
+import (
+	"fmt"
+
+	"github.com/cilium/ebpf"
+)
+
+// Counter counts frames and their octets without FCS, since the filter was
+// first attached to the device; a change of settings does not reset it.
+type Counter struct {
+	Packets uint64
+	Octets  uint64
+}
+
+// Verdicts are the counters of one direction. A segmented (GSO) frame that is
+// dropped on egress counts as the frames that it would have become.
+type Verdicts struct {
+	MACsec  Counter // passed
+	EAPOL   Counter // passed
+	Allowed Counter // passed: a protocol of Filter.Allow
+	Tagged  Counter // dropped: a VLAN tag in clear
+	Dropped Counter // dropped: anything else
+}
+
+// Counters are those of both directions.
+type Counters struct {
+	Ingress Verdicts
+	Egress  Verdicts
+}
+
+// verdicts sums a map of counters over the CPUs.
+func verdicts(m *ebpf.Map) (v Verdicts, err error) {
+	for i, c := range map[mustVerdict]*Counter{
+		mustVerdictMACSEC:  &v.MACsec,
+		mustVerdictEAPOL:   &v.EAPOL,
+		mustVerdictALLOWED: &v.Allowed,
+		mustVerdictTAGGED:  &v.Tagged,
+		mustVerdictDROPPED: &v.Dropped,
+	} {
+		var perCPU []mustCounter
+		if err := m.Lookup(uint32(i), &perCPU); err != nil {
+			return v, fmt.Errorf("read counters: %w", err)
+		}
+		for _, n := range perCPU {
+			c.Packets += n.Packets
+			c.Octets += n.Octets
+		}
+	}
+	return v, nil
+}

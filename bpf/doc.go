@@ -1,0 +1,46 @@
+// Package bpf keeps a port with `secure: must` closed: its filter lets through
+// MACsec frames, the configured EAPOL and the named clear protocols, in both
+// directions, and drops and counts everything else, VLAN tags in clear
+// included.
+//
+// # Hooks
+//
+// Ingress is XDP, in the driver (Native) where it can, else in the stack
+// (Generic); both are before packet sockets, tc, bridges and the IP stack. The
+// program takes frames in pieces, so that it does not limit the MTU. Egress is
+// TCX where the kernel has it (6.6), else a cls_bpf filter of the clsact qdisc.
+// Ours is the first there, and leaves what it passes to the others.
+//
+// # How long it stands
+//
+// Nothing is pinned and there is no BPF link: both programs are held by the
+// device itself (XDP by IFLA_XDP, TCX by BPF_PROG_ATTACH, cls_bpf by the
+// qdisc). So they outlive the process that attached them, and the mount
+// namespace it had: under `ip netns exec` /sys/fs/bpf is a mount of that
+// command's own and pins go with it. They end with the device, with Detach, or
+// by the hand of an administrator (`ip link set DEV xdp off`, `tc qdisc del`,
+// `bpftool net detach`); and a device that is moved to another network
+// namespace leaves a clsact qdisc behind. Observe tells. There is no trace to
+// clean up after a removed device.
+//
+// A later process finds the programs by the device, the maps by the programs:
+// settings (read-only since before the program was loaded) and counters. That
+// takes CAP_SYS_ADMIN; attaching takes CAP_BPF and CAP_NET_ADMIN besides.
+//
+// # Changes
+//
+// A change of settings loads new programs and puts each in the place of the
+// old in one step; counters go on. Egress is closed first and opened last.
+//
+// # What it cannot see
+//
+// Egress hooks are passed over by packet sockets with PACKET_QDISC_BYPASS, by
+// AF_XDP transmit, by pktgen and by XDP redirects and bridges in hardware: all
+// need CAP_NET_RAW or more, which is what to take from whoever shares the
+// network namespace. And it judges by the header: whoever may send raw frames
+// may write 0x88E5 before clear text, and only the peer's SecY refuses it.
+//
+// A tag that the NIC takes out of the frame before XDP is not seen either; the
+// frame is judged by what follows, so that nothing but MACsec, EAPOL and the
+// allowed passes. In a generic hook frames that were joined by GRO count once.
+package bpf

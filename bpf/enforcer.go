@@ -1,0 +1,155 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+)
+
+// ErrNotAttached says that the filter is not, or not wholly, on the device.
+var ErrNotAttached = errors.New("the filter is not attached in both directions; Attach it")
+
+// Enforcer is the filter of one device, attached. It holds the counters, which
+// it reads also when the filter has gone.
+type Enforcer struct{ ingress, egress *ebpf.Map }
+
+// modes are those to attach in; 0 leaves the choice to attach.
+type modes struct{ in, out Mode }
+
+// Attach puts the filter on the device with that index in the calling thread's
+// network namespace, or changes the one that is there, in one step for each
+// direction. Where the same is there already it changes nothing. Somebody
+// else's program in the place is a *ForeignError, and nothing is changed. On
+// another error what was attached stays so: a port that fails stays closed.
+func Attach(ifindex int, f Filter) (*Enforcer, error) { return attach(ifindex, f, modes{}) }
+
+func attach(ifindex int, f Filter, m modes) (*Enforcer, error) {
+	h, foreign, err := look(ifindex)
+	if err != nil {
+		return nil, fmt.Errorf("bpf: attach to %w", err)
+	}
+	defer h.Close()
+	if foreign != nil {
+		return nil, foreign
+	}
+	s, err := f.settings(h.address)
+	if err != nil {
+		return nil, fmt.Errorf("bpf: attach to device %s: %w", h.link.Attrs().Name, err)
+	}
+	old, _ := h.out()
+	p, err := load(s, pair{h.in, old})
+	if err != nil {
+		return nil, fmt.Errorf("bpf: attach to device %s: %w", h.link.Attrs().Name, err)
+	}
+	defer p.Close()
+	if err := errors.Join(h.close(p.out, m.out), h.shut(p.in, m.in)); err != nil {
+		return nil, fmt.Errorf("bpf: attach to device %s: %w", h.link.Attrs().Name, err)
+	}
+	return newEnforcer(p)
+}
+
+func newEnforcer(p pair) (*Enforcer, error) {
+	in, errIn := p.in.counters.Clone()
+	out, errOut := p.out.counters.Clone()
+	if err := errors.Join(errIn, errOut); err != nil {
+		return nil, fmt.Errorf("bpf: counters: %w", err)
+	}
+	return &Enforcer{in, out}, nil
+}
+
+// close closes egress with p.
+func (h *hooks) close(p *program, mode Mode) error {
+	if mode == 0 {
+		mode = Clsact
+		if h.tcxOK {
+			mode = TCX
+		}
+	}
+	if mode == TCX {
+		if h.tcx == nil || !h.first || !h.tcx.equal(p) {
+			if err := attachTCX(h.link, p, h.tcx, h.first); err != nil {
+				return err
+			}
+		}
+		if h.clsact != nil {
+			return detachClsact(h.link)
+		}
+		return nil
+	}
+	if h.clsact == nil || !h.clsact.equal(p) {
+		if err := attachClsact(h.link, p); err != nil {
+			return err
+		}
+	}
+	if h.tcx != nil {
+		return detachTCX(h.link, h.tcx)
+	}
+	return nil
+}
+
+// shut closes ingress with p.
+func (h *hooks) shut(p *program, mode Mode) error {
+	if h.in == nil {
+		return attachXDP(h.link, p, nil, mode)
+	}
+	if h.in.equal(p) {
+		return nil
+	}
+	return attachXDP(h.link, p, h.in, h.inMode)
+}
+
+// Open finds the filter that an earlier process attached to the device.
+func Open(ifindex int) (*Enforcer, error) {
+	h, _, err := look(ifindex)
+	if err != nil {
+		return nil, fmt.Errorf("bpf: open the filter of %w", err)
+	}
+	defer h.Close()
+	out, _ := h.out()
+	if h.in == nil || out == nil {
+		return nil, fmt.Errorf("bpf: device %s: %w", h.link.Attrs().Name, ErrNotAttached)
+	}
+	if h.in.counters == nil || out.counters == nil {
+		return nil, fmt.Errorf("bpf: device %s: the filter is of another version of linkseal; Attach replaces it", h.link.Attrs().Name)
+	}
+	return newEnforcer(pair{h.in, out})
+}
+
+// Detach opens the device: it removes the filter, if it is there, and nothing
+// else, ingress first.
+func Detach(ifindex int) error {
+	h, _, err := look(ifindex)
+	if err != nil {
+		return fmt.Errorf("bpf: detach from %w", err)
+	}
+	defer h.Close()
+	var errs []error
+	if h.in != nil {
+		errs = append(errs, setXDP(h.link, h.inMode, -1, h.in.FD()))
+	}
+	if h.tcx != nil {
+		errs = append(errs, detachTCX(h.link, h.tcx))
+	}
+	if h.clsact != nil {
+		errs = append(errs, detachClsact(h.link))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("bpf: detach from device %s: %w", h.link.Attrs().Name, err)
+	}
+	return nil
+}
+
+// Counters reads the counters.
+func (e *Enforcer) Counters() (c Counters, err error) {
+	if c.Ingress, err = verdicts(e.ingress); err != nil {
+		return c, fmt.Errorf("bpf: ingress: %w", err)
+	}
+	if c.Egress, err = verdicts(e.egress); err != nil {
+		return c, fmt.Errorf("bpf: egress: %w", err)
+	}
+	return c, nil
+}
+
+// Close lets go of the filter, which stays attached.
+func (e *Enforcer) Close() error { return errors.Join(e.ingress.Close(), e.egress.Close()) }

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause)
+//go:build ignore
+
+// What is used of the kernel's interface to BPF programs (include/uapi/
+// linux/bpf.h, if_ether.h, pkt_cls.h), so that the object is the same
+// whatever headers the machine has that makes it.
+#pragma once
+
+typedef unsigned char __u8;
+typedef unsigned short __u16;
+typedef unsigned int __u32;
+typedef unsigned long long __u64;
+typedef signed char __s8;
+typedef short __s16;
+typedef int __s32;
+typedef long long __s64;
+typedef __u16 __be16;
+typedef __u32 __be32;
+typedef __u64 __be64;
+typedef __u16 __sum16;
+typedef __u32 __wsum;
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+enum bpf_map_type { BPF_MAP_TYPE_PERCPU_ARRAY = 6 };
+
+enum xdp_action { XDP_DROP = 1, XDP_PASS = 2 };
+
+// As a tc filter's verdict: on to the next filter. TCX calls it TCX_NEXT.
+enum tc_action { TC_ACT_UNSPEC = -1, TC_ACT_SHOT = 2 };
+
+enum ether_type {
+	ETH_P_8021Q = 0x8100,
+	ETH_P_8021AD = 0x88a8,
+	ETH_P_QINQ1 = 0x9100, // before 802.1ad
+	ETH_P_MACSEC = 0x88e5,
+};
+
+struct ethernet {
+	__u8 destination[6];
+	__u8 source[6];
+	__be16 type;
+};
+
+struct xdp_md {
+	__u32 data;
+	__u32 data_end;
+	__u32 data_meta;
+	__u32 ingress_ifindex;
+	__u32 rx_queue_index;
+	__u32 egress_ifindex;
+};
+
+struct __sk_buff {
+	__u32 len;
+	__u32 pkt_type;
+	__u32 mark;
+	__u32 queue_mapping;
+	__u32 protocol;
+	__u32 vlan_present;
+	__u32 vlan_tci;
+	__u32 vlan_proto;
+	__u32 priority;
+	__u32 ingress_ifindex;
+	__u32 ifindex;
+	__u32 tc_index;
+	__u32 cb[5];
+	__u32 hash;
+	__u32 tc_classid;
+	__u32 data;
+	__u32 data_end;
+	__u32 napi_id;
+	__u32 family;
+	__u32 remote_ip4;
+	__u32 local_ip4;
+	__u32 remote_ip6[4];
+	__u32 local_ip6[4];
+	__u32 remote_port;
+	__u32 local_port;
+	__u32 data_meta;
+	__u64 flow_keys;
+	__u64 tstamp;
+	__u32 wire_len;
+	__u32 gso_segs;
+};
+_Static_assert(__builtin_offsetof(struct __sk_buff, data) == 76, "struct __sk_buff");
+_Static_assert(__builtin_offsetof(struct __sk_buff, gso_segs) == 164, "struct __sk_buff");

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause)
+//go:build ignore
+
+// What the filter lets through besides MACsec. The loader writes it before
+// the programs are loaded; it is constant from then on, and whoever finds the
+// programs attached reads it back.
+#pragma once
+
+#include "kernel.h"
+
+// MAGIC tells the settings of this filter from anybody else's: "lseal" and
+// the version of the layout below.
+#define MAGIC 0x6c7365616c000001ULL
+
+#define MAX_RULES 16
+
+// A protocol that is allowed in clear. Octets are in the order of the wire.
+struct rule {
+	__u8 destination[6];
+	__be16 ether_type;
+	__u8 subtype; // the octet after the EtherType, if has_subtype
+	__u8 has_subtype;
+};
+
+struct settings {
+	__u64 magic;
+	__u8 eapol_destination[6];
+	__be16 eapol_type;
+	__u8 port[6]; // the port's own address
+	__u16 rules;  // how many of allow are used
+	struct rule allow[MAX_RULES];
+};
+
+const volatile struct settings must SEC(".rodata.settings") = {.magic = MAGIC};

@@ -1,0 +1,145 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// findTCX looks for ours among the TCX programs of the device's egress. first
+// tells whether it runs before all others. ok is false where the kernel has no
+// TCX.
+func findTCX(l netlink.Link) (p *program, first, ok bool, err error) {
+	res, err := link.QueryPrograms(link.QueryOptions{Target: l.Attrs().Index, Attach: ebpf.AttachTCXEgress})
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, ebpf.ErrNotSupported) {
+		return nil, false, false, nil
+	}
+	if err != nil {
+		return nil, false, false, fmt.Errorf("TCX: %w", remedy(err))
+	}
+	for i, a := range res.Programs {
+		p, _, err := find(a.ID, mustProgLinksealOut)
+		if err != nil {
+			return nil, false, true, err
+		}
+		if p != nil {
+			return p, i == 0, true, nil
+		}
+	}
+	return nil, false, true, nil
+}
+
+// attachTCX puts p before all others, and takes old away if there is one.
+func attachTCX(l netlink.Link, p, old *program, first bool) error {
+	o := link.RawAttachProgramOptions{Target: l.Attrs().Index, Program: p.Program, Attach: ebpf.AttachTCXEgress, Anchor: link.Head()}
+	if old != nil && first {
+		o.Anchor = link.ReplaceProgram(old.Program)
+	}
+	if err := link.RawAttachProgram(o); err != nil {
+		return fmt.Errorf("TCX: %w", remedy(err))
+	}
+	if old != nil && !first {
+		return detachTCX(l, old)
+	}
+	return nil
+}
+
+func detachTCX(l netlink.Link, p *program) error {
+	err := link.RawDetachProgram(link.RawDetachProgramOptions{Target: l.Attrs().Index, Program: p.Program, Attach: ebpf.AttachTCXEgress})
+	if err != nil && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("TCX: %w", remedy(err))
+	}
+	return nil
+}
+
+// ours is the place of our cls_bpf filter: the first.
+func ours(l netlink.Link) *netlink.BpfFilter {
+	return &netlink.BpfFilter{
+		FilterAttrs: netlink.FilterAttrs{
+			LinkIndex: l.Attrs().Index, Parent: netlink.HANDLE_MIN_EGRESS,
+			Priority: 1, Handle: 1, Protocol: unix.ETH_P_ALL,
+		},
+		Name:         mustProgLinksealOut,
+		DirectAction: true,
+	}
+}
+
+func clsact(l netlink.Link) *netlink.Clsact {
+	return &netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{
+		LinkIndex: l.Attrs().Index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT,
+	}}
+}
+
+// findClsact looks for our filter in the device's clsact qdisc. Another
+// filter in its place is an error.
+func findClsact(l netlink.Link) (*program, error) {
+	qdiscs, err := again(func() ([]netlink.Qdisc, error) { return netlink.QdiscList(l) })
+	if err != nil {
+		return nil, fmt.Errorf("list qdiscs: %w", err)
+	}
+	if !slices.ContainsFunc(qdiscs, func(q netlink.Qdisc) bool { return q.Attrs().Parent == netlink.HANDLE_CLSACT }) {
+		return nil, nil
+	}
+	filters, err := again(func() ([]netlink.Filter, error) { return netlink.FilterList(l, netlink.HANDLE_MIN_EGRESS) })
+	if err != nil {
+		return nil, fmt.Errorf("list egress filters: %w", err)
+	}
+	for _, f := range filters {
+		a := f.Attrs()
+		if a.Priority != 1 || a.Handle == 0 { // handle 0: the list's head, no filter
+			continue
+		}
+		foreign := &ForeignError{Device: l.Attrs().Name, Hook: "clsact egress, pref 1", Name: f.Type()}
+		b, ok := f.(*netlink.BpfFilter)
+		if !ok {
+			return nil, foreign
+		}
+		p, name, err := find(ebpf.ProgramID(b.Id), mustProgLinksealOut)
+		if err != nil {
+			return nil, err
+		}
+		if p == nil {
+			foreign.ID, foreign.Name = uint32(b.Id), name
+			return nil, foreign
+		}
+		return p, nil
+	}
+	return nil, nil
+}
+
+// attachClsact puts p in our place, in one step if one of ours is there.
+func attachClsact(l netlink.Link, p *program) error {
+	if err := netlink.QdiscAdd(clsact(l)); err != nil && !errors.Is(err, unix.EEXIST) {
+		return fmt.Errorf("add the clsact qdisc: %w", remedy(err))
+	}
+	f := ours(l)
+	f.Fd = p.FD()
+	if err := netlink.FilterReplace(f); err != nil {
+		return fmt.Errorf("clsact egress filter: %w", remedy(err))
+	}
+	return nil
+}
+
+// detachClsact removes our filter. The qdisc stays: it does nothing by
+// itself, and it may be somebody else's.
+func detachClsact(l netlink.Link) error {
+	if err := netlink.FilterDel(ours(l)); err != nil && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("clsact egress filter: %w", remedy(err))
+	}
+	return nil
+}
+
+// again repeats a dump that a change has interrupted.
+func again[T any](dump func() ([]T, error)) (out []T, err error) {
+	for range 8 {
+		if out, err = dump(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			break
+		}
+	}
+	return out, err
+}
