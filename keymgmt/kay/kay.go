@@ -1,0 +1,277 @@
+// Package kay runs MKA on a port: one goroutine that owns the mka.Entity, its
+// timer, the EAPOL socket and the SAs of a SecY.
+//
+// It owns the SAs; the SecY's shell (the device, its parameters, the
+// enforcement around it) is the reconciler's. Stopping a KaY deletes nothing:
+// the SecY goes on protecting with the SAs that it has, and the next KaY
+// adopts them.
+package kay
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/linkseal/linkseal/keymgmt/mka"
+	"github.com/linkseal/linkseal/keymgmt/sa"
+)
+
+// pollPN is how often packet numbers are read. A SecY stops without a word
+// when a PN wraps.
+const pollPN = 250 * time.Millisecond
+
+// SecY is what a KaY needs of a SecY (802.1AE 10.7). Its methods are called
+// from one goroutine.
+type SecY interface {
+	// Apply makes one change to the SA table. It is idempotent, as package
+	// sa says for each kind.
+	Apply(sa.Change) error
+	// Observe fills t with the SAs as they are now, reusing its slices.
+	Observe(t *sa.Table) error
+	// SetControlledPort sets the state of the Controlled Port.
+	SetControlledPort(sa.ControlledPort) error
+}
+
+// EAPOL is the port's uncontrolled side.
+type EAPOL interface {
+	// Read blocks for the next frame with the port's EtherType, from DA on
+	// without a VLAN tag, until Close.
+	Read(frame []byte) (int, error)
+	// Write sends a whole frame.
+	Write(frame []byte) error
+	Close() error
+}
+
+// Store keeps what must outlive the process: see mka.Saved. It is not secret.
+type Store interface {
+	// Load returns what was saved last; nil if nothing was.
+	Load() ([]byte, error)
+	// Save replaces it atomically. It is called before an SA is used.
+	Save([]byte) error
+}
+
+// Config is one port's.
+type Config struct {
+	Port string // its name in logs and errors
+	MKA  mka.Config
+	// Should lets clear traffic pass while no peer is live (secure: should).
+	Should bool
+	Log    *slog.Logger
+	// Changed is called, from the KaY's goroutine, whenever the port has
+	// become secured or unsecured. It may be nil, and must not block.
+	Changed func(secured bool)
+}
+
+// KaY is one port's, running.
+type KaY struct {
+	cfg    Config
+	entity *mka.Entity
+	conn   EAPOL
+	secy   SecY
+	store  Store
+	epoch  time.Time
+
+	frames chan []byte
+	free   chan []byte
+	calls  chan func()
+	cancel context.CancelFunc
+	done   chan struct{}
+
+	out   []mka.Action
+	table sa.Table
+
+	secured      bool
+	securedSince time.Time
+	sendErrors   uint64
+	sendErr      string
+	pollErr      string
+
+	closing sync.Once
+}
+
+// Start adopts what the SecY has and runs MKA until Close. The KaY closes
+// conn then.
+func Start(cfg Config, conn EAPOL, secy SecY, store Store) (*KaY, error) {
+	e, err := mka.New(cfg.MKA)
+	if err != nil {
+		return nil, fmt.Errorf("port %s: %w", cfg.Port, err)
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	k := &KaY{
+		cfg: cfg, entity: e, conn: conn, secy: secy, store: store, epoch: time.Now(), cancel: cancel,
+		frames: make(chan []byte), free: make(chan []byte, queued), calls: make(chan func()), done: make(chan struct{}),
+	}
+	for range queued {
+		k.free <- make([]byte, maxFrame)
+	}
+	if err := k.adopt(); err != nil {
+		cancel()
+		return nil, err
+	}
+	reading := make(chan struct{})
+	go func() {
+		defer close(reading)
+		k.read(ctx)
+	}()
+	go func() {
+		defer close(k.done)
+		k.run(ctx)
+		conn.Close()
+		<-reading
+	}()
+	return k, nil
+}
+
+// adopt gives the Entity what the SecY and the store have.
+func (k *KaY) adopt() error {
+	saved, err := k.load()
+	if err != nil {
+		// Not knowing which CKN an SA belongs to is no reason to stop
+		// protecting: the SAs are adopted without it.
+		k.cfg.Log.Warn("saved MKA state is unreadable; starting without it", "port", k.cfg.Port, "error", err)
+	}
+	if err := k.secy.Observe(&k.table); err != nil {
+		return fmt.Errorf("port %s: reading the SAs of its SecY: %w", k.cfg.Port, err)
+	}
+	k.step(mka.Event{Kind: mka.Adopt, Table: &k.table, Saved: saved})
+	return nil
+}
+
+// now is the monotonic time since the KaY started.
+func (k *KaY) now() time.Duration { return time.Since(k.epoch) }
+
+func (k *KaY) run(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	poll := time.NewTicker(pollPN)
+	defer poll.Stop()
+	for {
+		wait := time.Duration(1 << 62)
+		if d := k.entity.Deadline(); d != mka.Never {
+			wait = max(0, d-k.now())
+		}
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
+			k.step(mka.Event{Kind: mka.Close})
+			return
+		case frame := <-k.frames:
+			k.step(mka.Event{Kind: mka.Received, Frame: frame})
+			k.free <- frame[:maxFrame]
+		case call := <-k.calls:
+			call()
+		case <-poll.C:
+			k.poll()
+		case <-timer.C:
+			k.step(mka.Event{Kind: mka.Tick})
+		}
+	}
+}
+
+// poll reads the packet numbers.
+func (k *KaY) poll() {
+	if err := k.secy.Observe(&k.table); err != nil {
+		if text := err.Error(); text != k.pollErr {
+			k.pollErr = text
+			k.cfg.Log.Warn("packet numbers cannot be read", "port", k.cfg.Port, "error", err)
+		}
+		return
+	}
+	k.pollErr = ""
+	k.step(mka.Event{Kind: mka.PacketNumbers, Table: &k.table})
+}
+
+// step gives the Entity one event and carries out what it asks for.
+func (k *KaY) step(ev mka.Event) {
+	for again := true; again; {
+		again = false
+		k.out = k.entity.Step(k.now(), ev, k.out[:0])
+		for i := range k.out {
+			switch a := &k.out[i]; a.Kind {
+			case mka.Send:
+				k.send(a.Frame)
+			case mka.Tell:
+				k.tell(a.Report)
+			case mka.Save:
+				if err := k.save(a.Saved); err != nil {
+					k.cfg.Log.Error("MKA state cannot be saved; a restart would not know its SAs' CKNs", "port", k.cfg.Port, "error", err)
+				}
+			case mka.SetPort:
+				k.setPort(a.Port)
+			case mka.Change:
+				// The last action: its result is the next event.
+				ev, again = mka.Event{Kind: mka.ChangeDone, Err: k.secy.Apply(a.Change)}, true
+			}
+		}
+	}
+}
+
+func (k *KaY) send(frame []byte) {
+	err := k.conn.Write(frame)
+	if err == nil {
+		k.sendErr = ""
+		return
+	}
+	k.sendErrors++
+	if text := err.Error(); text != k.sendErr {
+		k.sendErr = text
+		k.cfg.Log.Warn("MKPDU not sent", "port", k.cfg.Port, "error", err)
+	}
+}
+
+func (k *KaY) setPort(p sa.ControlledPort) {
+	k.secured = p == sa.Secured
+	k.securedSince = time.Now()
+	if p == sa.Unsecured && k.cfg.Should {
+		p = sa.Clear
+	}
+	if err := k.secy.SetControlledPort(p); err != nil {
+		k.cfg.Log.Error("controlled port not set", "port", k.cfg.Port, "state", p.String(), "error", err)
+	}
+	if k.cfg.Changed != nil {
+		k.cfg.Changed(k.secured)
+	}
+}
+
+// call runs f on the KaY's goroutine and waits for it. After Close it does
+// nothing and returns false.
+func (k *KaY) call(f func()) bool {
+	ran := make(chan struct{})
+	select {
+	case k.calls <- func() { f(); close(ran) }:
+		<-ran
+		return true
+	case <-k.done:
+		return false
+	}
+}
+
+// SetKeys sets the CAKs that may be used from now on, the preferred one
+// first. One that carries traffic and is missing here stays until another
+// carries it, unless its CKN is in cut. The keys are cloned.
+func (k *KaY) SetKeys(keys []mka.Key, cut ...[]byte) {
+	k.call(func() { k.step(mka.Event{Kind: mka.KeysChanged, Keys: keys, Cut: cut}) })
+}
+
+// LinkChanged tells the carrier's state. A hello goes out at once when it
+// comes up; while it is down the SAs stay, for the peers' life time.
+func (k *KaY) LinkChanged(up bool) {
+	if up {
+		k.call(func() { k.step(mka.Event{Kind: mka.LinkUp}) })
+	}
+}
+
+// Done is closed when the KaY has stopped.
+func (k *KaY) Done() <-chan struct{} { return k.done }
+
+// Close stops MKA and waits for the goroutines. The SecY keeps its SAs.
+func (k *KaY) Close() error {
+	k.closing.Do(k.cancel)
+	<-k.done
+	return nil
+}
