@@ -160,8 +160,7 @@ func (c *Capture) Next() (Packet, error) {
 func (in *Inspector) Packet(p Packet) Record {
 	if p.Err != nil && !errors.Is(p.Err, ErrCutShort) {
 		in.frames++
-		in.at(p.Time)
-		return Record{Frame: in.frames, Time: p.Time, Kind: KindClear, Clear: &Clear{}, Error: p.Err.Error()}
+		return Record{Frame: in.frames, Time: in.at(p.Time), Kind: KindClear, Clear: &Clear{}, Error: p.Err.Error()}
 	}
 	r := in.Frame(p.Time, p.Data, max(p.Length, len(p.Data)))
 	if p.Err != nil {

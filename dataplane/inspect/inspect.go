@@ -151,8 +151,7 @@ func (a *ca) isMember(sci sa.SCI) bool {
 // Record keeps nothing of data.
 func (in *Inspector) Frame(ts time.Time, data []byte, length int) Record {
 	in.frames++
-	in.at(ts)
-	r := Record{Frame: in.frames, Time: ts}
+	r := Record{Frame: in.frames, Time: in.at(ts)}
 	if len(data) < length {
 		r.Error = fmt.Sprintf("the capture has %d of the frame's %d octets; capture with a greater snap length", len(data), length)
 	}
@@ -191,10 +190,15 @@ func (in *Inspector) Frame(ts time.Time, data []byte, length int) Record {
 }
 
 // at notes the time: a capture of several interfaces is not always in order.
-func (in *Inspector) at(ts time.Time) {
+// It gives the zero time for one that RFC 3339 and so JSON cannot write.
+func (in *Inspector) at(ts time.Time) time.Time {
+	if y := ts.UTC().Year(); y < 1 || y > 9999 {
+		return time.Time{}
+	}
 	if ts.After(in.last) {
 		in.last = ts
 	}
+	return ts.UTC()
 }
 
 // maxTallies bounds what hostile captures can make the Inspector hold: beyond

@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -239,7 +240,9 @@ func (in *Inspector) traffic() (lines []string) {
 	if len(in.clear) == 0 {
 		return lines
 	}
-	types := slices.SortedFunc(maps.Keys(in.clear), func(a, b uint16) int { return in.clear[b] - in.clear[a] })
+	types := slices.SortedFunc(maps.Keys(in.clear), func(a, b uint16) int {
+		return cmp.Or(in.clear[b]-in.clear[a], int(a)-int(b))
+	})
 	sum, parts := 0, []string{}
 	for i, e := range types {
 		sum += in.clear[e]
