@@ -76,10 +76,6 @@ func (b *builder) deletions(desired Desired) {
 	for _, p := range desired.Ports {
 		ports[p.Name] = p
 	}
-	interfaces := make(map[string]Port)
-	for _, p := range desired.Ports {
-		interfaces[p.Interface] = p
-	}
 	for _, name := range slices.Sorted(maps.Keys(b.Links)) {
 		link := b.Links[name]
 		why, port := "", ""
@@ -93,8 +89,8 @@ func (b *builder) deletions(desired Desired) {
 			default:
 				why, port = b.unchangeable(p, link), owner
 			}
-		} else if p, wanted := interfaces[name]; wanted && link.halfMade() {
-			why, port = "its making was interrupted", p.Name
+		} else if link.unfinished() {
+			why = "its making was interrupted"
 		}
 		if why != "" {
 			b.gone[name] = true

@@ -133,8 +133,14 @@ func TestBuild(t *testing.T) {
 			l.Alias = "mine"
 			return machine(eth1(), l)
 		}(), filter + "\ndisable IPv6 on eth1 (the parent of a must-secure port has none)\n"},
-		"interrupted making": {with(same), seen(func(_ Observed, l *Link) { l.Alias, l.Up = "", false }),
-			"delete macsec1 (its making was interrupted)\n" + create + rest},
+		"interrupted making": {with(same), func() Observed {
+			o := secured()
+			l := o.Links["macsec1"]
+			l.Name, l.Alias, l.Up = "linkseal.new", "", false
+			o.Links["linkseal.new"] = l
+			delete(o.Links, "macsec1")
+			return o
+		}(), "delete linkseal.new (its making was interrupted)\n" + create + rest},
 		"foreign devices stay": {Desired{}, machine(eth1(), Link{Name: "macsec9", Parent: "eth1", MACsec: built().MACsec}), ""},
 		"moved to another device": {with(func(p *Port) { p.Device = "eth2" }), func() Observed {
 			o := secured()

@@ -24,10 +24,9 @@
 // note in the state directory it dies with the device, cannot go stale when
 // an index or a name is used again, outlives a lost state directory and is
 // seen by an operator in `ip link`. The alias cannot be set in the message
-// that makes the device; a daemon killed between the two leaves a device
-// without alias that is down and in link mode DORMANT, which nobody else
-// makes: that one is taken for linkseal's too, under the name of a port, and
-// made anew.
+// that makes the device: it is made as UnfinishedName and gets name and alias
+// together, last. A device of that name is what a daemon left that was killed
+// in between.
 //
 // What a port's removal leaves behind: the parent stays up, without addresses
 // and with IPv6 off. They were not linkseal's to keep, and to guess them back

@@ -37,7 +37,7 @@ func Check(desired Desired, observed Observed) []Problem {
 		if parent.MACsec != nil {
 			note("name the device below it", "device %s is a MACsec device itself", p.Device)
 		}
-		if link, taken := observed.Links[p.Interface]; taken && !link.halfMade() {
+		if link, taken := observed.Links[p.Interface]; taken {
 			if _, owned := link.port(); !owned {
 				note(fmt.Sprintf("ip link delete %s if nobody needs it, or give the port another interface name", p.Interface),
 					"interface %s exists and was not made by linkseal", p.Interface)
@@ -46,7 +46,7 @@ func Check(desired Desired, observed Observed) []Problem {
 		want := (&builder{Observed: observed}).sci(p)
 		for _, name := range slices.Sorted(maps.Keys(observed.Links)) {
 			link := observed.Links[name]
-			if _, owned := link.port(); name != p.Interface && !owned && !link.halfMade() &&
+			if _, owned := link.port(); name != p.Interface && !owned && !link.unfinished() &&
 				link.Parent == p.Device && link.MACsec != nil && link.MACsec.SCI == want {
 				note(fmt.Sprintf("ip link delete %s, or stop what made it", name),
 					"%s on %s has the port's SCI %s already and was not made by linkseal", name, p.Device, want)

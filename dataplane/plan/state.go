@@ -16,6 +16,10 @@ const Overhead = 32
 // AliasPrefix begins the alias of every interface that linkseal made.
 const AliasPrefix = "linkseal:"
 
+// UnfinishedName is the name under which a MACsec device is made. It gets its
+// own name, and its alias, when it is as a CreateDevice step says.
+const UnfinishedName = "linkseal.new"
+
 // Alias is the interface alias of the MACsec device of the named port.
 func Alias(port string) string { return AliasPrefix + port }
 
@@ -149,7 +153,5 @@ func (l Link) port() (string, bool) {
 	return name, ok && l.MACsec != nil
 }
 
-// halfMade tells a device whose maker died before it set the alias.
-func (l Link) halfMade() bool {
-	return l.MACsec != nil && l.Alias == "" && l.Dormant && !l.Up
-}
+// unfinished tells a device whose maker died before it had its name and alias.
+func (l Link) unfinished() bool { return l.MACsec != nil && l.Name == UnfinishedName }

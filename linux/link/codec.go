@@ -49,6 +49,8 @@ func decodeLink(b []byte) (l Link, ok bool, err error) {
 		switch ad.Type() {
 		case unix.IFLA_IFNAME:
 			l.Name = ad.String()
+		case unix.IFLA_IFALIAS:
+			l.Alias = ad.String()
 		case unix.IFLA_LINK:
 			l.Parent = int(ad.Uint32())
 		case unix.IFLA_MASTER:

@@ -19,6 +19,7 @@ var ErrNotFound = errors.New("no such interface")
 type Link struct {
 	Index  int
 	Name   string
+	Alias  string // IFLA_IFALIAS: free text, empty if none
 	Kind   string // "macsec", "veth", ...; empty for hardware
 	Parent int    // ifindex of the device under it (IFLA_LINK), 0 if none
 	Master int    // ifindex of the bridge or bond over it, 0 if none

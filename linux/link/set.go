@@ -18,6 +18,17 @@ func (h *Handle) SetDown(index int) error {
 	return h.set(info{index, 0, unix.IFF_UP}, "set down", nil)
 }
 
+// SetNameAlias renames an interface, which must be down, and gives it an alias
+// of up to 255 octets, in one message. Another interface of that name is an
+// error (EEXIST), and then neither changes.
+func (h *Handle) SetNameAlias(index int, name, alias string) error {
+	return h.set(info{index: index}, fmt.Sprintf("set name %q and alias %q", name, alias),
+		func(ae *mnl.AttributeEncoder) {
+			ae.String(unix.IFLA_IFNAME, name)
+			ae.String(unix.IFLA_IFALIAS, alias)
+		})
+}
+
 // SetMTU sets the MTU in octets.
 func (h *Handle) SetMTU(index, mtu int) error {
 	return h.set(info{index: index}, fmt.Sprintf("set mtu %d", mtu),
