@@ -59,7 +59,8 @@ type Result struct {
 
 // row is what is known of a feature before it is tried.
 type row struct {
-	name   string
+	id     string  // for scripts; never changes
+	name   string  // for people
 	since  Version // the kernel that brought it
 	remedy string
 	// always marks what every kernel since then has, whatever its options,
@@ -69,35 +70,35 @@ type row struct {
 }
 
 var table = [featureCount]row{
-	NetNS:      {"network namespaces", Version{2, 6, 29}, "use a kernel with CONFIG_NET_NS", false, tryNetNS},
-	Veth:       {"veth", Version{2, 6, 24}, "use a kernel with CONFIG_VETH", false, tryVeth},
-	Bridge:     {"bridge", Version{2, 6, 0}, "use a kernel with CONFIG_BRIDGE", false, tryKind("bridge")},
-	VLAN:       {"802.1Q", Version{2, 6, 0}, "use a kernel with CONFIG_VLAN_8021Q", false, tryVLAN},
-	TUN:        {"tun/tap", Version{2, 6, 27}, "use a kernel with CONFIG_TUN, and have /dev/net/tun", false, tryTUN},
-	Netem:      {"netem", Version{2, 6, 8}, "use a kernel with CONFIG_NET_SCH_NETEM", false, tryNetem},
-	AFPacket:   {"AF_PACKET", Version{2, 2, 0}, "use a kernel with CONFIG_PACKET, and grant CAP_NET_RAW", false, tryPacket},
-	MACsec:     {"MACsec", Version{4, 6, 0}, "use a kernel with CONFIG_MACSEC (Debian: linux-image-amd64), or dataplane: userspace", false, tryMACsec},
-	MACsecGCM:  {"MACsec gcm(aes)", Version{4, 6, 0}, "load the modules macsec and gcm (CONFIG_MACSEC, CONFIG_CRYPTO_GCM)", false, tryMACsecGCM},
-	MACsecXPN:  {"MACsec XPN", Version{5, 7, 0}, "use Linux 5.7 or later with CONFIG_MACSEC, or a cipher without xpn", false, tryMACsecXPN},
-	Clsact:     {"clsact, cls_bpf", Version{4, 5, 0}, "use a kernel with CONFIG_NET_SCH_INGRESS, CONFIG_NET_CLS_BPF and CONFIG_NET_CLS_ACT", false, tryClsact},
-	TCX:        {"tcx", Version{6, 6, 0}, "none needed: clsact with cls_bpf does the same on kernels before 6.6", true, tryTCX},
-	BPF:        {"BPF programs", Version{4, 1, 0}, "use a kernel with CONFIG_BPF_SYSCALL, and grant CAP_BPF and CAP_NET_ADMIN", false, tryBPF},
-	BPFFS:      {"BPF file system", Version{4, 4, 0}, "mount it: mount -t bpf bpf /sys/fs/bpf", false, tryBPFFS},
-	BTF:        {"BTF", Version{5, 4, 0}, "use a kernel with CONFIG_DEBUG_INFO_BTF", false, tryBTF},
-	XDPGeneric: {"XDP generic", Version{4, 12, 0}, "use Linux 5.9 or later with CONFIG_BPF_SYSCALL", true, tryXDPGeneric},
-	XDPNative:  {"XDP native", Version{4, 19, 0}, "use a driver with XDP; generic XDP works without, slower", true, tryXDPNative},
-	AFXDP:      {"AF_XDP", Version{4, 18, 0}, "use a kernel with CONFIG_XDP_SOCKETS", false, tryAFXDP},
-	XFRM:       {"xfrm ESP", Version{2, 6, 25}, "use a kernel with CONFIG_XFRM_USER, CONFIG_INET_ESP and CONFIG_CRYPTO_GCM", false, tryXFRM},
-	XFRMI:      {"xfrm interface", Version{4, 19, 0}, "use a kernel with CONFIG_XFRM_INTERFACE", false, tryXFRMI},
-	WireGuard:  {"WireGuard", Version{5, 6, 0}, "use a kernel with CONFIG_WIREGUARD, or dataplane: userspace", false, tryKind("wireguard")},
-	TPM:        {"TPM 2.0", Version{4, 12, 0}, "enable the TPM in the firmware or the virtual machine; without one, keys at rest are sealed by a file", false, tryTPM},
-	ClockSane:  {"clock", Version{}, "set the time: key windows are compared with it", false, tryClockSane},
-	ClockSync:  {"clock synchronised", Version{}, "run chrony or systemd-timesyncd", false, tryClockSync},
+	NetNS:      {"netns", "network namespaces", Version{2, 6, 29}, "use a kernel with CONFIG_NET_NS", false, tryNetNS},
+	Veth:       {"veth", "veth", Version{2, 6, 24}, "use a kernel with CONFIG_VETH", false, tryVeth},
+	Bridge:     {"bridge", "bridge", Version{2, 6, 0}, "use a kernel with CONFIG_BRIDGE", false, tryKind("bridge")},
+	VLAN:       {"vlan", "802.1Q", Version{2, 6, 0}, "use a kernel with CONFIG_VLAN_8021Q", false, tryVLAN},
+	TUN:        {"tun", "tun/tap", Version{2, 6, 27}, "use a kernel with CONFIG_TUN, and have /dev/net/tun", false, tryTUN},
+	Netem:      {"netem", "netem", Version{2, 6, 8}, "use a kernel with CONFIG_NET_SCH_NETEM", false, tryNetem},
+	AFPacket:   {"af_packet", "AF_PACKET", Version{2, 2, 0}, "use a kernel with CONFIG_PACKET, and grant CAP_NET_RAW", false, tryPacket},
+	MACsec:     {"macsec", "MACsec", Version{4, 6, 0}, "use a kernel with CONFIG_MACSEC (Debian: linux-image-amd64), or dataplane: userspace", false, tryMACsec},
+	MACsecGCM:  {"macsec_gcm", "MACsec gcm(aes)", Version{4, 6, 0}, "load the modules macsec and gcm (CONFIG_MACSEC, CONFIG_CRYPTO_GCM)", false, tryMACsecGCM},
+	MACsecXPN:  {"macsec_xpn", "MACsec XPN", Version{5, 7, 0}, "use Linux 5.7 or later with CONFIG_MACSEC, or a cipher without xpn", false, tryMACsecXPN},
+	Clsact:     {"clsact", "clsact, cls_bpf", Version{4, 5, 0}, "use a kernel with CONFIG_NET_SCH_INGRESS, CONFIG_NET_CLS_BPF and CONFIG_NET_CLS_ACT", false, tryClsact},
+	TCX:        {"tcx", "tcx", Version{6, 6, 0}, "none needed: clsact with cls_bpf does the same on kernels before 6.6", true, tryTCX},
+	BPF:        {"bpf", "BPF programs", Version{4, 1, 0}, "use a kernel with CONFIG_BPF_SYSCALL, and grant CAP_BPF and CAP_NET_ADMIN", false, tryBPF},
+	BPFFS:      {"bpffs", "BPF file system", Version{4, 4, 0}, "mount it: mount -t bpf bpf /sys/fs/bpf", false, tryBPFFS},
+	BTF:        {"btf", "BTF", Version{5, 4, 0}, "use a kernel with CONFIG_DEBUG_INFO_BTF", false, tryBTF},
+	XDPGeneric: {"xdp_generic", "XDP generic", Version{4, 12, 0}, "use Linux 5.9 or later with CONFIG_BPF_SYSCALL", true, tryXDPGeneric},
+	XDPNative:  {"xdp_native", "XDP native", Version{4, 19, 0}, "use a driver with XDP; generic XDP works without, slower", true, tryXDPNative},
+	AFXDP:      {"af_xdp", "AF_XDP", Version{4, 18, 0}, "use a kernel with CONFIG_XDP_SOCKETS", false, tryAFXDP},
+	XFRM:       {"xfrm", "xfrm ESP", Version{2, 6, 25}, "use a kernel with CONFIG_XFRM_USER, CONFIG_INET_ESP and CONFIG_CRYPTO_GCM", false, tryXFRM},
+	XFRMI:      {"xfrm_interface", "xfrm interface", Version{4, 19, 0}, "use a kernel with CONFIG_XFRM_INTERFACE", false, tryXFRMI},
+	WireGuard:  {"wireguard", "WireGuard", Version{5, 6, 0}, "use a kernel with CONFIG_WIREGUARD, or dataplane: userspace", false, tryKind("wireguard")},
+	TPM:        {"tpm", "TPM 2.0", Version{4, 12, 0}, "enable the TPM in the firmware or the virtual machine; without one, keys at rest are sealed by a file", false, tryTPM},
+	ClockSane:  {"clock_sane", "clock", Version{}, "set the time: key windows are compared with it", false, tryClockSane},
+	ClockSync:  {"clock_synchronised", "clock synchronised", Version{}, "run chrony or systemd-timesyncd", false, tryClockSync},
 
-	CapNetAdmin: {"CAP_NET_ADMIN", Version{2, 2, 0}, "run as root, or AmbientCapabilities=CAP_NET_ADMIN", false, tryCap("CAP_NET_ADMIN", unix.CAP_NET_ADMIN)},
-	CapNetRaw:   {"CAP_NET_RAW", Version{2, 2, 0}, "run as root, or AmbientCapabilities=CAP_NET_RAW", false, tryCap("CAP_NET_RAW", unix.CAP_NET_RAW)},
-	CapBPF:      {"CAP_BPF", Version{5, 8, 0}, "run as root, or AmbientCapabilities=CAP_BPF", false, tryCap("CAP_BPF", unix.CAP_BPF)},
-	CapSysAdmin: {"CAP_SYS_ADMIN", Version{2, 2, 0}, "run as root; only the lab, the tests and doctor's own trials need it", false, tryCap("CAP_SYS_ADMIN", unix.CAP_SYS_ADMIN)},
+	CapNetAdmin: {"cap_net_admin", "CAP_NET_ADMIN", Version{2, 2, 0}, "run as root, or AmbientCapabilities=CAP_NET_ADMIN", false, tryCap("CAP_NET_ADMIN", unix.CAP_NET_ADMIN)},
+	CapNetRaw:   {"cap_net_raw", "CAP_NET_RAW", Version{2, 2, 0}, "run as root, or AmbientCapabilities=CAP_NET_RAW", false, tryCap("CAP_NET_RAW", unix.CAP_NET_RAW)},
+	CapBPF:      {"cap_bpf", "CAP_BPF", Version{5, 8, 0}, "run as root, or AmbientCapabilities=CAP_BPF", false, tryCap("CAP_BPF", unix.CAP_BPF)},
+	CapSysAdmin: {"cap_sys_admin", "CAP_SYS_ADMIN", Version{2, 2, 0}, "run as root; only the lab, the tests and doctor's own trials need it", false, tryCap("CAP_SYS_ADMIN", unix.CAP_SYS_ADMIN)},
 }
 
 // All returns every feature, in the order in which doctor lists them.
@@ -115,6 +116,19 @@ func (f Feature) String() string {
 		return fmt.Sprintf("Feature(%d)", int(f))
 	}
 	return table[f].name
+}
+
+// ID is the feature's name for scripts, in snake_case.
+func (f Feature) ID() string { return table[f].id }
+
+// ByID finds a feature by its ID.
+func ByID(id string) (Feature, bool) {
+	for f := range featureCount {
+		if table[f].id == id {
+			return f, true
+		}
+	}
+	return 0, false
 }
 
 // Since is the kernel version that brought the feature; zero for what does

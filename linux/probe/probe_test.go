@@ -19,6 +19,12 @@ func TestTableIsComplete(t *testing.T) {
 			t.Errorf("two features are called %q", r.name)
 		}
 		seen[r.name] = true
+		if got, ok := ByID(f.ID()); !ok || got != f {
+			t.Errorf("ByID(%q) = %v, %v; want %v", f.ID(), got, ok, f)
+		}
+	}
+	if _, ok := ByID("nosuch"); ok {
+		t.Error("ByID finds a feature that does not exist")
 	}
 	if got := Feature(-1).String(); got != "Feature(-1)" {
 		t.Errorf("String of no feature = %q", got)

@@ -1,0 +1,58 @@
+# The targets a user needs: make, make demo, make test. The rest is for
+# developers. What takes more than a line or two is a script in tests/.
+
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+FUZZTIME ?= 10s
+PKGS     ?= ./...
+export VERSION FUZZTIME
+
+.PHONY: all deps demo test test-host test-vm bench soak fuzz generate lint clean
+
+all: bin/linkseal
+
+.PHONY: bin/linkseal bin/vmrun bin/count
+bin/linkseal:
+	@CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.buildVersion=$(VERSION)" -o $@ ./cmd/linkseal
+
+bin/vmrun:
+	@CGO_ENABLED=0 go build -trimpath -o $@ ./tests/vm/run
+
+bin/count:
+	@CGO_ENABLED=0 go build -trimpath -o $@ ./tests/count
+
+# Two appliances, a secured link, a key rotation under traffic. Where this
+# kernel has no MACsec it runs in a guest that has.
+demo: deps bin/linkseal bin/vmrun
+	@tests/demo
+
+test: deps test-host test-vm
+
+# On this machine: all tests, under the race detector.
+test-host: bin/count
+	@tests/host $(PKGS)
+
+# In a guest with Debian's kernel: the tests that say what they need of one.
+test-vm: deps bin/vmrun
+	bin/vmrun -timeout 20m -pkgs $(PKGS) -- -test.short -test.timeout=15m
+
+# What make test runs shortened, in full.
+soak: deps bin/vmrun
+	LINKSEAL_SOAK=1 bin/vmrun -timeout 4h -v -pkgs $(PKGS) -- -test.timeout=4h
+
+bench: deps bin/vmrun
+	@tests/bench $(PKGS)
+
+fuzz:
+	@tests/fuzz $(PKGS)
+
+generate: deps
+	go generate ./...
+
+lint:
+	@tests/lint
+
+deps:
+	@tests/deps
+
+clean:
+	rm -rf bin
