@@ -191,3 +191,9 @@ func (v Value) Addr() netip.Addr {
 	}
 	return a
 }
+
+// IsEmptyText tells a scalar that is written as the empty string ("").
+func (v Value) IsEmptyText() bool {
+	s, ok := v.plain()
+	return ok && s == ""
+}

@@ -1,0 +1,178 @@
+// Package config reads the configuration file: a strict decode of YAML
+// version 1 in which every key is known, every absent one has its default,
+// and all that is wrong is reported at once, each with its place and with
+// what is accepted.
+//
+// It goes in stages, so that one run of check names everything: Parse looks
+// at the file alone; CheckKeys at the keychains that it names; CheckSystem at
+// the machine. Its types are the file's own: what they become is the business
+// of whoever desires a port (plan) or a participant (kay).
+//
+// The whole of version 1 is decoded. What this release cannot run (tunnels,
+// a key vault, user-space MACsec, metrics) is refused by its name.
+package config
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/linkseal/linkseal/keymgmt/file/strict"
+	"github.com/linkseal/linkseal/keymgmt/sa"
+)
+
+// Config is a configuration file with every default filled in.
+type Config struct {
+	File string // as it was given
+	// Name of the appliance; empty: the host's name.
+	Name string
+	// Socket is the control socket's path.
+	Socket string
+	// Metrics is where they are served; the zero AddrPort: nowhere.
+	Metrics netip.AddrPort
+	// State is the directory of what must outlive the daemon.
+	State     string
+	Keychains []Keychain
+	Ports     []Port
+	Tunnels   []Tunnel
+
+	doc    *strict.Document
+	places map[string]strict.Pos // "ports.0.device" -> where it is
+}
+
+// Keychain names a source of keys.
+type Keychain struct {
+	Name   string
+	Source string // SourceFile or SourceVault
+	// Path of a file source; a relative one is resolved against the
+	// directory of the configuration file.
+	Path  string
+	Vault *Vault // of a vault source
+}
+
+// The sources of keychains.
+const (
+	SourceFile  = "file"
+	SourceVault = "azure-key-vault"
+)
+
+// Vault is an Azure Key Vault source. CAK and CKN, or PSK, are the names of
+// secrets in it.
+type Vault struct {
+	URL           string
+	CAK, CKN, PSK string
+	Credential    Credential
+	Poll          time.Duration
+	Rotation      *Rotation // nil: somebody else rotates
+}
+
+// Credential is how the appliance shows who it is.
+type Credential struct {
+	Type               string // managed-identity, workload-identity, client-certificate, client-secret
+	ClientID, TenantID string
+	File               string // of the certificate or the client secret
+}
+
+// Rotation is the schedule of an appliance that owns the rotation.
+type Rotation struct {
+	Every, Overlap, Hold time.Duration
+}
+
+// Dataplanes.
+const (
+	Auto      = "auto"
+	Kernel    = "kernel"
+	Userspace = "userspace"
+)
+
+// Cipher is a cipher suite by its name in the file.
+type Cipher string
+
+// Suite is the cipher suite of 802.1AE that c names.
+func (c Cipher) Suite() sa.Suite {
+	s, _ := sa.ParseSuite(string(c))
+	return s
+}
+
+// Port is one MACsec port.
+type Port struct {
+	Name      string
+	Device    string // the port itself
+	Interface string // the MACsec device on it
+	Dataplane string // Auto, Kernel, Userspace
+	Must      bool   // secure: must; false: should
+	Cipher    Cipher
+	Encrypt   bool // false: integrity only
+	SendSCI   bool
+	// ReplayWindow in packets; 0 is strict order, nil no replay protection.
+	ReplayWindow          *uint32
+	ConfidentialityOffset int // 0, 30, 50
+	MTU                   int // octets, of the MACsec device
+	// Addresses of the MACsec device; nil if the key is absent, when they
+	// are somebody else's to manage.
+	Addresses []netip.Prefix
+	Keychain  string
+	Allow     []string // clear protocols let through, of Protocols
+	MKA       MKA
+}
+
+// MKA are the parameters of key agreement on a port.
+type MKA struct {
+	Priority    uint8
+	Hello, Life time.Duration
+	Rekey       time.Duration // period; 0: never for its age alone
+	Destination MAC
+	EtherType   uint16
+}
+
+// MAC is a MAC address.
+type MAC [6]byte
+
+// Tunnel is a WireGuard or IPsec overlay.
+type Tunnel struct {
+	Name, Type        string // type: wireguard, ipsec
+	Device, Interface string
+	Dataplane         string
+	Local, Remote     netip.Addr
+	Count             int
+	Must              bool
+	Protect           []netip.Prefix
+	Addresses         []netip.Prefix
+	MTU, MSS          int // octets; MSS 0: not clamped
+	WireGuard         *WireGuard
+	IPsec             *IPsec
+}
+
+// WireGuard is the part of a tunnel of that type.
+type WireGuard struct {
+	Port          uint16
+	PrivateKey    string // path
+	PeerPublicKey string // base64
+	Keychain      string
+	Keepalive     time.Duration
+}
+
+// IPsec is the part of a tunnel of that type.
+type IPsec struct {
+	Profile, LocalID, RemoteID string
+	Auth, Keychain, Mode       string
+}
+
+// Keychain returns the keychain called name, nil if there is none.
+func (c *Config) Keychain(name string) *Keychain {
+	for i := range c.Keychains {
+		if c.Keychains[i].Name == name {
+			return &c.Keychains[i]
+		}
+	}
+	return nil
+}
+
+// Problem reports something about the key at path, such as
+// "keychains.link1.path" or "ports.0.device", with its place and line.
+func (c *Config) Problem(path, what, accepted string) *strict.Problem {
+	pos, ok := c.places[path]
+	if !ok {
+		pos = strict.Pos{File: c.File}
+	}
+	return &strict.Problem{Pos: pos, What: strict.Hide(what), Accepted: accepted, Source: c.doc.Line(pos.Line)}
+}

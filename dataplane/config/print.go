@@ -1,0 +1,183 @@
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/linkseal/linkseal/keymgmt/file/strict"
+)
+
+// YAML writes the configuration with every default filled in. Parse of it is
+// the same configuration.
+func (c *Config) YAML() string {
+	w := &writer{}
+	w.line(0, "version: 1")
+	w.text(0, "name", c.Name)
+	w.line(0, "control: {socket: %s}", quote(c.Socket))
+	if c.Metrics.IsValid() {
+		w.line(0, "metrics: {listen: %s}", quote(c.Metrics.String()))
+	}
+	w.line(0, "state: %s", quote(c.State))
+	if len(c.Keychains) > 0 {
+		w.line(0, "keychains:")
+	}
+	for _, k := range c.Keychains {
+		w.keychain(k)
+	}
+	if len(c.Ports) > 0 {
+		w.line(0, "ports:")
+	}
+	for _, p := range c.Ports {
+		w.port(p)
+	}
+	if len(c.Tunnels) > 0 {
+		w.line(0, "tunnels:")
+	}
+	for _, t := range c.Tunnels {
+		w.tunnel(t)
+	}
+	return w.String()
+}
+
+type writer struct{ strings.Builder }
+
+func (w *writer) line(level int, format string, args ...any) {
+	w.WriteString(strings.Repeat("  ", level))
+	fmt.Fprintf(w, format+"\n", args...)
+}
+
+// text writes a key unless its value is empty.
+func (w *writer) text(level int, key, value string) {
+	if value != "" {
+		w.line(level, "%s: %s", key, quote(value))
+	}
+}
+
+// quote is a plain scalar where every reader takes it for the string that it
+// is, else a double-quoted one: JSON's form is YAML's.
+func quote(s string) string {
+	plain := s != "" && s[0] != '-' && !strings.ContainsFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && !strings.ContainsRune("/._-", r)
+	})
+	if plain && strings.ContainsAny(s, "ghijklmopqrstuvwz/") && s != "null" && s != "true" && s != "false" {
+		return s
+	}
+	b := &strings.Builder{}
+	e := json.NewEncoder(b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(s); err != nil {
+		return `""` // a string always encodes
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+func list[T any](items []T, f func(T) string) string {
+	out := make([]string, len(items))
+	for i, e := range items {
+		out[i] = f(e)
+	}
+	return "[" + strings.Join(out, ", ") + "]"
+}
+
+func secure(must bool) string {
+	if must {
+		return "must"
+	}
+	return "should"
+}
+
+func prefix(p netip.Prefix) string { return quote(p.String()) }
+
+func (w *writer) port(p Port) {
+	w.line(1, "- name: %s", quote(p.Name))
+	w.line(2, "device: %s", quote(p.Device))
+	w.line(2, "interface: %s", quote(p.Interface))
+	w.line(2, "dataplane: %s", p.Dataplane)
+	w.line(2, "secure: %s", secure(p.Must))
+	w.line(2, "cipher: %s", p.Cipher)
+	w.line(2, "encrypt: %t", p.Encrypt)
+	w.line(2, "send_sci: %t", p.SendSCI)
+	if p.ReplayWindow != nil {
+		w.line(2, "replay_window: %d", *p.ReplayWindow)
+	}
+	w.line(2, "confidentiality_offset: %d", p.ConfidentialityOffset)
+	w.line(2, "mtu: %d", p.MTU)
+	if p.Addresses != nil {
+		w.line(2, "addresses: %s", list(p.Addresses, prefix))
+	}
+	w.line(2, "keychain: %s", quote(p.Keychain))
+	w.line(2, "allow: %s", list(p.Allow, quote))
+	m, show := p.MKA, strict.FormatDuration
+	w.line(2, "mka: {priority: %d, hello: %s, life: %s, rekey: %s, destination: %q, ethertype: 0x%04x}",
+		m.Priority, show(m.Hello), show(m.Life), show(m.Rekey), m.Destination, m.EtherType)
+}
+
+func (w *writer) keychain(k Keychain) {
+	w.line(1, "%s:", quote(k.Name))
+	w.line(2, "source: %s", k.Source)
+	w.text(2, "path", k.Path)
+	v := k.Vault
+	if v == nil {
+		return
+	}
+	w.text(2, "vault", v.URL)
+	w.text(2, "cak", v.CAK)
+	w.text(2, "ckn", v.CKN)
+	w.text(2, "psk", v.PSK)
+	w.line(2, "credential:")
+	w.text(3, "type", v.Credential.Type)
+	w.text(3, "client_id", v.Credential.ClientID)
+	w.text(3, "tenant_id", v.Credential.TenantID)
+	switch v.Credential.Type {
+	case "client-certificate":
+		w.text(3, "certificate", v.Credential.File)
+	case "client-secret":
+		w.text(3, "secret_file", v.Credential.File)
+	}
+	show := strict.FormatDuration
+	w.line(2, "poll: %s", show(v.Poll))
+	if r := v.Rotation; r != nil {
+		w.line(2, "rotation: {every: %s, overlap: %s, hold: %s}", show(r.Every), show(r.Overlap), show(r.Hold))
+	}
+}
+
+func (w *writer) tunnel(t Tunnel) {
+	w.line(1, "- name: %s", quote(t.Name))
+	w.line(2, "type: %s", t.Type)
+	w.line(2, "device: %s", quote(t.Device))
+	w.line(2, "interface: %s", quote(t.Interface))
+	w.line(2, "dataplane: %s", t.Dataplane)
+	w.line(2, "local: %s", quote(t.Local.String()))
+	w.line(2, "remote: %s", quote(t.Remote.String()))
+	w.line(2, "count: %d", t.Count)
+	w.line(2, "secure: %s", secure(t.Must))
+	if t.Protect != nil {
+		w.line(2, "protect: %s", list(t.Protect, prefix))
+	}
+	if t.Addresses != nil {
+		w.line(2, "addresses: %s", list(t.Addresses, prefix))
+	}
+	w.line(2, "mtu: %d", t.MTU)
+	if t.MSS != 0 {
+		w.line(2, "mss: %d", t.MSS)
+	}
+	if g := t.WireGuard; g != nil {
+		w.line(2, "wireguard:")
+		w.line(3, "port: %d", g.Port)
+		w.text(3, "private_key", g.PrivateKey)
+		w.text(3, "peer_public_key", g.PeerPublicKey)
+		w.text(3, "keychain", g.Keychain)
+		w.line(3, "keepalive: %s", strict.FormatDuration(g.Keepalive))
+	}
+	if s := t.IPsec; s != nil {
+		w.line(2, "ipsec:")
+		w.text(3, "profile", s.Profile)
+		w.text(3, "local_id", s.LocalID)
+		w.text(3, "remote_id", s.RemoteID)
+		w.text(3, "auth", s.Auth)
+		w.text(3, "keychain", s.Keychain)
+		w.text(3, "mode", s.Mode)
+	}
+}

@@ -1,0 +1,28 @@
+package config
+
+import "fmt"
+
+// cannot refuses what version 1 of the file has and this release cannot run.
+// To accept it in silence would let a user believe that it runs.
+func (d *decoder) cannot() {
+	refuse := func(path, what, accepted string) {
+		at := d.places[path]
+		d.doc.Add(at, what+" not in this release", accepted)
+	}
+	if d.Metrics.IsValid() {
+		refuse("metrics", "metrics are", "leave metrics out; linkseal status --json has the counters")
+	}
+	for _, k := range d.Keychains {
+		if k.Source == SourceVault {
+			refuse("keychains."+k.Name+".source", "source "+SourceVault+" is", SourceFile)
+		}
+	}
+	for i, p := range d.Ports {
+		if p.Dataplane == Userspace {
+			refuse(fmt.Sprintf("ports.%d.dataplane", i), "dataplane "+Userspace+" is", Auto+", "+Kernel)
+		}
+	}
+	if len(d.Tunnels) > 0 {
+		refuse("tunnels", "tunnels are", "leave tunnels out; ports with MACsec")
+	}
+}

@@ -1,0 +1,81 @@
+package config
+
+import (
+	"fmt"
+
+	"github.com/linkseal/linkseal/keymgmt/file/strict"
+	"github.com/linkseal/linkseal/keymgmt/keychain"
+)
+
+// CheckKeys looks at the keys that ports use. chains has the keychains that
+// could be read, by name; one that is absent has been reported by whoever
+// read it. A CAK of 16 octets is refused for a 256-bit suite: it is never
+// padded.
+func (c *Config) CheckKeys(chains map[string]*keychain.Keychain) strict.Problems {
+	var ps strict.Problems
+	for i, p := range c.Ports {
+		chain := chains[p.Keychain]
+		if chain == nil {
+			continue
+		}
+		if len(chain.Keys) == 0 {
+			ps = append(ps, c.Problem(fmt.Sprintf("ports.%d.keychain", i), fmt.Sprintf("keychain %s has PSKs of a tunnel, no CAK", p.Keychain), "a keychain whose keys have ckn and cak"))
+		}
+		for _, k := range chain.Keys {
+			if n := p.Cipher.Suite().KeyLen(); k.CAK.Len() < n {
+				ps = append(ps, &strict.Problem{
+					Pos:      strict.Pos{File: k.Origin.File, Line: k.Origin.Line, Column: k.Origin.Column},
+					What:     fmt.Sprintf("the CAK of CKN %s has %d octets, too few for %s of port %s (%s)", k.CKN, k.CAK.Len(), p.Cipher, p.Name, c.place(i, "keychain")),
+					Accepted: fmt.Sprintf("%d octets: %d hex digits; or a 128-bit cipher on the port", n, 2*n),
+				})
+			}
+		}
+	}
+	return ps
+}
+
+func (c *Config) place(port int, key string) string {
+	return c.places[fmt.Sprintf("ports.%d.%s", port, key)].String()
+}
+
+// Device is what a port's device must show.
+type Device struct {
+	MTU      int  // octets
+	Ethernet bool // has a MAC address of 6 octets and is not the loopback
+}
+
+// System is the machine that the configuration is for.
+type System interface {
+	// Device returns the network interface called name; false if there is
+	// none. An error is a machine that cannot be asked.
+	Device(name string) (Device, bool, error)
+}
+
+// CheckSystem looks at the devices of the ports: each must be there, speak
+// Ethernet and leave room for MACsec in its MTU.
+func (c *Config) CheckSystem(s System) strict.Problems {
+	var ps strict.Problems
+	for i, p := range c.Ports {
+		if p.Device == "" {
+			continue // reported by Parse
+		}
+		path := fmt.Sprintf("ports.%d.device", i)
+		add := func(path, what, accepted string) { ps = append(ps, c.Problem(path, what, accepted)) }
+		d, ok, err := s.Device(p.Device)
+		switch {
+		case err != nil:
+			add(path, fmt.Sprintf("device %s cannot be examined: %v", p.Device, err), "a network interface of this machine")
+		case !ok:
+			add(path, fmt.Sprintf("there is no device %s on this machine", p.Device), "the name of a network interface (ip link lists them)")
+		case !d.Ethernet:
+			add(path, fmt.Sprintf("device %s is not Ethernet", p.Device), "an Ethernet interface")
+		case d.MTU < p.MTU+overhead:
+			if mtu := fmt.Sprintf("ports.%d.mtu", i); c.places[mtu].Line != 0 {
+				path = mtu
+			}
+			add(path, fmt.Sprintf("mtu %d of port %s needs an MTU of %d on device %s, which has %d", p.MTU, p.Name, p.MTU+overhead, p.Device, d.MTU),
+				fmt.Sprintf("mtu up to %d, or ip link set %s mtu %d", d.MTU-overhead, p.Device, p.MTU+overhead))
+		}
+	}
+	return ps
+}
