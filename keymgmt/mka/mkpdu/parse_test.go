@@ -64,6 +64,7 @@ func TestMalformed(t *testing.T) {
 		{"EAPOL body of 28", edit(16, 0, 28), BodyShort},
 		{"EAPOL body of 32, no room for the ICV", edit(16, 0, 32), BasicOverrun},
 		{"EAPOL body of 51", edit(16, 0, 51), BodyNotMultiple},
+		{"EAPOL body of 50", edit(16, 0, 50), BodyNotMultiple},
 		{"EAPOL body of 48, CKN in the ICV", edit(16, 0, 48), BasicOverrun},
 		{"MKA version 0", edit(18, 0), BadVersion},
 		{"MKA version 1", edit(18, 1), nil},
