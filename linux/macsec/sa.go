@@ -38,8 +38,8 @@ func (c *Conn) AddRxSA(ifindex int, sci SCI, sa NewSA) error {
 
 // AddTxSA adds a transmit SA. EBUSY if the AN is in use.
 //
-// An active SA added at the encoding AN transmits at once, by reading the
-// kernel; elsewhere it changes nothing until EncodingSA names it.
+// An active SA added at the encoding AN, which is 0 on a new device, transmits
+// at once; elsewhere it changes nothing until EncodingSA names it.
 func (c *Conn) AddTxSA(ifindex int, sa NewSA) error {
 	return c.addSA(cmdAddTxSA, ifindex, nil, &sa)
 }
