@@ -1,0 +1,189 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"github.com/linkseal/linkseal/linux/netns"
+)
+
+// Device and Interface are the port and the MACsec device of every appliance.
+const (
+	Device    = "eth1"
+	Interface = "macsec1"
+)
+
+// Lab is a set of appliances on one link.
+type Lab struct {
+	Dir        string // temporary; removed by Close
+	Appliances []*Appliance
+	bridge     *netns.NS
+}
+
+// Options say how a Lab is built.
+type Options struct {
+	// Names of the appliances. Two are joined by a cable (veth), more by a
+	// bridge.
+	Names []string
+	// Bridge joins two by a bridge too.
+	Bridge bool
+	// MTU of the ports; 0: 1600.
+	MTU int
+	// Binary is the linkseal that appliances run.
+	Binary string
+}
+
+// New builds the namespaces and the cabling. Nothing runs yet.
+func New(o Options) (l *Lab, err error) {
+	if os.Geteuid() != 0 {
+		return nil, errors.New("network namespaces need root: run it with sudo")
+	}
+	if o.MTU == 0 {
+		o.MTU = 1600
+	}
+	l = &Lab{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, l.Close())
+			l = nil
+		}
+	}()
+	if l.Dir, err = os.MkdirTemp("", "linkseal-lab-"); err != nil {
+		return l, err
+	}
+	for i, name := range o.Names {
+		ns, err := netns.New(fmt.Sprintf("ls%d-%s", os.Getpid(), name))
+		if err != nil {
+			return l, err
+		}
+		a := &Appliance{
+			Name: name, NS: ns, binary: o.Binary, Dir: filepath.Join(l.Dir, name),
+			MAC:     net.HardwareAddr{0x02, 0, 0, 0, 0, byte(0x0a + i)},
+			Address: netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}), 24),
+		}
+		l.Appliances = append(l.Appliances, a)
+		if err := os.Mkdir(a.Dir, 0o700); err != nil {
+			return l, err
+		}
+	}
+	if len(o.Names) == 2 && !o.Bridge {
+		err = l.cable(o.MTU)
+	} else {
+		err = l.switched(o.MTU)
+	}
+	if err != nil {
+		return l, fmt.Errorf("lab: cabling: %w", err)
+	}
+	return l, nil
+}
+
+// cable joins the two appliances back to back.
+func (l *Lab) cable(mtu int) error {
+	a, b := l.Appliances[0], l.Appliances[1]
+	return a.NS.Do(func() error {
+		if err := up("lo"); err != nil {
+			return err
+		}
+		if err := veth(Device, a.MAC, mtu, Device, b.MAC, b.NS); err != nil {
+			return err
+		}
+		if err := up(Device); err != nil {
+			return err
+		}
+		return b.NS.Do(func() error { return errors.Join(up("lo"), up(Device)) })
+	})
+}
+
+// switched joins all appliances by a bridge that forwards the PAE group
+// address, as a provider's circuit does.
+func (l *Lab) switched(mtu int) (err error) {
+	if l.bridge, err = netns.New(""); err != nil {
+		return err
+	}
+	return l.bridge.Do(func() error {
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name, attrs.MTU = "br0", mtu
+		if err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}); err != nil {
+			return fmt.Errorf("bridge: %w", err)
+		}
+		br, err := netlink.LinkByName("br0")
+		if err != nil {
+			return err
+		}
+		if err := up("br0"); err != nil {
+			return err
+		}
+		for i, a := range l.Appliances {
+			port := fmt.Sprintf("p%d", i)
+			if err := veth(port, nil, mtu, Device, a.MAC, a.NS); err != nil {
+				return err
+			}
+			link, err := netlink.LinkByName(port)
+			if err != nil {
+				return err
+			}
+			if err := errors.Join(netlink.LinkSetMaster(link, br), forwardPAE(link), up(port), a.NS.Do(func() error { return errors.Join(up("lo"), up(Device)) })); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// forwardPAE lets a bridge port forward 01-80-C2-00-00-03, which 802.1D keeps
+// to a link: a provider's circuit is transparent to it. IFLA_BRPORT_GROUP_FWD_MASK
+// has a bit an address; the bridge itself refuses it, a port does not.
+func forwardPAE(link netlink.Link) error {
+	req := nl.NewNetlinkRequest(unix.RTM_SETLINK, unix.NLM_F_ACK)
+	msg := nl.NewIfInfomsg(unix.AF_BRIDGE)
+	msg.Index = int32(link.Attrs().Index)
+	req.AddData(msg)
+	port := nl.NewRtAttr(unix.IFLA_PROTINFO|unix.NLA_F_NESTED, nil)
+	port.AddRtAttr(nl.IFLA_BRPORT_GROUP_FWD_MASK, nl.Uint16Attr(1<<3))
+	req.AddData(port)
+	_, err := req.Execute(unix.NETLINK_ROUTE, 0)
+	return err
+}
+
+func veth(name string, mac net.HardwareAddr, mtu int, peer string, peerMAC net.HardwareAddr, peerNS *netns.NS) error {
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.MTU, attrs.HardwareAddr = name, mtu, mac
+	v := &netlink.Veth{LinkAttrs: attrs, PeerName: peer, PeerHardwareAddr: peerMAC, PeerMTU: uint32(mtu), PeerNamespace: netlink.NsFd(peerNS.Fd())}
+	if err := netlink.LinkAdd(v); err != nil {
+		return fmt.Errorf("veth %s to %s: %w", name, peer, err)
+	}
+	return nil
+}
+
+func up(name string) error {
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		return err
+	}
+	return netlink.LinkSetUp(link)
+}
+
+// Close stops the appliances and removes all that New made.
+func (l *Lab) Close() error {
+	var errs []error
+	for _, a := range l.Appliances {
+		errs = append(errs, a.Stop(context.Background()), a.NS.Close())
+	}
+	if l.bridge != nil {
+		errs = append(errs, l.bridge.Close())
+	}
+	if l.Dir != "" {
+		errs = append(errs, os.RemoveAll(l.Dir))
+	}
+	l.Appliances, l.bridge = nil, nil
+	return errors.Join(errs...)
+}

@@ -1,0 +1,233 @@
+package lab
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/linkseal/linkseal/dataplane/status"
+	"github.com/linkseal/linkseal/keymgmt/sa"
+	"github.com/linkseal/linkseal/linux/probe"
+)
+
+const (
+	// pingEvery is the interval of the lab's traffic.
+	pingEvery = 5 * time.Millisecond
+	// patience bounds every step of the story: it also runs in emulated
+	// guests.
+	patience = 60 * time.Second
+)
+
+// story is one run of the lab verb.
+type story struct {
+	out   io.Writer
+	start time.Time
+	west  *Appliance
+	east  *Appliance
+}
+
+// Run plays the lab: two appliances, the link secured, a key rotation under
+// traffic, and what was lost, told to out. It fails if anything was lost, or
+// left in clear.
+func Run(ctx context.Context, out io.Writer, binary string, suite sa.Suite) (err error) {
+	need := []probe.Feature{probe.MACsec}
+	if suite.XPN() {
+		need = append(need, probe.MACsecXPN)
+	}
+	for _, f := range need {
+		if r := f.Check(); !r.OK {
+			return fmt.Errorf("this machine cannot run the lab: %s: %s; %s", f, r.Detail, r.Remedy)
+		}
+	}
+	l, err := New(Options{Names: []string{"west", "east"}, Binary: binary})
+	if err != nil {
+		return err
+	}
+	s := &story{out: out, start: time.Now(), west: l.Appliances[0], east: l.Appliances[1]}
+	defer func() {
+		if err != nil && ctx.Err() == nil {
+			fmt.Fprintf(out, "\nwest's log:\n%s\neast's log:\n%s\n", s.west.Log(), s.east.Log())
+		}
+		if e := l.Close(); e != nil {
+			err = errors.Join(err, fmt.Errorf("clearing up: %w", e))
+			return
+		}
+		s.say("the daemons have stopped; namespaces, devices and files are removed")
+	}()
+	return s.play(ctx, suite)
+}
+
+func (s *story) say(format string, args ...any) {
+	fmt.Fprintf(s.out, "%7.2f s  %s\n", time.Since(s.start).Seconds(), fmt.Sprintf(format, args...))
+}
+
+func (s *story) play(ctx context.Context, suite sa.Suite) error {
+	first, err := RandomKey(rand.Reader, 16, 32)
+	if err != nil {
+		return err
+	}
+	second, err := RandomKey(rand.Reader, 16, 32)
+	if err != nil {
+		return err
+	}
+	for _, a := range []*Appliance{s.west, s.east} {
+		if err := errors.Join(a.WriteConfig(Port{Cipher: suite.String()}), a.WriteKeys(first)); err != nil {
+			return err
+		}
+	}
+	wire, err := WatchWire(s.west)
+	if err != nil {
+		return err
+	}
+	defer wire.Close()
+	s.say("west and east start, %s on a cable between them; CKN %.8s…", suite, first.CKN)
+	if err := errors.Join(s.west.Start(), s.east.Start()); err != nil {
+		return err
+	}
+	ports, err := s.wait(ctx, "the link to be secured", func(p status.Port) bool { return p.State == status.Secured })
+	if err != nil {
+		return err
+	}
+	s.say("secured: SAK on AN %d, key server %s", ports[0].Tx.AN, s.server(ports))
+	before, err := s.device()
+	if err != nil {
+		return err
+	}
+	traffic, err := StartTraffic(s.west, s.east, pingEvery)
+	if err != nil {
+		return err
+	}
+	count, err := s.rotate(ctx, traffic, first, second)
+	if err != nil {
+		traffic.Stop()
+		return err
+	}
+	after, err := s.device()
+	if err != nil {
+		return err
+	}
+	s.say("datagrams sent every %v through all of it: %d, answered %d, lost %d", pingEvery, count.Sent, count.Answered, count.Lost())
+	if before != after {
+		return fmt.Errorf("the rotation changed %s at west: it was %s, and is %s", Interface, before, after)
+	}
+	s.say("%s is the device that it was: %s", Interface, after)
+	if err := s.clear(ctx); err != nil {
+		return err
+	}
+	n := wire.Count()
+	s.say("on the wire at west: %d frames MACsec, %d MKA, %d in clear", n.MACsec, n.MKA, n.Clear)
+	if n.Clear > 0 {
+		return fmt.Errorf("%d frames passed in clear; the last began %x", n.Clear, wire.LastClear())
+	}
+	if count.Lost() > 0 {
+		return fmt.Errorf("%d of %d datagrams were lost", count.Lost(), count.Sent)
+	}
+	return nil
+}
+
+// rotate puts a second key beside the first at both ends, one after the
+// other, waits until it carries the traffic, and takes the first away.
+func (s *story) rotate(ctx context.Context, t *Traffic, first, second Key) (Count, error) {
+	if _, err := s.flows(ctx, t, 100); err != nil {
+		return Count{}, err
+	}
+	s.say("rotation: CKN %.8s… goes into west's keychain, then into east's", second.CKN)
+	if err := s.west.WriteKeys(first, second); err != nil {
+		return Count{}, err
+	}
+	if _, err := Wait(ctx, "west to take the key", func(p status.Port) bool { return len(p.Participants) == 2 }, s.west); err != nil {
+		return Count{}, err
+	}
+	if err := s.east.WriteKeys(first, second); err != nil {
+		return Count{}, err
+	}
+	if _, err := s.wait(ctx, "the traffic to move", func(p status.Port) bool { return CKN(p) == second.CKN }); err != nil {
+		return Count{}, err
+	}
+	s.say("both ends encode under CKN %.8s…", second.CKN)
+	if err := errors.Join(s.west.WriteKeys(second), s.east.WriteKeys(second)); err != nil {
+		return Count{}, err
+	}
+	if _, err := s.wait(ctx, "the old key to be gone", func(p status.Port) bool {
+		return Settled(p, second.CKN) && len(p.Participants) == 1
+	}); err != nil {
+		return Count{}, err
+	}
+	s.say("the old SAs are gone, and the old key is out of both keychains")
+	c, err := s.flows(ctx, t, 100)
+	if err != nil {
+		return c, err
+	}
+	return t.Stop(), nil
+}
+
+// flows waits until that many more datagrams have been answered.
+func (s *story) flows(ctx context.Context, t *Traffic, more uint64) (Count, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	want := t.Count().Answered + more
+	tick := time.NewTicker(askEvery)
+	defer tick.Stop()
+	for {
+		if c := t.Count(); c.Answered >= want {
+			return c, nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			c := t.Count()
+			return c, fmt.Errorf("waiting for traffic: %w; %d of %d datagrams were answered", context.Cause(ctx), c.Answered, c.Sent)
+		}
+	}
+}
+
+func (s *story) wait(ctx context.Context, what string, ok func(status.Port) bool) ([]status.Port, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return Wait(ctx, what, ok, s.west, s.east)
+}
+
+func (s *story) server(ports []status.Port) string {
+	for i, a := range []*Appliance{s.west, s.east} {
+		for _, m := range ports[i].Participants {
+			if m.Principal && m.KeyServer {
+				return a.Name
+			}
+		}
+	}
+	return "unknown"
+}
+
+// device describes west's MACsec device: what a rotation may not change.
+func (s *story) device() (d string, err error) {
+	err = s.west.NS.Do(func() error {
+		ifi, err := net.InterfaceByName(Interface)
+		if err != nil {
+			return err
+		}
+		addrs, err := ifi.Addrs()
+		d = fmt.Sprintf("ifindex %d, MTU %d, %v", ifi.Index, ifi.MTU, addrs)
+		return err
+	})
+	return d, err
+}
+
+// clear tries to send in clear at both ports, and shows what became of it.
+func (s *story) clear(ctx context.Context) error {
+	const frames = 10
+	for _, a := range []*Appliance{s.west, s.east} {
+		if err := SendClear(a, frames); err != nil {
+			return err
+		}
+	}
+	ports, err := s.wait(ctx, "the filter's counters", func(p status.Port) bool { return p.Filter["egress_dropped_packets"] >= frames })
+	if err != nil {
+		return err
+	}
+	s.say("%d frames sent in clear at each port: dropped %d and %d", frames, ports[0].Filter["egress_dropped_packets"], ports[1].Filter["egress_dropped_packets"])
+	return nil
+}

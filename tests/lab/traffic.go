@@ -1,0 +1,143 @@
+package lab
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// echoPort is where the lab's traffic is answered.
+const echoPort = 7007
+
+// Traffic is a stream of numbered datagrams from one appliance to another and
+// back: what ping -i does, counted exactly.
+type Traffic struct {
+	Interval time.Duration
+
+	client, server *net.UDPConn
+	stop           context.CancelFunc
+	done           sync.WaitGroup
+
+	mu       sync.Mutex
+	sent     uint64
+	answered map[uint64]bool
+	errs     uint64
+}
+
+// Count is what became of a Traffic.
+type Count struct {
+	Sent, Answered uint64
+	// Errors are datagrams that the sending host refused, as with no route.
+	// They are in Sent, and are lost.
+	Errors uint64
+}
+
+// Lost is how many were not answered.
+func (c Count) Lost() uint64 { return c.Sent - c.Answered }
+
+// StartTraffic sends one datagram every interval from one appliance's MACsec
+// device to the other's.
+func StartTraffic(from, to *Appliance, interval time.Duration) (*Traffic, error) {
+	t := &Traffic{Interval: interval, answered: map[uint64]bool{}}
+	var err error
+	if t.server, err = listen(to, to.Address.Addr(), echoPort); err != nil {
+		return nil, err
+	}
+	if t.client, err = listen(from, from.Address.Addr(), 0); err != nil {
+		t.server.Close()
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	t.stop = cancel
+	t.done.Add(3)
+	go t.echo()
+	go t.send(ctx, netip.AddrPortFrom(to.Address.Addr(), echoPort))
+	go t.receive()
+	return t, nil
+}
+
+func listen(a *Appliance, addr netip.Addr, port uint16) (c *net.UDPConn, err error) {
+	err = a.NS.Do(func() error {
+		c, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(addr, port)))
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("traffic at %s: %w", a.Name, err)
+	}
+	return c, nil
+}
+
+func (t *Traffic) echo() {
+	defer t.done.Done()
+	buf := make([]byte, 2048)
+	for {
+		n, from, err := t.server.ReadFromUDPAddrPort(buf)
+		if err != nil {
+			return
+		}
+		t.server.WriteToUDPAddrPort(buf[:n], from)
+	}
+}
+
+func (t *Traffic) send(ctx context.Context, to netip.AddrPort) {
+	defer t.done.Done()
+	tick := time.NewTicker(t.Interval)
+	defer tick.Stop()
+	buf := make([]byte, 56)
+	for {
+		t.mu.Lock()
+		t.sent++
+		binary.BigEndian.PutUint64(buf, t.sent)
+		t.mu.Unlock()
+		if _, err := t.client.WriteToUDPAddrPort(buf, to); err != nil {
+			t.mu.Lock()
+			t.errs++
+			t.mu.Unlock()
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (t *Traffic) receive() {
+	defer t.done.Done()
+	buf := make([]byte, 2048)
+	for {
+		n, _, err := t.client.ReadFromUDPAddrPort(buf)
+		if err != nil {
+			return
+		}
+		if n >= 8 {
+			t.mu.Lock()
+			t.answered[binary.BigEndian.Uint64(buf)] = true
+			t.mu.Unlock()
+		}
+	}
+}
+
+// Count is the state so far; what is under way counts as lost.
+func (t *Traffic) Count() Count {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return Count{Sent: t.sent, Answered: uint64(len(t.answered)), Errors: t.errs}
+}
+
+// Stop ends the stream, gives the last answers two seconds and counts.
+func (t *Traffic) Stop() Count {
+	t.stop()
+	deadline := time.Now().Add(2 * time.Second)
+	for c := t.Count(); c.Lost() > 0 && time.Now().Before(deadline); c = t.Count() {
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.client.Close()
+	t.server.Close()
+	t.done.Wait()
+	return t.Count()
+}
