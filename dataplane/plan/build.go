@@ -132,9 +132,6 @@ func (b *builder) device(p Port) {
 		if !link.MACsec.equal(want) {
 			b.add(Step{Kind: ChangeDevice, Port: p.Name, Link: p.Interface, Device: p.Device, MACsec: &want, Why: link.MACsec.difference(want)})
 		}
-		if !link.Dormant {
-			b.add(Step{Kind: SetDormant, Port: p.Name, Link: p.Interface})
-		}
 	}
 	parent := b.Links[p.Device]
 	if !parent.Up {

@@ -36,7 +36,7 @@ func eth1() Link { return Link{Name: "eth1", MTU: 1532, MAC: eth1MAC, IPv6: true
 
 // built is macsec1 as link1 wants it.
 func built() Link {
-	return Link{Name: "macsec1", Alias: "linkseal:link1", Parent: "eth1", Up: true, Dormant: true, MTU: 1500, MAC: eth1MAC, IPv6: true,
+	return Link{Name: "macsec1", Alias: "linkseal:link1", Parent: "eth1", Up: true, MTU: 1500, MAC: eth1MAC, IPv6: true,
 		Addresses: []netip.Prefix{netip.MustParsePrefix("fe80::1/64"), netip.MustParsePrefix("192.0.2.1/30")},
 		MACsec: &MACsec{SCI: sa.NewSCI(eth1MAC, 1), Suite: sa.GCMAESXPN256, Encrypt: true, SendSCI: true,
 			ReplayWindow: zero(), Protect: true, Validate: ValidateStrict}}
@@ -120,8 +120,7 @@ func TestBuild(t *testing.T) {
 			"remove address 192.0.2.1/30 from macsec1\nadd address 198.51.100.1/31 to macsec1\n"},
 		"addresses not ours": {with(func(p *Port) { p.Addresses = nil }), secured(), ""},
 		"addresses none":     {with(func(p *Port) { p.Addresses = []netip.Prefix{} }), secured(), "remove address 192.0.2.1/30 from macsec1\n"},
-		"admin down, not dormant": {with(same), seen(func(_ Observed, l *Link) { l.Up, l.Dormant = false, false }),
-			"set macsec1 dormant until it is secured\nset macsec1 up\n"},
+		"admin down":         {with(same), seen(func(_ Observed, l *Link) { l.Up = false }), "set macsec1 up\n"},
 		"port removed": {Desired{}, secured(),
 			"delete macsec1 (port link1 is not in the configuration)\nremove the filter from eth1 (no must-secure port is on it)\n"},
 		"interface renamed": {with(func(p *Port) { p.Interface = "sec0" }), secured(),

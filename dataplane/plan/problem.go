@@ -14,7 +14,13 @@ type Problem struct {
 	Remedy string `json:"remedy"`
 }
 
-func (p Problem) Error() string { return fmt.Sprintf("port %s: %s; %s", p.Port, p.Cause, p.Remedy) }
+func (p Problem) Error() string {
+	text := fmt.Sprintf("port %s: %s", p.Port, p.Cause)
+	if p.Remedy != "" {
+		text += "; " + p.Remedy
+	}
+	return text
+}
 
 // Check returns what keeps ports of desired from being built on the machine
 // observed, every problem of every port. No step resolves a problem.

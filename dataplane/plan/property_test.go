@@ -42,7 +42,7 @@ func apply(o Observed, s Step) error {
 			}
 		}
 		m := *s.MACsec
-		o.Links[s.Link] = Link{Name: s.Link, Alias: Alias(s.Port), Parent: s.Device, Dormant: true,
+		o.Links[s.Link] = Link{Name: s.Link, Alias: Alias(s.Port), Parent: s.Device,
 			MTU: parent.MTU - Overhead, MAC: parent.MAC, IPv6: true, MACsec: &m}
 		return nil
 	case DeleteDevice:
@@ -68,8 +68,6 @@ func apply(o Observed, s Step) error {
 		fixed := link.MACsec.SCI == m.SCI && link.MACsec.Suite == m.Suite
 		err = need(fixed, "changes what a live device cannot")
 		link.MACsec = &m
-	case SetDormant:
-		link.Dormant = true
 	case SetMTU:
 		err = need(link.Parent == "" || s.MTU <= o.Links[link.Parent].MTU-Overhead, "MTU too large")
 		link.MTU = s.MTU
@@ -182,7 +180,6 @@ func drift(t *rapid.T, o Observed) {
 				l.MAC[4]++
 			} else {
 				l.MTU = 1280
-				l.Dormant = false
 			}
 		case 5:
 			if l.MACsec != nil {

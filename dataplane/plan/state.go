@@ -135,10 +135,11 @@ type Observed struct {
 // Link is a network interface as observed.
 type Link struct {
 	Name    string
+	Index   int // for the reconciler; no step depends on it
 	Alias   string
 	Parent  string // name of the device that it stands on; "" if none is
 	Up      bool   // administratively
-	Dormant bool   // link mode DORMANT: user space says when it is usable
+	Carrier bool   // for the reconciler; no step depends on it
 	MTU     int
 	MAC     MAC
 	// Addresses, kernel-made IPv6 link-local ones included.

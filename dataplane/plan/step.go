@@ -21,12 +21,11 @@ const (
 	// DeleteDevice deletes the MACsec device Link.
 	DeleteDevice Kind = "delete-device"
 	// CreateDevice makes the MACsec device Link on Device with MACsec, in
-	// link mode DORMANT, down, with the alias of Port.
+	// link mode DORMANT (the SecY says when it is usable), down, with the
+	// alias of Port.
 	CreateDevice Kind = "create-device"
 	// ChangeDevice gives the live MACsec device Link the parameters MACsec.
 	ChangeDevice Kind = "change-device"
-	// SetDormant puts Link in link mode DORMANT.
-	SetDormant Kind = "set-dormant"
 	// SetMTU sets Link's MTU.
 	SetMTU Kind = "set-mtu"
 	// AddAddress puts Address on Link.
@@ -73,8 +72,6 @@ func (s Step) what() string {
 		return fmt.Sprintf("create %s on %s: %s", s.Link, s.Device, s.MACsec)
 	case ChangeDevice:
 		return fmt.Sprintf("change %s: %s", s.Link, s.MACsec)
-	case SetDormant:
-		return fmt.Sprintf("set %s dormant until it is secured", s.Link)
 	case SetMTU:
 		return fmt.Sprintf("set %s mtu %d", s.Link, s.MTU)
 	case AddAddress:
