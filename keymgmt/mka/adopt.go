@@ -15,8 +15,14 @@ import (
 func (e *Entity) adopt(now time.Duration, t *sa.Table, saved Saved, out *[]Action) {
 	e.used = slices.Clone(saved.Used)
 	for _, r := range saved.SAs {
-		if !slices.Contains(e.used, r.Key) {
-			e.used = append(e.used, r.Key)
+		e.use(r.Key)
+	}
+	if t != nil {
+		for _, tx := range t.Tx {
+			e.use(tx.Key)
+		}
+		for _, rx := range t.Rx {
+			e.use(rx.Key)
 		}
 	}
 	if t == nil || len(e.participants) > 0 || e.encoding >= 0 {
@@ -51,9 +57,6 @@ func (e *Entity) adopt(now time.Duration, t *sa.Table, saved Saved, out *[]Actio
 		s := &e.table[an]
 		if !s.used {
 			continue
-		}
-		if !slices.Contains(e.used, s.key) {
-			e.used = append(e.used, s.key)
 		}
 		for _, r := range saved.SAs {
 			if r.Key == s.key {

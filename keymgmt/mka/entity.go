@@ -16,13 +16,14 @@ type Entity struct {
 	table        [4]slot        // by AN
 	encoding     int            // AN, or -1
 	seq          uint64
-	used         []sa.KeyID // key identifiers that were encoded with, newest last
+	used         []sa.KeyID // key identifiers that have been installed, newest last
 
 	changes []sa.Change // waiting; the first is under way if busy
 	busy    bool
 	backoff time.Duration // no install before
 
 	now      time.Duration // of the last Step
+	settled  time.Duration // when what was due was last looked at
 	started  bool
 	portSet  bool
 	start    time.Duration
@@ -114,12 +115,14 @@ func (e *Entity) close() {
 
 // settle does all that is due, given the state.
 func (e *Entity) settle(now time.Duration, out *[]Action) {
+	e.settled = now
 	for _, p := range e.participants {
 		e.expire(now, p, out)
 		e.electIn(now, p, out)
 	}
 	e.serve(now, out)
 	e.follow(now, out)
+	e.join()
 	e.reinstall(now)
 	e.transmit(now, out)
 	e.retire(now, out)
@@ -146,9 +149,10 @@ func (e *Entity) Deadline() time.Duration {
 	if e.closed {
 		return d
 	}
-	// What was due by the last Step has been looked at then.
+	// What was due when settle last ran has been looked at then. A Step that
+	// refused its MKPDU has looked at nothing.
 	soon := func(t time.Duration) {
-		if t > e.now && t < d {
+		if t > e.settled && t < d {
 			d = t
 		}
 	}
@@ -179,13 +183,9 @@ func (e *Entity) Deadline() time.Duration {
 		if !s.used {
 			continue
 		}
-		soon(s.hold)
-		if s.failed {
-			soon(s.retryAt)
-		}
+		soon(s.retryAt)
 		if e.pending(an) {
 			soon(s.since + e.cfg.Life)
-			soon(s.since + 2*e.cfg.Life)
 			soon(s.named + e.cfg.Life)
 		}
 		if s.quiet != Never && an != e.encoding {

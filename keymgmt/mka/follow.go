@@ -73,15 +73,13 @@ func (s *slot) ckn() []byte {
 	return s.owner.ckn
 }
 
-// serverOf is the live peer that distributed the slot's SAK.
+// serverOf is the live peer that distributed the slot's SAK, whatever its MI
+// is now.
 func (e *Entity) serverOf(s *slot) *peer {
 	if s.owner == nil {
 		return nil
 	}
-	if q := s.owner.byMI(&s.key.MI); q != nil && q.live {
-		return q
-	}
-	return nil
+	return s.owner.liveSCI(s.server)
 }
 
 // consider takes the offered SAK, refuses it, or leaves it waiting (true).
@@ -109,16 +107,21 @@ func (e *Entity) consider(now time.Duration, p *participant, out *[]Action) bool
 	case e.find(key) >= 0:
 		return false
 	case o.dist.KN <= q.lastKN || slices.Contains(e.used, key):
+		e.renew(now, p, out)
 		return refuse("its key identifier was used before")
 	case !known || suite != e.cfg.Suite:
 		return refuse("the key server chose another cipher suite than this port's " + e.cfg.Suite.String() + ": set the same on both ends")
 	case o.dist.ConfidentialityOffset != e.cfg.offsetCode():
 		return refuse("the key server chose another confidentiality (none, or another offset) than this port's: set the same on both ends")
-	case e.suspended(now) || !e.membersKnown(p, o) && now < o.since+e.stale():
+	case e.suspended(now):
+		return true
+	case !e.membersKnown(p, o) && (suite.XPN() || now < o.since+e.stale()):
+		// Without the SCI of every member there are no SSCIs (802.1AE
+		// 10.7.13). Without XPN a late one can be added.
 		return true
 	}
 	an := int(o.dist.AN & 3)
-	if e.claimed(now, an, q, p, out) {
+	if !q.transmits(key) && e.claimed(now, an, q, p, out) {
 		return true
 	}
 	sak, err := kdf.Unwrap(p.kek, o.dist.Wrapped)
@@ -136,7 +139,11 @@ func (e *Entity) consider(now time.Duration, p *participant, out *[]Action) bool
 	}
 	e.seq++
 	s := &e.table[an]
-	*s = slot{used: true, seq: e.seq, key: key, owner: p, sak: sak, server: q.sci, since: now, named: now, quiet: Never}
+	*s = slot{used: true, seq: e.seq, key: key, owner: p, sak: sak, server: q.sci, members: []sa.MI{o.from}, since: now, named: now, quiet: Never}
+	for i := range o.live.Len() {
+		mi, _ := o.live.At(i)
+		s.members = append(s.members, mi)
+	}
 	e.fill(s, e.membersOf(p, o), o.kssci)
 	e.install(an)
 	q.lastKN = o.dist.KN
@@ -156,13 +163,13 @@ func (e *Entity) membersKnown(p *participant, o *offer) bool {
 	return true
 }
 
-// membersOf is the SCIs to receive from: our live peers, and those that the
-// key server holds live.
+// membersOf is the SCIs to receive from: the key server, and those that it
+// holds live. No other: with XPN one too many shifts everybody's SSCI.
 func (e *Entity) membersOf(p *participant, o *offer) []sa.SCI {
 	var scis []sa.SCI
 	for i := range p.peers {
 		q := &p.peers[i]
-		if _, listed := o.live.Find(q.mi); q.live || listed {
+		if _, listed := o.live.Find(q.mi); listed || q.mi == o.from {
 			if !slices.Contains(scis, q.sci) {
 				scis = append(scis, q.sci)
 			}
@@ -178,9 +185,10 @@ func (e *Entity) claimed(now time.Duration, an int, from *peer, p *participant, 
 		return false
 	}
 	if e.pending(an) {
-		// Two key servers chose one AN: the lower SCI's SAK stays, at both
-		// ends alike.
-		return s.ours && e.cfg.SCI.Less(from.sci) && s.owner != nil && s.owner.liveCount() > 0
+		// Two key servers chose one AN: the lower SCI's SAK stays, at all
+		// members alike.
+		stands := s.ours && s.owner.liveCount() > 0 || e.serverOf(s) != nil
+		return stands && s.server.Less(from.sci)
 	}
 	for _, o := range e.participants {
 		for i := range o.peers {

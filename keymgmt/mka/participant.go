@@ -41,8 +41,7 @@ type participant struct {
 	markAt time.Duration
 
 	peers []peer
-	tombs [4]tomb
-	tombN int
+	tombs []tomb
 
 	// keyServer is the elected key server's SCI: ours, a live peer's, or
 	// nobody's.
@@ -56,6 +55,7 @@ type participant struct {
 	liveSince  time.Duration // when this CA got its first live peer
 	lastDist   time.Duration
 	retryAfter time.Duration
+	renewed    time.Duration // when we last became a new member to ask for a SAK
 
 	offer offer
 
@@ -79,17 +79,20 @@ type participant struct {
 }
 
 func newParticipant(k Key, now time.Duration) (*participant, error) {
-	p := &participant{ckn: bytes.Clone(k.CKN), cak: k.CAK.Clone(), helloAt: now, tokens: burst, tokenAt: now, markAt: now, lastDist: -Never / 2}
+	p := &participant{ckn: bytes.Clone(k.CKN), cak: k.CAK.Clone(), helloAt: now, tokens: burst, tokenAt: now, markAt: now, lastDist: -Never / 2, renewed: -Never / 2}
 	ick, err := kdf.ICK(p.cak, p.ckn)
+	if err == nil {
+		p.kek, err = kdf.KEK(p.cak, p.ckn)
+	}
+	if err == nil {
+		p.icv, err = kdf.NewCMAC(ick.Bytes())
+	}
+	ick.Zero()
 	if err != nil {
+		p.zero()
 		return nil, err
 	}
-	defer ick.Zero()
-	if p.kek, err = kdf.KEK(p.cak, p.ckn); err != nil {
-		return nil, err
-	}
-	p.icv, err = kdf.NewCMAC(ick.Bytes())
-	return p, err
+	return p, nil
 }
 
 func (p *participant) zero() {

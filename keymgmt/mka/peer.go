@@ -83,11 +83,24 @@ type tomb struct {
 	until    time.Duration
 }
 
-// bury forgets peer i and remembers its MI for two life times.
+// bury forgets peer i. The MI of one that was live is remembered for two life
+// times, longer than an MN of ours that its MKPDUs list stays recent. One that
+// was only potential needs no tomb: it never listed us, and so no MKPDU of its
+// that was recorded does; and whoever replays old sessions could fill the list.
 func (p *participant) bury(i int, replaced bool, now, life time.Duration) {
 	q := &p.peers[i]
-	p.tombs[p.tombN%len(p.tombs)] = tomb{mi: q.mi, mn: q.mn, lastKN: q.lastKN, replaced: replaced, until: now + 2*life}
-	p.tombN++
+	if q.live {
+		keep := p.tombs[:0]
+		for _, t := range p.tombs {
+			if t.until > now && t.mi != q.mi {
+				keep = append(keep, t)
+			}
+		}
+		if len(keep) == maxPeers {
+			keep = append(keep[:0], keep[1:]...)
+		}
+		p.tombs = append(keep, tomb{mi: q.mi, mn: q.mn, lastKN: q.lastKN, replaced: replaced, until: now + 2*life})
+	}
 	p.peers[i] = p.peers[len(p.peers)-1]
 	p.peers[len(p.peers)-1] = peer{}
 	p.peers = p.peers[:len(p.peers)-1]

@@ -56,6 +56,7 @@ func (e *Entity) packetNumbers(now time.Duration, t *sa.Table, out *[]Action) {
 		if an := e.find(rx.Key); an == int(rx.AN) {
 			if r := e.table[an].rxFor(rx.SCI); r != nil {
 				r.pn.read(now, rx.PN)
+				r.seen = true
 				near[an] = near[an] || r.pn.exhausting(limit)
 			}
 		}
@@ -69,8 +70,33 @@ func (e *Entity) packetNumbers(now time.Duration, t *sa.Table, out *[]Action) {
 			e.tell(now, out, Report{Kind: PNExhaustion, CKN: s.ckn(), Key: s.key, AN: uint8(an)})
 		}
 		s.exhausting = near[an]
-		if s.tx && !seen[an] && !e.busy {
+		gone := s.tx && !seen[an]
+		for i := range s.rx {
+			r := &s.rx[i]
+			gone = gone || r.ok && !r.seen
+			r.seen = false
+		}
+		if gone && !e.busy {
 			e.lost(now, an, out)
+		}
+	}
+	e.strangers(t)
+}
+
+// strangers deletes SAs of the SecY that are not in the table: what a delete
+// that failed has left, or somebody else's.
+func (e *Entity) strangers(t *sa.Table) {
+	if e.busy || len(e.changes) > 0 {
+		return
+	}
+	for _, tx := range t.Tx {
+		if s := &e.table[tx.AN&3]; !s.used || s.key != tx.Key {
+			e.queue(sa.Change{Kind: sa.DeleteTx, SA: sa.SA{AN: tx.AN, Key: tx.Key}})
+		}
+	}
+	for _, rx := range t.Rx {
+		if s := &e.table[rx.AN&3]; !s.used || s.key != rx.Key || s.rxFor(rx.SCI) == nil {
+			e.queue(sa.Change{Kind: sa.DeleteRx, SCI: rx.SCI, SA: sa.SA{AN: rx.AN, Key: rx.Key}})
 		}
 	}
 }
@@ -83,11 +109,21 @@ func (e *Entity) lost(now time.Duration, an int, out *[]Action) {
 	e.tell(now, out, Report{Kind: SAKAbandoned, CKN: s.ckn(), Key: s.key, AN: uint8(an), Cause: "the SecY has lost it"})
 	e.drop(an)
 	if s.owner != nil && !s.ours {
-		if err := s.owner.newMI(&e.cfg); err != nil {
-			e.tell(now, out, Report{Kind: NoRandom, CKN: s.owner.ckn, Cause: err.Error()})
-		}
-		s.owner.hurry()
+		e.renew(now, s.owner, out)
 	}
+}
+
+// renew asks a CA's key server for a fresh SAK, by becoming a new member: at
+// most once a life time.
+func (e *Entity) renew(now time.Duration, p *participant, out *[]Action) {
+	if now < p.renewed+e.cfg.Life {
+		return
+	}
+	p.renewed = now
+	if err := p.newMI(&e.cfg); err != nil {
+		e.tellSeldom(now, out, NoRandom, Report{CKN: p.ckn, Cause: err.Error()})
+	}
+	p.hurry()
 }
 
 // peerExhausting tells whether a live peer reports a lowest PN near the end

@@ -54,7 +54,7 @@ func (e *Entity) receive(now time.Duration, frame []byte, out *[]Action) bool {
 	}
 	q = e.liveness(now, p, q, out)
 	if q.live {
-		e.named(now, q)
+		e.named(now, p, q)
 		e.delayProtect(p, q)
 		if d.HasDistributed {
 			p.take(now, q.mi, d)
@@ -183,15 +183,17 @@ func (e *Entity) suspended(now time.Duration) bool {
 	return false
 }
 
-// named notes on a key server's SAKs whether it still stands by them.
-func (e *Entity) named(now time.Duration, q *peer) {
+// named notes on a key server's SAKs whether it still stands by them. The key
+// server is known by its SCI: restarted, it may still transmit with a SAK that
+// it made under its former MI.
+func (e *Entity) named(now time.Duration, p *participant, q *peer) {
 	d := &e.pdu
 	for an := range e.table {
 		s := &e.table[an]
-		if !s.used || s.ours || s.key.MI != q.mi {
+		if !s.used || s.ours || s.owner != p || s.server != q.sci {
 			continue
 		}
-		if q.names(s.key) || d.HasDistributed && !d.Distributed.PlainText && d.Distributed.KN == s.key.KN {
+		if q.names(s.key) || d.HasDistributed && !d.Distributed.PlainText && d.MI == s.key.MI && d.Distributed.KN == s.key.KN {
 			s.named, s.unnamed = now, 0
 		} else {
 			s.unnamed++

@@ -68,15 +68,18 @@ func (e *Entity) keyUse(now time.Duration, an int) (u mkpdu.KeyUse, high uint32)
 	return mkpdu.KeyUse{
 		Key: s.key, AN: uint8(an), LowestPN: uint32(pn),
 		Tx: an == e.encoding,
-		Rx: s.adopted || s.receiving(now) || s.encSince > 0,
+		Rx: s.adopted || s.receiving() || s.encSince > 0,
 	}, uint32(pn >> 32)
 }
 
 // offerSAK puts the SAK into the MKPDU for as long as a live peer has not
-// announced receive on it. It waits until we receive on it ourselves.
+// announced receive on it. It waits until we receive on it ourselves, and
+// stops when the members are no longer those that it was made for: who takes
+// it reads the SSCIs off the Live Peer List beside it.
 func (e *Entity) offerSAK(now time.Duration, p *participant, an int, d *mkpdu.PDU) {
 	s := &e.table[an]
-	if !p.isServer || !s.ours || !s.receiving(now) {
+	stands := e.pending(an) || an == e.encoding
+	if !p.isServer || !s.ours || !stands || !s.receiving() || s.key.MI != p.mi || !p.sameMembers(s.members) {
 		return
 	}
 	if e.cfg.Suite.XPN() {

@@ -84,7 +84,8 @@ func (e *Entity) stalePending(now time.Duration, p *participant, out *[]Action) 
 			// one is live and announces transmit.
 			continue
 		}
-		if p.sameMembers(s.members) || p.settling(now) {
+		same := s.key.MI == p.mi && p.sameMembers(s.members)
+		if same || p.settling(now) && now < s.since+2*settleTime {
 			return false
 		}
 		e.tell(now, out, Report{Kind: SAKAbandoned, CKN: p.ckn, Key: s.key, AN: uint8(an), Cause: "the members changed"})
@@ -126,7 +127,7 @@ func (e *Entity) due(now time.Duration, p *participant) bool {
 	switch {
 	case e.pending(latest):
 		return false
-	case !s.ours, !p.sameMembers(s.members), s.exhausting, e.peerExhausting(p, s):
+	case !s.ours, s.key.MI != p.mi, !p.sameMembers(s.members), s.exhausting, e.peerExhausting(p, s):
 		return true
 	}
 	return e.cfg.Rekey > 0 && now >= s.since+e.cfg.Rekey
@@ -202,6 +203,9 @@ func (e *Entity) makeSAK(p *participant, miList []byte) (*secret.Key, []byte, er
 		return nil, nil, err
 	}
 	wrapped, err := kdf.Wrap(nil, p.kek, sak)
+	if err != nil {
+		sak.Zero()
+	}
 	return sak, wrapped, err
 }
 

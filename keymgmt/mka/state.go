@@ -87,7 +87,7 @@ func (e *Entity) State() State {
 		if !s.used {
 			continue
 		}
-		as := SAState{AN: uint8(an), Key: s.key, CKN: bytes.Clone(s.ckn()), Tx: s.tx, Encoding: an == e.encoding, Receiving: s.adopted || s.receiving(e.now) || s.encSince > 0, Pending: e.pending(an), Adopted: s.adopted, Since: s.since}
+		as := SAState{AN: uint8(an), Key: s.key, CKN: bytes.Clone(s.ckn()), Tx: s.tx, Encoding: an == e.encoding, Receiving: s.adopted || s.receiving() || s.encSince > 0, Pending: e.pending(an), Adopted: s.adopted, Since: s.since}
 		for i := range s.rx {
 			as.Rx = append(as.Rx, s.rx[i].sci)
 		}

@@ -1,6 +1,7 @@
 package mka
 
 import (
+	"slices"
 	"time"
 
 	"github.com/linkseal/linkseal/keymgmt/sa"
@@ -13,14 +14,14 @@ type slot struct {
 	seq   uint64 // order of arrival
 	key   sa.KeyID
 	owner *participant // nil: adopted, of a CKN that we do not know
-	sak   *secret.Key  // nil once all is installed, or if adopted
+	sak   *secret.Key  // nil if adopted
 	salt  [12]byte
 	ssci  uint32 // ours
 
 	server    sa.SCI // whose SAK it is
 	ours      bool   // we are its key server
 	adopted   bool
-	members   []sa.MI // the live members that it was made for, ours alone
+	members   []sa.MI // those that it was made for, as far as they are others
 	wrapped   []byte
 	rx        []rxSA
 	txWanted  bool
@@ -28,8 +29,7 @@ type slot struct {
 	failed    bool
 	retryAt   time.Duration
 	encWanted bool
-	unnamed   int           // MKPDUs of its key server in a row that did not name it
-	hold      time.Duration // receive is not announced before: a member is still unknown
+	unnamed   int // MKPDUs of its key server in a row that did not name it
 
 	since    time.Duration // when it was made or arrived
 	named    time.Duration // follower: when the key server last named it
@@ -47,6 +47,7 @@ type rxSA struct {
 	ok     bool
 	pn     pnMeter
 	lowest uint64
+	seen   bool // in the SecY's own table, as just read
 }
 
 func (s *slot) rxFor(sci sa.SCI) *rxSA {
@@ -60,8 +61,8 @@ func (s *slot) rxFor(sci sa.SCI) *rxSA {
 
 // receiving tells whether all that the slot wants is installed: what
 // "receive" in SAK Use promises.
-func (s *slot) receiving(now time.Duration) bool {
-	if !s.used || s.failed || !s.tx || now < s.hold {
+func (s *slot) receiving() bool {
+	if !s.used || !s.tx {
 		return false
 	}
 	for i := range s.rx {
@@ -180,25 +181,28 @@ func (e *Entity) drop(an int) {
 	e.dirty = true
 }
 
-// sciUsed tells whether a receive SC has a place besides AN except: another
-// SA, or a live member behind it.
+// sciUsed tells whether a receive SC has an SA besides the one on AN except.
 func (e *Entity) sciUsed(sci sa.SCI, except int) bool {
 	for an := range e.table {
 		if an != except && e.table[an].used && e.table[an].rxFor(sci) != nil {
 			return true
 		}
 	}
-	for _, p := range e.participants {
-		if p.liveSCI(sci) != nil {
-			return true
-		}
-	}
 	return false
 }
 
-// queue puts a change behind those that wait. A DeleteSC that an InstallRx
-// overtakes would take the new SA with it: it is dropped.
+// queue puts a change behind those that wait. A DeleteSC before an InstallRx
+// for the same SC is useless work and is dropped; and a lowest PN replaces the
+// one that waits.
 func (e *Entity) queue(c sa.Change) {
+	if c.Kind == sa.RaiseLowestPN {
+		for i := range e.changes {
+			if w := &e.changes[i]; w.Kind == c.Kind && w.SCI == c.SCI && w.SA.Key == c.SA.Key && (i > 0 || !e.busy) {
+				w.SA.PN = c.SA.PN
+				return
+			}
+		}
+	}
 	if c.Kind == sa.InstallRx {
 		keep := e.changes[:0]
 		for i, w := range e.changes {
@@ -226,6 +230,43 @@ func (e *Entity) unqueue(k sa.KeyID) {
 	e.changes = keep
 }
 
+// maxUsed bounds the key identifiers that are remembered.
+const maxUsed = 16
+
+// use remembers a key identifier for ever, across restarts: before its first
+// install, the Entity asks for it to be saved.
+func (e *Entity) use(k sa.KeyID) {
+	if k.IsZero() || slices.Contains(e.used, k) {
+		return
+	}
+	e.used = append(e.used, k)
+	if len(e.used) > maxUsed {
+		e.used = append(e.used[:0], e.used[len(e.used)-maxUsed:]...)
+	}
+	e.dirty = true
+}
+
+// join adds receive SAs for members that a SAK was made for and that were not
+// known when it arrived.
+func (e *Entity) join() {
+	if e.cfg.Suite.XPN() {
+		return
+	}
+	for an := range e.table {
+		s := &e.table[an]
+		if !s.used || s.sak == nil || s.owner == nil {
+			continue
+		}
+		for i := range s.owner.peers {
+			q := &s.owner.peers[i]
+			if q.live && s.rxFor(q.sci) == nil && slices.Contains(s.members, q.mi) {
+				s.rx = append(s.rx, rxSA{sci: q.sci})
+				e.install(an)
+			}
+		}
+	}
+}
+
 // install queues what the slot still lacks. Each change owns a clone of the
 // SAK, zeroed when it is done.
 func (e *Entity) install(an int) {
@@ -233,6 +274,7 @@ func (e *Entity) install(an int) {
 	if s.sak == nil {
 		return
 	}
+	e.use(s.key)
 	for i := range s.rx {
 		r := &s.rx[i]
 		if r.queued {

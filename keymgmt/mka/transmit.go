@@ -9,8 +9,9 @@ import (
 const (
 	// retryChange is how long a failed change of the SecY waits.
 	retryChange = 500 * time.Millisecond
-	// maxTries bounds a delete that fails.
-	maxTries = 5
+	// maxTries bounds a delete that fails. What it leaves is found again by
+	// packetNumbers.
+	maxTries = 3
 )
 
 // changeDone takes the result of the change under way.
@@ -23,8 +24,8 @@ func (e *Entity) changeDone(now time.Duration, err error, out *[]Action) {
 	if err != nil {
 		e.counters.ChangesFailed++
 		e.tell(now, out, Report{Kind: ChangeFailed, SCI: c.SCI, Key: c.SA.Key, AN: c.SA.AN, Cause: c.Kind.String() + ": " + err.Error()})
-		install := c.Kind == sa.InstallRx || c.Kind == sa.InstallTx || c.Kind == sa.Encode
-		if e.tries++; !install && e.tries < maxTries {
+		remove := c.Kind == sa.DeleteRx || c.Kind == sa.DeleteTx || c.Kind == sa.DeleteSC
+		if e.tries++; remove && e.tries < maxTries {
 			e.backoff = now + retryChange
 			return
 		}
@@ -49,6 +50,8 @@ func (e *Entity) changeDone(now time.Duration, err error, out *[]Action) {
 			e.encodes(now, an, out)
 			return
 		}
+		s.encWanted, s.retryAt = false, now+retryChange
+		return
 	default:
 		return
 	}
@@ -56,7 +59,7 @@ func (e *Entity) changeDone(now time.Duration, err error, out *[]Action) {
 		s.failed, s.retryAt = true, now+retryChange
 		return
 	}
-	if s.sak != nil && s.receiving(now) {
+	if s.sak != nil && s.receiving() {
 		if s.owner != nil {
 			s.owner.hurry()
 		}
@@ -75,10 +78,6 @@ func (e *Entity) encodes(now time.Duration, an int, out *[]Action) {
 	e.encoding = an
 	s.encSince = max(now, 1)
 	s.encWanted = false
-	e.used = append(e.used, s.key)
-	if len(e.used) > 16 {
-		e.used = e.used[len(e.used)-16:]
-	}
 	e.obeyed = nil
 	if !s.ours && before != s.owner {
 		e.obeyed, e.obeyedAt = s.owner, now
@@ -100,7 +99,7 @@ func (e *Entity) reinstall(now time.Duration) {
 		if !s.used || !s.failed || now < s.retryAt {
 			continue
 		}
-		s.failed, s.encWanted = false, false
+		s.failed = false
 		for i := range s.rx {
 			s.rx[i].queued = s.rx[i].ok
 		}
@@ -114,7 +113,7 @@ func (e *Entity) transmit(now time.Duration, out *[]Action) {
 	best := -1
 	for an := range e.table {
 		s := &e.table[an]
-		if !e.pending(an) || !s.tx || s.failed || s.owner == nil {
+		if !e.pending(an) || !s.tx || s.owner == nil || now < s.retryAt {
 			continue
 		}
 		if e.mayTransmit(now, an, out) && (best < 0 || s.seq > e.table[best].seq) {
@@ -136,11 +135,15 @@ func (e *Entity) transmit(now time.Duration, out *[]Action) {
 func (e *Entity) mayTransmit(now time.Duration, an int, out *[]Action) bool {
 	s := &e.table[an]
 	late := now >= s.since+e.cfg.Life
+	if s.ours && !s.owner.isServer {
+		e.abandon(now, an, "another key server is elected, or none", out)
+		return false
+	}
 	if !s.ours {
 		q := e.serverOf(s)
 		return q != nil && (q.transmits(s.key) || late && e.encoding < 0 && q.receives(s.key))
 	}
-	if !s.receiving(now) || s.owner.liveCount() == 0 {
+	if !s.receiving() || s.owner.liveCount() == 0 {
 		if late {
 			e.abandon(now, an, "it could not be installed", out)
 		}
