@@ -148,5 +148,9 @@ func routeLink(typ mnl.HeaderType, flags mnl.HeaderFlags, index int, ae *mnl.Att
 		Header: mnl.Header{Type: typ, Flags: mnl.Request | mnl.Acknowledge | flags},
 		Data:   append(msg, attrs...),
 	})
+	// The caller says what was asked; the kernel's number is all that is left.
+	if op := (*mnl.OpError)(nil); errors.As(err, &op) {
+		return op.Err
+	}
 	return err
 }

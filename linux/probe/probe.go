@@ -77,7 +77,7 @@ var table = [featureCount]row{
 	TUN:        {"tun", "tun/tap", Version{2, 6, 27}, "use a kernel with CONFIG_TUN, and have /dev/net/tun", false, tryTUN},
 	Netem:      {"netem", "netem", Version{2, 6, 8}, "use a kernel with CONFIG_NET_SCH_NETEM", false, tryNetem},
 	AFPacket:   {"af_packet", "AF_PACKET", Version{2, 2, 0}, "use a kernel with CONFIG_PACKET, and grant CAP_NET_RAW", false, tryPacket},
-	MACsec:     {"macsec", "MACsec", Version{4, 6, 0}, "use a kernel with CONFIG_MACSEC (Debian: linux-image-amd64), or dataplane: userspace", false, tryMACsec},
+	MACsec:     {"macsec", "MACsec", Version{4, 6, 0}, "use a kernel with CONFIG_MACSEC (Debian: linux-image-amd64)", false, tryMACsec},
 	MACsecGCM:  {"macsec_gcm", "MACsec gcm(aes)", Version{4, 6, 0}, "load the modules macsec and gcm (CONFIG_MACSEC, CONFIG_CRYPTO_GCM)", false, tryMACsecGCM},
 	MACsecXPN:  {"macsec_xpn", "MACsec XPN", Version{5, 7, 0}, "use Linux 5.7 or later with CONFIG_MACSEC, or a cipher without xpn", false, tryMACsecXPN},
 	Clsact:     {"clsact", "clsact, cls_bpf", Version{4, 5, 0}, "use a kernel with CONFIG_NET_SCH_INGRESS, CONFIG_NET_CLS_BPF and CONFIG_NET_CLS_ACT", false, tryClsact},
@@ -90,15 +90,15 @@ var table = [featureCount]row{
 	AFXDP:      {"af_xdp", "AF_XDP", Version{4, 18, 0}, "use a kernel with CONFIG_XDP_SOCKETS", false, tryAFXDP},
 	XFRM:       {"xfrm", "xfrm ESP", Version{2, 6, 25}, "use a kernel with CONFIG_XFRM_USER, CONFIG_INET_ESP and CONFIG_CRYPTO_GCM", false, tryXFRM},
 	XFRMI:      {"xfrm_interface", "xfrm interface", Version{4, 19, 0}, "use a kernel with CONFIG_XFRM_INTERFACE", false, tryXFRMI},
-	WireGuard:  {"wireguard", "WireGuard", Version{5, 6, 0}, "use a kernel with CONFIG_WIREGUARD, or dataplane: userspace", false, tryKind("wireguard")},
-	TPM:        {"tpm", "TPM 2.0", Version{4, 12, 0}, "enable the TPM in the firmware or the virtual machine; without one, keys at rest are sealed by a file", false, tryTPM},
+	WireGuard:  {"wireguard", "WireGuard", Version{5, 6, 0}, "use a kernel with CONFIG_WIREGUARD", false, tryKind("wireguard")},
+	TPM:        {"tpm", "TPM 2.0", Version{4, 12, 0}, "enable the TPM in the firmware or the virtual machine; nothing needs it today", false, tryTPM},
 	ClockSane:  {"clock_sane", "clock", Version{}, "set the time: key windows are compared with it", false, tryClockSane},
 	ClockSync:  {"clock_synchronised", "clock synchronised", Version{}, "run chrony or systemd-timesyncd", false, tryClockSync},
 
 	CapNetAdmin: {"cap_net_admin", "CAP_NET_ADMIN", Version{2, 2, 0}, "run as root, or AmbientCapabilities=CAP_NET_ADMIN", false, tryCap("CAP_NET_ADMIN", unix.CAP_NET_ADMIN)},
 	CapNetRaw:   {"cap_net_raw", "CAP_NET_RAW", Version{2, 2, 0}, "run as root, or AmbientCapabilities=CAP_NET_RAW", false, tryCap("CAP_NET_RAW", unix.CAP_NET_RAW)},
 	CapBPF:      {"cap_bpf", "CAP_BPF", Version{5, 8, 0}, "run as root, or AmbientCapabilities=CAP_BPF", false, tryCap("CAP_BPF", unix.CAP_BPF)},
-	CapSysAdmin: {"cap_sys_admin", "CAP_SYS_ADMIN", Version{2, 2, 0}, "run as root; only the lab, the tests and doctor's own trials need it", false, tryCap("CAP_SYS_ADMIN", unix.CAP_SYS_ADMIN)},
+	CapSysAdmin: {"cap_sys_admin", "CAP_SYS_ADMIN", Version{2, 2, 0}, "run as root; reading a must-secure port's filter back needs it, and so do the lab and doctor's trials", false, tryCap("CAP_SYS_ADMIN", unix.CAP_SYS_ADMIN)},
 }
 
 // All returns every feature, in the order in which doctor lists them.

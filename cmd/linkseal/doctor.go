@@ -1,0 +1,197 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/linkseal/linkseal/dataplane/config"
+	"github.com/linkseal/linkseal/linux/probe"
+)
+
+// finding is one line of the doctor.
+type finding struct {
+	ID       string `json:"id"`
+	Name     string `json:"name"`
+	OK       bool   `json:"ok"`
+	Required bool   `json:"required"`
+	Since    string `json:"since,omitempty"` // kernel version
+	Detail   string `json:"detail"`
+	Remedy   string `json:"remedy,omitempty"`
+}
+
+// limit is what linkseal does not do, or cannot see, on any machine.
+type limit struct {
+	ID     string `json:"id"`
+	Name   string `json:"name"`
+	Detail string `json:"detail"`
+}
+
+// autoChoice is what `dataplane: auto` takes on this machine.
+type autoChoice struct {
+	Takes  string `json:"takes"` // "kernel" or ""
+	Reason string `json:"reason"`
+}
+
+// examination is all that the doctor found.
+type examination struct {
+	Version  string     `json:"version"`
+	Kernel   string     `json:"kernel"`
+	Features []finding  `json:"features"`
+	Auto     autoChoice `json:"dataplane_auto"`
+	Limits   []limit    `json:"limits"`
+	Missing  []string   `json:"missing"` // what was required and is not there
+}
+
+var limits = []limit{
+	{"macsec_offload", "NIC MACsec offload", "refused for now: the kernel's software MACsec encrypts; leave offload off (ip macsec offload DEV off)"},
+	{"qdisc_bypass", "PACKET_QDISC_BYPASS", "tc egress does not see such frames: must-secure cannot drop them; give CAP_NET_RAW to nobody else in the port's network namespace"},
+	{"af_xdp_transmit", "AF_XDP transmit, pktgen", "they pass tc egress by as well; give CAP_NET_RAW and CAP_NET_ADMIN to nobody else in the port's network namespace"},
+}
+
+// requirement holds if any of its features is there.
+type requirement struct {
+	anyOf []probe.Feature
+	why   string
+}
+
+func doctorVerb() *cobra.Command {
+	var asJSON bool
+	var need []string
+	var file string
+	c := &cobra.Command{
+		Use:   "doctor",
+		Short: "Tell what this machine can and cannot do, and what to do about it",
+		Long: `Try each feature of the kernel and of the machine that linkseal uses, most of
+them in a network namespace that is thrown away, and tell which are there, and
+what to do about those that are not. Exit status 1 if something required is
+missing: by the ports of --config FILE, or by --need, by the id that --json
+shows.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			required, err := named(need)
+			if err != nil {
+				return usage(err)
+			}
+			if file != "" {
+				cfg, err := config.Load(file)
+				if err != nil {
+					return err
+				}
+				required = append(required, requirements(cfg)...)
+			}
+			x := examine(probe.Feature.Check, required)
+			if err := x.write(c.OutOrStdout(), asJSON); err != nil {
+				return err
+			}
+			if len(x.Missing) > 0 {
+				return fmt.Errorf("this machine lacks what is required: %s", strings.Join(x.Missing, "; "))
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVar(&file, "config", "", "what this configuration `FILE` needs has to be there")
+	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
+	c.Flags().StringSliceVar(&need, "need", nil, "features that have to be there, by `ID`")
+	return c
+}
+
+// named turns feature ids into requirements.
+func named(ids []string) ([]requirement, error) {
+	var out []requirement
+	for _, id := range ids {
+		f, ok := probe.ByID(id)
+		if !ok {
+			var all []string
+			for _, f := range probe.All() {
+				all = append(all, f.ID())
+			}
+			return nil, fmt.Errorf("--need %s: no such feature; there are %s", id, strings.Join(all, ", "))
+		}
+		out = append(out, requirement{[]probe.Feature{f}, "--need"})
+	}
+	return out, nil
+}
+
+// examine tries everything with check.
+func examine(check func(probe.Feature) probe.Result, required []requirement) *examination {
+	x := &examination{Version: version(), Limits: limits, Missing: []string{}}
+	if v, err := probe.Kernel(); err == nil {
+		x.Kernel = v.String()
+	}
+	results := map[probe.Feature]probe.Result{}
+	for _, f := range probe.All() {
+		res := check(f)
+		results[f] = res
+		fi := finding{ID: f.ID(), Name: f.String(), OK: res.OK, Detail: res.Detail, Remedy: res.Remedy}
+		if f.Since() != (probe.Version{}) {
+			fi.Since = f.Since().String()
+		}
+		fi.Required = slices.ContainsFunc(required, func(r requirement) bool { return slices.Contains(r.anyOf, f) })
+		x.Features = append(x.Features, fi)
+	}
+	for _, r := range required {
+		if !slices.ContainsFunc(r.anyOf, func(f probe.Feature) bool { return results[f].OK }) {
+			x.Missing = append(x.Missing, r.String())
+		}
+	}
+	x.Auto = chooseAuto(results)
+	return x
+}
+
+func (r requirement) String() string {
+	names := make([]string, len(r.anyOf))
+	for i, f := range r.anyOf {
+		names[i] = f.String()
+	}
+	return fmt.Sprintf("%s (for %s)", strings.Join(names, " or "), r.why)
+}
+
+// chooseAuto tells which dataplane `auto` takes.
+func chooseAuto(results map[probe.Feature]probe.Result) autoChoice {
+	for _, f := range []probe.Feature{probe.MACsec, probe.MACsecGCM} {
+		if res := results[f]; !res.OK {
+			return autoChoice{Reason: fmt.Sprintf("none: the kernel lacks %s, and this release has no user-space MACsec", f)}
+		}
+	}
+	if !results[probe.MACsecXPN].OK {
+		return autoChoice{"kernel", "the kernel has MACsec, but for the XPN suites"}
+	}
+	return autoChoice{"kernel", "the kernel has MACsec with every suite"}
+}
+
+func (x *examination) write(w io.Writer, asJSON bool) error {
+	if asJSON {
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		return e.Encode(x)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "linkseal %s on Linux %s\n", x.Version, x.Kernel)
+	for _, f := range x.Features {
+		state, text := "ok", f.Detail
+		if !f.OK {
+			state = "missing"
+			text += "; " + f.Remedy
+		}
+		mark := ""
+		if f.Required {
+			mark = " (required)"
+		}
+		fmt.Fprintf(&b, "%-8s %-24s %s%s\n", state, f.Name, text, mark)
+	}
+	for _, l := range x.Limits {
+		fmt.Fprintf(&b, "%-8s %-24s %s\n", "note", l.Name, l.Detail)
+	}
+	takes := x.Auto.Takes
+	if takes != "" {
+		takes += ": "
+	}
+	fmt.Fprintf(&b, "%-8s %-24s %s%s\n", "note", "dataplane: auto", takes, x.Auto.Reason)
+	_, err := io.WriteString(w, b.String())
+	return err
+}

@@ -1,0 +1,136 @@
+package house
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// rule forbids packages to depend on others, directly or through others.
+type rule struct {
+	of     []string // packages of the module, with all below them
+	except []string // but not these
+	not    []string // import paths, with all below them; "./x" is in the module
+	direct bool     // only what they import themselves
+	why    string
+}
+
+var rules = []rule{
+	{
+		of: []string{"linux", "bpf"}, not: []string{"./dataplane", "./keymgmt", "./cmd", "./tests"},
+		why: "access to the kernel is a tool: it must not know who uses it, so that it can be tested and used alone",
+	},
+	{
+		of:  []string{"keymgmt/mka", "keymgmt/keychain", "keymgmt/secret", "keymgmt/sa", "dataplane/plan"},
+		not: []string{"net", "os", "syscall", "golang.org/x/sys", "golang.org/x/net", "github.com/vishvananda", "github.com/mdlayher", "github.com/cilium/ebpf"}, direct: true,
+		why: "pure: a test feeds all that they see, and two runs on the same input do the same",
+	},
+	{
+		of: []string{"keymgmt/mka", "keymgmt/keychain", "dataplane/plan"}, not: []string{"log"}, direct: true,
+		why: "what they have to tell is in what they return; secret alone knows slog, so as not to print in it",
+	},
+	{
+		of:  []string{"keymgmt/mka", "keymgmt/keychain", "keymgmt/secret", "keymgmt/sa", "dataplane/plan"},
+		not: []string{"./linux", "./bpf", "./cmd", "./dataplane/secy", "./dataplane/reconcile", "./dataplane/softsecy", "./dataplane/config", "./dataplane/status", "./keymgmt/kay", "./keymgmt/file", "github.com/vishvananda", "github.com/mdlayher", "github.com/cilium/ebpf"},
+		why: "pure: nothing that they reach may touch the machine either",
+	},
+	{
+		of: []string{"keymgmt/mka/mkpdu", "keymgmt/mka/kdf", "keymgmt/secret", "keymgmt/sa"}, not: []string{"./keymgmt/kay", "./keymgmt/file", "./keymgmt/keychain", "./dataplane"},
+		why: "leaves: they are what the others are made of",
+	},
+	{
+		of: []string{"keymgmt"}, not: []string{"./dataplane", "./cmd", "./tests"},
+		why: "keys do not know what encrypts with them: the KaY states the SecY that it needs as an interface",
+	},
+	{
+		of: []string{"dataplane"}, not: []string{"./cmd", "./tests"},
+		why: "the binary wires; nothing depends on it",
+	},
+	{
+		of: []string{"dataplane/config"}, not: []string{"./dataplane/plan", "./dataplane/reconcile", "./dataplane/secy", "./linux", "./bpf", "./keymgmt/mka/mkpdu"},
+		why: "the file's types stay apart from the domain's and the kernel's: what is written is not what is done",
+	},
+	{
+		of: []string{"dataplane", "keymgmt", "linux", "bpf", "cmd"}, not: []string{"testing"},
+		except: []string{"linux/probe/probetest", "linux/netns"},
+		why:    "what ships must not carry the testing package and its flags",
+	},
+	{
+		of: []string{""}, except: []string{"keymgmt/keyvault"}, not: []string{"github.com/Azure"},
+		why: "the Azure SDK has one door, so that it can be replaced and the rest builds without it",
+	},
+}
+
+func TestImportDirection(t *testing.T) {
+	for _, r := range rules {
+		for _, p := range packages(t) {
+			if !r.covers(p.short()) {
+				continue
+			}
+			for _, found := range r.breaches(p) {
+				t.Errorf("%s depends on %s\n\t%s", p.ImportPath, found, r.why)
+			}
+		}
+	}
+}
+
+func (r rule) covers(short string) bool {
+	return (within(short, r.of...) || slices.Contains(r.of, "")) && !within(short, r.except...)
+}
+
+func (r rule) breaches(p *pkg) []string {
+	deps := p.Deps
+	if r.direct {
+		deps = p.Imports
+	}
+	var bad []string
+	for _, d := range deps {
+		for _, n := range r.not {
+			if rest, own := strings.CutPrefix(n, "./"); own {
+				n = module + "/" + rest
+			}
+			if within(d, n) && !r.covered(d) && !allowed[n+" "+d] {
+				bad = append(bad, d)
+			}
+		}
+	}
+	return bad
+}
+
+// covered reports whether dep is one of the packages that the rule is about:
+// packages may depend on their likes.
+func (r rule) covered(dep string) bool {
+	short, own := strings.CutPrefix(dep, module+"/")
+	return own && within(short, r.of...) && !within(short, r.except...)
+}
+
+// allowed are below a forbidden path and harmless: addresses are values.
+var allowed = map[string]bool{"net net/netip": true}
+
+// A rule that is about no package, or that nothing could break, says nothing.
+func TestRulesBite(t *testing.T) {
+	for i, r := range rules {
+		if r.why == "" {
+			t.Errorf("rule %d has no reason", i)
+		}
+		p := &pkg{ImportPath: module + "/" + r.of[0] + "/x"}
+		if r.of[0] == "" {
+			p.ImportPath = module + "/x"
+		}
+		for _, n := range r.not {
+			path := n
+			if rest, own := strings.CutPrefix(n, "./"); own {
+				path = module + "/" + rest
+			}
+			p.Deps, p.Imports = []string{path}, []string{path}
+			if !r.covers(p.short()) || len(r.breaches(p)) != 1 {
+				t.Errorf("rule %d (%s) lets %s import %s", i, r.why, p.short(), n)
+			}
+		}
+	}
+	ok := &pkg{ImportPath: module + "/keymgmt/mka", Imports: []string{"net/netip"}}
+	if bad := rules[1].breaches(ok); len(bad) != 0 {
+		t.Errorf("net/netip is refused: %v", fmt.Sprint(bad))
+	}
+}
