@@ -55,9 +55,11 @@ Keys on the command line can be seen by other users of this machine:
 				return err
 			}
 			in, err := inspect.New(o)
+			zeroKeys(o)
 			if err != nil {
 				return usage(err)
 			}
+			defer in.Close()
 			return runInspect(c.Context(), args[0], in, f.json, c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}
@@ -75,6 +77,15 @@ Keys on the command line can be seen by other users of this machine:
 	p.BoolVar(&f.json, "json", false, "one JSON object a line, a line a frame")
 	p.BoolVar(&f.showKeys, "show-keys", false, "print SAKs and decrypted frames")
 	return c
+}
+
+func zeroKeys(o inspect.Options) {
+	for _, c := range o.CAKs {
+		c.CAK.Zero()
+	}
+	for _, s := range o.SAKs {
+		s.SAK.Zero()
+	}
 }
 
 // options checks the command line. Errors name the flag and never its value

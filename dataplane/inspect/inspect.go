@@ -109,6 +109,15 @@ func New(o Options) (*Inspector, error) {
 	return in, nil
 }
 
+// Close zeroes the keys. The Inspector explains no more frames.
+func (in *Inspector) Close() {
+	for _, a := range in.cas {
+		a.kek.Zero()
+	}
+	clear(in.opened[:cap(in.opened)])
+	in.cas, in.bare = nil, nil
+}
+
 // ca is a connectivity association: a CAK under its CKN, the members that
 // proved to have it, and the SAKs that they distributed.
 type ca struct {
