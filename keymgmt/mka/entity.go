@@ -185,6 +185,7 @@ func (e *Entity) Deadline() time.Duration {
 		}
 		soon(s.retryAt)
 		if e.pending(an) {
+			soon(s.since + 2*settleTime)
 			soon(s.since + e.cfg.Life)
 			soon(s.named + e.cfg.Life)
 		}

@@ -51,19 +51,3 @@ func TestRollover(t *testing.T) {
 		}
 	}
 }
-
-func TestRestart(t *testing.T) {
-	for i := range 2 {
-		w := logged(t, newWorld(t, 2, 1))
-		w.start(0, testKey(1))
-		w.start(1, testKey(1))
-		w.until("on 1", 10*time.Second, w.on(testKey(1)))
-		w.kill(i)
-		w.run(time.Second)
-		if l := w.lossy(); l != nil {
-			t.Fatal("lost while down:", l)
-		}
-		w.start(i, testKey(1))
-		w.until("on 1 again", 10*time.Second, w.on(testKey(1)))
-	}
-}

@@ -31,6 +31,7 @@ type peer struct {
 	capable   uint8
 	listsUs   bool
 	kssci     uint8
+	stranger  sa.MI // one that it holds live and we had not heard of, or zero
 	first     time.Duration
 	heard     time.Duration
 	expires   time.Duration // a live peer's: life after it last listed us
@@ -170,10 +171,14 @@ func (p *participant) elect(cfg *Config) (sci sa.SCI, ok bool) {
 }
 
 // settling tells whether a potential peer is so new that it may become live
-// in a moment.
+// in a moment, or a live one knows members that we have yet to hear.
 func (p *participant) settling(now time.Duration) bool {
 	for i := range p.peers {
-		if q := &p.peers[i]; !q.live && now-q.first < settleTime {
+		q := &p.peers[i]
+		switch {
+		case !q.live && now-q.first < settleTime:
+			return true
+		case q.live && q.stranger != (sa.MI{}) && p.byMI(&q.stranger) == nil && p.tomb(&q.stranger, now) == nil:
 			return true
 		}
 	}

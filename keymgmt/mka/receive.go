@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/linkseal/linkseal/keymgmt/mka/mkpdu"
+	"github.com/linkseal/linkseal/keymgmt/sa"
 )
 
 // receive takes one MKPDU. It tells whether anything may have changed.
@@ -46,6 +47,13 @@ func (e *Entity) receive(now time.Duration, frame []byte, out *[]Action) bool {
 	q.mn, q.heard = d.MN, now
 	q.priority, q.version, q.keyServer, q.desired, q.capable = d.Priority, d.Version, d.KeyServer, d.Desired, d.Capability
 	q.kssci = d.KeyServerSSCI
+	q.stranger = sa.MI{}
+	for i := range d.Live.Len() {
+		if mi, _ := d.Live.At(i); mi != p.mi && p.byMI(&mi) == nil {
+			q.stranger = mi
+			break
+		}
+	}
 	q.hasUse = d.HasUse
 	if d.HasUse {
 		q.use, q.useAt = d.Use, now

@@ -30,13 +30,17 @@ func (e *Entity) serve(now time.Duration, out *[]Action) {
 	if e.suspended(now) {
 		return
 	}
+	if e.ownPending(now, out) {
+		return
+	}
 	carrying := e.carrying()
 	if carrying != nil && carrying.liveCount() == 0 {
 		carrying = nil
 	}
 	for _, p := range e.participants {
-		if p.isServer && p == carrying {
-			if e.moving() || !e.stalePending(now, p, out) {
+		switch {
+		case p == carrying:
+			if !p.isServer || e.moving(now) || e.awaited(now, p) {
 				return
 			}
 			if e.due(now, p) {
@@ -45,53 +49,57 @@ func (e *Entity) serve(now time.Duration, out *[]Action) {
 				p.want = false
 			}
 			return
-		}
-		if p == carrying {
+		case p.isServer && !p.leaving && e.movable(p, carrying) && !e.awaited(now, p):
+			e.distribute(now, p, out)
 			return
 		}
-		if !p.isServer || p.leaving || !e.movable(p, carrying) {
-			continue
-		}
-		if !e.stalePending(now, p, out) {
-			return
-		}
-		e.distribute(now, p, out)
-		return
 	}
 }
 
-// moving tells whether a SAK of another CKN than the carrying one is on its
-// way.
-func (e *Entity) moving() bool {
+// ownPending tells whether a SAK of ours is on its way: there is one at a
+// time, over all CKNs. One that was made for other members is dropped.
+func (e *Entity) ownPending(now time.Duration, out *[]Action) (on bool) {
 	for an := range e.table {
-		if s := &e.table[an]; e.encoding >= 0 && e.pending(an) && s.owner != e.carrying() {
+		s := &e.table[an]
+		if !e.pending(an) || !s.ours || !s.owner.isServer {
+			continue
+		}
+		p := s.owner
+		same := s.key.MI == p.mi && p.sameMembers(s.members)
+		if same || p.settling(now) && now < s.since+2*settleTime {
+			on = true
+			continue
+		}
+		e.tell(now, out, Report{Kind: SAKAbandoned, CKN: p.ckn, Key: s.key, AN: uint8(an), Cause: "the members changed"})
+		e.drop(an)
+	}
+	return on
+}
+
+// awaited tells whether a member has not come back yet that the adopted SAK
+// which encodes here was shared with: it may be restarting too, while its SecY
+// goes on with that SAK. A fresh one waits for it, for the life time.
+func (e *Entity) awaited(now time.Duration, p *participant) bool {
+	if e.encoding < 0 || !e.table[e.encoding].adopted || now >= e.start+e.cfg.Life {
+		return false
+	}
+	for _, r := range e.table[e.encoding].rx {
+		if p.liveSCI(r.sci) == nil {
 			return true
 		}
 	}
 	return false
 }
 
-// stalePending drops a SAK of ours that is on its way but was made for other
-// members, and tells whether another may be made.
-func (e *Entity) stalePending(now time.Duration, p *participant, out *[]Action) bool {
+// moving tells whether another key server's SAK of another CKN than the
+// carrying one is on its way.
+func (e *Entity) moving(now time.Duration) bool {
 	for an := range e.table {
-		s := &e.table[an]
-		if !e.pending(an) || s.owner != p {
-			continue
+		if s := &e.table[an]; e.pending(an) && s.owner != e.carrying() && now < s.since+e.cfg.Life {
+			return true
 		}
-		if !s.ours {
-			// A former key server's: it can still take effect only if that
-			// one is live and announces transmit.
-			continue
-		}
-		same := s.key.MI == p.mi && p.sameMembers(s.members)
-		if same || p.settling(now) && now < s.since+2*settleTime {
-			return false
-		}
-		e.tell(now, out, Report{Kind: SAKAbandoned, CKN: p.ckn, Key: s.key, AN: uint8(an), Cause: "the members changed"})
-		e.drop(an)
 	}
-	return true
+	return false
 }
 
 // movable tells whether traffic can move from carrying, which may be nil, to

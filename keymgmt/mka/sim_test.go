@@ -25,7 +25,10 @@ type world struct {
 	// sound is false while the standard's transmit timeout excuses a member
 	// that cannot receive.
 	excused bool
-	log     func(string)
+	// watch fails the test at any instant at which one of these nodes could
+	// not receive from another.
+	watch []int
+	log   func(string)
 	sent    int
 }
 
@@ -351,11 +354,19 @@ func (w *world) until(what string, limit time.Duration, ok func() bool) time.Dur
 	return w.now - start
 }
 
-// lossy counts the pairs of nodes between which a frame would be lost now.
-func (w *world) lossy() (lost []string) {
+// lossy names the pairs of nodes, of those given or of all, between which a
+// frame would be lost now.
+func (w *world) lossy(among ...int) (lost []string) {
+	in := func(n *node) bool { return len(among) == 0 || slices.Contains(among, n.id) }
 	for _, a := range w.nodes {
+		if !in(a) {
+			continue
+		}
 		tx, ok := a.secy.encodesWith()
 		for _, b := range w.nodes {
+			if !in(b) {
+				continue
+			}
 			if a == b {
 				continue
 			}
@@ -408,6 +419,11 @@ func (w *world) check() {
 			if _, ok := n.secy.encodesWith(); !ok && len(n.e.changes) == 0 {
 				w.t.Fatalf("%v: n%d is secured and encodes with nothing\n%s", w.now, n.id, w.dump())
 			}
+		}
+	}
+	if len(w.watch) > 0 {
+		if l := w.lossy(w.watch...); l != nil {
+			w.t.Fatalf("%v: lost %v\n%s", w.now, l, w.dump())
 		}
 	}
 	if w.excused {

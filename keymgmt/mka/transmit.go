@@ -139,6 +139,10 @@ func (e *Entity) mayTransmit(now time.Duration, an int, out *[]Action) bool {
 		e.abandon(now, an, "another key server is elected, or none", out)
 		return false
 	}
+	if s.ours && e.encoding >= 0 && e.table[e.encoding].seq > s.seq {
+		e.abandon(now, an, "a later SAK is in use", out)
+		return false
+	}
 	if !s.ours {
 		q := e.serverOf(s)
 		return q != nil && (q.transmits(s.key) || late && e.encoding < 0 && q.receives(s.key))
