@@ -112,7 +112,7 @@ func (m MAC) String() string { return net.HardwareAddr(m[:]).String() }
 // else, or the filter on the parent could not tell them apart.
 var taken = map[uint16]string{
 	0x0800: "IPv4", 0x0806: "ARP", 0x86dd: "IPv6", 0x88e5: "MACsec",
-	0x8100: "a VLAN tag", 0x88a8: "a VLAN tag", 0x9100: "a VLAN tag", 0x88cc: "LLDP", 0x8809: "slow protocols",
+	0x8100: "a VLAN tag", 0x88a8: "a VLAN tag", 0x9100: "a VLAN tag", 0x88cc: "LLDP", 0x8809: "slow protocols", 0x88f7: "PTP", 0x8808: "flow control",
 }
 
 // etherType is 0x and four hex digits; a decimal number would be read as

@@ -13,6 +13,9 @@ import (
 	"github.com/linkseal/linkseal/keymgmt/keychain"
 )
 
+// SeenName is the file in the state directory that has the first-seen times.
+const SeenName = "first-seen.json"
+
 // LoadSeen reads when the keys of each keychain, by its name, were first
 // seen. A file that is not there is the empty answer. One that is unreadable
 // or malformed is an error beside an empty answer: the caller reports it and

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/linkseal/linkseal/dataplane/config"
+)
+
+const checkConfig = `version: 1
+keychains:
+  link1: {source: file, path: link1.yaml}
+ports:
+  - {name: link1, device: eth1, interface: macsec1, keychain: link1}
+`
+
+// anEthernet is a machine with one device, eth1.
+type anEthernet struct{ mtu int }
+
+func (m anEthernet) Device(name string) (config.Device, bool, error) {
+	return config.Device{MTU: m.mtu, Ethernet: true}, name == "eth1", nil
+}
+
+// checkIn runs check over text and keys on a machine whose eth1 has mtu.
+func checkIn(t *testing.T, keys string, mtu int, args ...string) (dir, out, errOut string, err error) {
+	t.Helper()
+	dir = t.TempDir()
+	for name, text := range map[string]string{"l.yaml": checkConfig, "link1.yaml": keys} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := checkOn(anEthernet{mtu})
+	var stdout, stderr bytes.Buffer
+	c.SetOut(&stdout)
+	c.SetErr(&stderr)
+	c.SilenceErrors, c.SilenceUsage = true, true
+	c.SetArgs(append([]string{"--config", filepath.Join(dir, "l.yaml")}, args...))
+	err = c.Execute()
+	return dir, stdout.String(), stderr.String(), err
+}
+
+const goodKeys = "keys:\n  - {ckn: 01, cak: 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff}\n  - {ckn: 02, cak: 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff}\n"
+
+func TestCheckOK(t *testing.T) {
+	dir, out, errOut, err := checkIn(t, goodKeys, 1532)
+	if want := filepath.Join(dir, "l.yaml") + ": ok, 1 port, 1 keychain, 2 keys\n"; err != nil || out != want || errOut != "" {
+		t.Errorf("%q, %q, %v, want %q", out, errOut, err, want)
+	}
+	_, out, _, err = checkIn(t, goodKeys, 1532, "--json")
+	var doc map[string]any
+	if err != nil || json.Unmarshal([]byte(out), &doc) != nil || doc["ok"] != true || doc["keys"] != 2.0 || len(doc["errors"].([]any)) != 0 {
+		t.Errorf("%s, %v", out, err)
+	}
+	_, out, _, err = checkIn(t, goodKeys, 1532, "--print")
+	if c, again := config.Parse("l.yaml", out); err != nil || again != nil || len(c.Ports) != 1 {
+		t.Errorf("%s, %v, %v", out, err, again)
+	}
+}
+
+func TestCheckNamesTheMachineAndTheKeysAtOnce(t *testing.T) {
+	dir, out, errOut, err := checkIn(t, "keys:\n  - {ckn: 01, cak: 00112233445566778899aabbccddeeff}\n", 1500)
+	file := filepath.Join(dir, "l.yaml")
+	want := file + ":5:27: mtu 1500 of port link1 needs an MTU of 1532 on device eth1, which has 1500; accepted: mtu up to 1468, or ip link set eth1 mtu 1532\n" +
+		"      - {name: link1, device: eth1, interface: macsec1, keychain: link1}\n" + "    " + strings.Repeat(" ", 26) + "^\n" +
+		filepath.Join(dir, "link1.yaml") + ":2:20: the CAK of CKN 01 has 16 octets, too few for gcm-aes-256 of port link1 (" + file + ":5:63); accepted: 32 octets: 64 hex digits; or a 128-bit cipher on the port\n"
+	if err == nil || out != "" || errOut != want {
+		t.Errorf("%v, %q, got\n%s\nwant\n%s", err, out, errOut, want)
+	}
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"errors"
+	"net"
+
+	"github.com/linkseal/linkseal/dataplane/config"
+	"github.com/linkseal/linkseal/keymgmt/file"
+	"github.com/linkseal/linkseal/keymgmt/file/strict"
+	"github.com/linkseal/linkseal/keymgmt/keychain"
+)
+
+// configured is a configuration with the keychains that it names.
+type configured struct {
+	*config.Config
+	chains map[string]*keychain.Keychain // by name; those that could be read
+}
+
+// keys is how many there are in all keychains.
+func (c *configured) keys() (n int) {
+	for _, k := range c.chains {
+		n += k.Len()
+	}
+	return n
+}
+
+// zero zeroes the keys.
+func (c *configured) zero() {
+	for _, k := range c.chains {
+		k.Zero()
+	}
+}
+
+// readConfig reads a configuration and its keychains and looks at the
+// machine, as far as each can be read: what it returns besides is all that is
+// wrong with them, nil if nothing is. The configuration is never nil.
+func readConfig(path string, on config.System) (*configured, strict.Problems) {
+	var all strict.Problems
+	cfg, err := config.Load(path)
+	if err != nil && !errors.As(err, &all) {
+		all = strict.Problems{{Pos: strict.Pos{File: path}, What: err.Error(), Accepted: "a readable configuration"}}
+	}
+	// The configuration's own come first: Sort keeps the order of files.
+	all = append(all, cfg.CheckSystem(on)...)
+	c := &configured{Config: cfg, chains: map[string]*keychain.Keychain{}}
+	for _, k := range cfg.Keychains {
+		if k.Source != config.SourceFile || k.Path == "" {
+			continue
+		}
+		chain, err := file.Load(k.Path)
+		if err == nil {
+			c.chains[k.Name] = chain
+			continue
+		}
+		all = append(all, sourceProblems(cfg, k.Name, err)...)
+	}
+	all = append(all, cfg.CheckKeys(c.chains)...)
+	all.Sort()
+	return c, all
+}
+
+// sourceProblems places what is wrong with a key file: inside it where it was
+// read, else where the configuration names it.
+func sourceProblems(cfg *config.Config, chain string, err error) strict.Problems {
+	var inside strict.Problems
+	if errors.As(err, &inside) {
+		return inside
+	}
+	what, accepted := err.Error(), "a key file, mode 0600"
+	var refused *file.AccessError
+	if errors.As(err, &refused) {
+		what, accepted = "key file "+refused.Path+" "+refused.What, refused.Accepted
+	}
+	return strict.Problems{cfg.Problem("keychains."+chain+".path", "keychain "+chain+": "+what, accepted)}
+}
+
+// thisMachine answers a configuration's check.
+type thisMachine struct{}
+
+func (thisMachine) Device(name string) (config.Device, bool, error) {
+	all, err := net.Interfaces()
+	if err != nil {
+		return config.Device{}, false, err
+	}
+	for _, i := range all {
+		if i.Name == name {
+			return config.Device{MTU: i.MTU, Ethernet: len(i.HardwareAddr) == 6 && i.Flags&net.FlagLoopback == 0}, true, nil
+		}
+	}
+	return config.Device{}, false, nil
+}

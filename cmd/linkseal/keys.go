@@ -1,0 +1,124 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/linkseal/linkseal/dataplane/config"
+	"github.com/linkseal/linkseal/keymgmt/file"
+	"github.com/linkseal/linkseal/keymgmt/file/strict"
+	"github.com/linkseal/linkseal/keymgmt/keychain"
+)
+
+// keysFlags are what list and show share.
+type keysFlags struct {
+	config, socket string
+	json, showKeys bool
+}
+
+func keysVerb() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "keys list|show|generate",
+		Short: "List, show and make the keys of keychains",
+		Long: `List, show and make the keys of a configuration's keychains. Keys go by their
+CKN and by a fingerprint; the octets of a key are printed with --show-keys
+alone.`,
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usage(fmt.Errorf("unknown verb keys %q; accepted: list, show, generate", args[0]))
+			}
+			return usage(fmt.Errorf("keys needs a verb; accepted: list, show, generate"))
+		},
+		Args: cobra.ArbitraryArgs,
+	}
+	c.AddCommand(keysListVerb(), keysShowVerb(), keysGenerateVerb())
+	return c
+}
+
+func (f *keysFlags) register(c *cobra.Command) {
+	c.Flags().StringVar(&f.config, "config", "", "the configuration `FILE`")
+	c.Flags().StringVar(&f.socket, "socket", "", "the daemon's control socket `PATH` (default: the configuration's)")
+	c.Flags().BoolVar(&f.json, "json", false, "one JSON document on standard output")
+	c.Flags().BoolVar(&f.showKeys, "show-keys", false, "print the octets of the keys too")
+}
+
+func keysListVerb() *cobra.Command {
+	var f keysFlags
+	c := &cobra.Command{
+		Use:   "list --config FILE",
+		Short: "List all keys: window, state, fingerprint, use by the daemon",
+		Args:  noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return f.run(c, func(keychain.CKN, string) bool { return true }, "")
+		},
+	}
+	f.register(c)
+	return c
+}
+
+func keysShowVerb() *cobra.Command {
+	var f keysFlags
+	c := &cobra.Command{
+		Use:   "show KEYCHAIN|CKN --config FILE",
+		Short: "Show the keys of a keychain, or the key with a CKN",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usage(fmt.Errorf("keys show takes one KEYCHAIN or CKN, got %d arguments", len(args)))
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			ckn, err := keychain.ParseCKN(args[0])
+			return f.run(c, func(k keychain.CKN, chain string) bool {
+				return chain == args[0] || err == nil && k != "" && k == ckn
+			}, args[0])
+		},
+	}
+	f.register(c)
+	return c
+}
+
+// run prints the keys that pick chooses. wanted is the argument that must
+// name at least one, if there is one.
+func (f *keysFlags) run(c *cobra.Command, pick func(ckn keychain.CKN, chain string) bool, wanted string) error {
+	if f.config == "" {
+		return usage(fmt.Errorf("keys %s needs --config FILE", c.Name()))
+	}
+	cfg, err := readKeychains(f.config)
+	defer cfg.zero()
+	if err != nil {
+		return err
+	}
+	if f.socket == "" {
+		f.socket = cfg.Socket
+	}
+	l := listKeys(cfg, pick, daemonUse(c.Context(), f.socket), f.showKeys)
+	if wanted != "" && len(l.Keychains) == 0 {
+		return fmt.Errorf("%s has no keychain and no key named %q; linkseal keys list --config %s lists them", f.config, wanted, f.config)
+	}
+	if f.json {
+		return writeJSON(c.OutOrStdout(), l)
+	}
+	return l.write(c.OutOrStdout())
+}
+
+// readKeychains reads a configuration and all its key files; ports need not
+// be fit for them, nor this machine for the ports.
+func readKeychains(path string) (*configured, error) {
+	var all strict.Problems
+	cfg, err := config.Load(path)
+	c := &configured{Config: cfg, chains: map[string]*keychain.Keychain{}}
+	if err != nil {
+		return c, err
+	}
+	for _, k := range cfg.Keychains {
+		chain, err := file.Load(k.Path)
+		if err != nil {
+			all = append(all, sourceProblems(cfg, k.Name, err)...)
+			continue
+		}
+		c.chains[k.Name] = chain
+	}
+	return c, all.Err()
+}
