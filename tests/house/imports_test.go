@@ -53,7 +53,7 @@ var rules = []rule{
 	},
 	{
 		of: []string{"dataplane", "keymgmt", "linux", "bpf", "cmd"}, not: []string{"testing"},
-		except: []string{"linux/probe/probetest", "linux/netns"},
+		except: []string{"linux/probe/probetest"},
 		why:    "what ships must not carry the testing package and its flags",
 	},
 	{
