@@ -41,6 +41,12 @@ func (c CKN) String() string { return hex.EncodeToString([]byte(c)) }
 // MarshalText is lower-case hex, which JSON uses.
 func (c CKN) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
+// UnmarshalText is the inverse of MarshalText.
+func (c *CKN) UnmarshalText(text []byte) (err error) {
+	*c, err = ParseCKN(string(text))
+	return err
+}
+
 // Origin is where a key was written, for messages. Line and Column count from
 // 1; a Line of 0 is a source without lines.
 type Origin struct {
@@ -92,6 +98,17 @@ func (s State) String() string {
 // MarshalText is the state in snake_case.
 func (s State) MarshalText() ([]byte, error) {
 	return []byte(strings.ReplaceAll(s.String(), " ", "_")), nil
+}
+
+// UnmarshalText is the inverse of MarshalText.
+func (s *State) UnmarshalText(text []byte) error {
+	for _, of := range []State{Active, NotYet, Expired} {
+		if name, _ := of.MarshalText(); string(name) == string(text) {
+			*s = of
+			return nil
+		}
+	}
+	return fmt.Errorf("state %q of a key; accepted: active, not_yet, expired", text)
 }
 
 // Key is one CAK with its name and when it may be used.

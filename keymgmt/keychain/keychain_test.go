@@ -191,6 +191,16 @@ func TestCKN(t *testing.T) {
 	if err != nil || string(js) != `{"ckn":"9643","state":"not_yet"}` {
 		t.Errorf("%s, %v", js, err)
 	}
+	var back struct {
+		CKN   CKN
+		State State
+	}
+	if err := json.Unmarshal(js, &back); err != nil || back.CKN != "\x96C" || back.State != NotYet {
+		t.Errorf("%+v, %v", back, err)
+	}
+	if json.Unmarshal([]byte(`{"ckn": "9"}`), &back) == nil || json.Unmarshal([]byte(`{"state": "soon"}`), &back) == nil {
+		t.Error("malformed JSON is accepted")
+	}
 }
 
 func TestZero(t *testing.T) {
