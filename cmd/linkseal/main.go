@@ -55,6 +55,9 @@ func root() *cobra.Command {
 		doctorVerb(),
 		inspectVerb(),
 		keysVerb(),
+		planVerb(),
+		runVerb(),
+		statusVerb(),
 	)
 	return c
 }

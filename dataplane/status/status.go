@@ -26,6 +26,13 @@ const (
 	Down      = "down" // the device or the MACsec device on it is not there, or has no carrier
 )
 
+// What a Port's Passing says of its traffic.
+const (
+	PassingProtected = "protected" // while it is secured
+	PassingClear     = "clear"     // should-secure without a peer
+	PassingNone      = "none"
+)
+
 // Port is one MACsec port.
 type Port struct {
 	Name      string `json:"name"`
@@ -43,9 +50,10 @@ type Port struct {
 	// one is known, what to do. Empty while it is secured.
 	UnsecuredReason string `json:"unsecured_reason,omitempty"`
 	Remedy          string `json:"remedy,omitempty"`
-	// Passing is "clear" while a should-secure port carries unprotected
-	// traffic, "protected" while it is secured, "none" else.
-	Passing  string `json:"passing"`
+	// Problem is why the port cannot be made as configured. A secured port
+	// may have one and goes on.
+	Problem  string `json:"problem,omitempty"`
+	Passing  string `json:"passing"` // protected, clear or none
 	Keychain string `json:"keychain"`
 	// KeysError is why the keychain's source could not be used at the last
 	// try. The keys before it go on.

@@ -27,7 +27,7 @@ func example() Status {
 			Tx:       &Tx{AN: 1, PN: 4711, Key: "0102030405060708090a0b0c/2"},
 			Rx:       []Rx{{SCI: "0200000000020001", AN: 1, PN: 815, Key: "0102030405060708090a0b0c/2"}},
 			Counters: map[string]uint64{"out_pkts_encrypted": 4710, "in_pkts_ok": 814, "in_pkts_late": 0, "mkpdus_sent": 12},
-			Filter:   map[string]uint64{"dropped_in": 3, "dropped_out": 1}},
+			Filter:   map[string]uint64{"ingress_dropped_packets": 3, "egress_dropped_packets": 1}},
 		{Name: "link2", Device: "eth2", Interface: "macsec2", Dataplane: "kernel", State: Unsecured, Secure: "should",
 			Cipher: "gcm-aes-256", Passing: "clear", Keychain: "link2", SCI: "0200000000030001",
 			UnsecuredReason: "no live peer: ICV of MKPDUs from 02:00:00:00:00:04 under CKN 01 is bad: the CAK differs",

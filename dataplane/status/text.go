@@ -34,7 +34,7 @@ func (p Port) write(b *strings.Builder, now time.Time) {
 	if p.SecuredSince != nil {
 		state += " for " + age(now.Sub(*p.SecuredSince))
 	}
-	if p.Passing == "clear" {
+	if p.Passing == PassingClear {
 		state += ", PASSING CLEAR TRAFFIC"
 	}
 	fmt.Fprintf(b, "%s: %s\n", p.Name, state)
@@ -47,6 +47,9 @@ func (p Port) write(b *strings.Builder, now time.Time) {
 	}
 	if p.Remedy != "" {
 		line("remedy", "%s", p.Remedy)
+	}
+	if p.Problem != "" && p.Problem != p.UnsecuredReason {
+		line("problem", "%s", p.Problem)
 	}
 	if p.KeysError != "" {
 		line("keys", "%s", p.KeysError)

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/linkseal/linkseal/dataplane/plan"
+	"github.com/linkseal/linkseal/dataplane/reconcile"
+)
+
+// planDocument is what plan prints with --json.
+type planDocument struct {
+	Steps    []plan.Step    `json:"steps"`
+	Problems []plan.Problem `json:"problems"`
+}
+
+func planVerb() *cobra.Command {
+	var path string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "plan --config FILE",
+		Short: "Show what run would change on this machine",
+		Long: `Show what run would change on this machine, one step a line, in order, and
+change nothing. Exit status: 0 nothing to change, 2 changes, 1 any error, a
+port that cannot be made and wrong usage included.`,
+		// 2 means changes here.
+		Args: func(c *cobra.Command, args []string) error { return statusOne(noArgs(c, args)) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := loadConfig(path)
+			if err != nil {
+				return statusOne(err)
+			}
+			k, err := reconcile.OpenKernel()
+			if err != nil {
+				return err
+			}
+			defer k.Close()
+			desired := reconcile.Desired(cfg)
+			observed, err := k.Observe(desired)
+			if err != nil {
+				return err
+			}
+			d := planDocument{Steps: plan.Build(desired, observed), Problems: plan.Check(desired, observed)}
+			return d.print(c.OutOrStdout(), c.ErrOrStderr(), asJSON)
+		},
+	}
+	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return err })
+	c.Flags().StringVar(&path, "config", "", "configuration `FILE`")
+	c.Flags().BoolVar(&asJSON, "json", false, "one JSON document")
+	return c
+}
+
+// statusOne takes the exit status 2 of wrong usage from err.
+func statusOne(err error) error {
+	var exit *exitError
+	if errors.As(err, &exit) {
+		return exit.err
+	}
+	return err
+}
+
+func (d planDocument) print(stdout, stderr io.Writer, asJSON bool) error {
+	if asJSON {
+		if d.Steps == nil {
+			d.Steps = []plan.Step{}
+		}
+		if d.Problems == nil {
+			d.Problems = []plan.Problem{}
+		}
+		e := json.NewEncoder(stdout)
+		e.SetIndent("", "  ")
+		if err := e.Encode(d); err != nil {
+			return err
+		}
+	} else {
+		for _, s := range d.Steps {
+			if _, err := fmt.Fprintln(stdout, s); err != nil {
+				return err
+			}
+		}
+		for _, p := range d.Problems {
+			fmt.Fprintf(stderr, "linkseal: %v\n", p)
+		}
+	}
+	switch {
+	case len(d.Problems) > 0:
+		return &exitError{status: 1}
+	case len(d.Steps) > 0:
+		return &exitError{status: 2}
+	}
+	return nil
+}

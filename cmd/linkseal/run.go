@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/linkseal/linkseal/dataplane/config"
+	"github.com/linkseal/linkseal/dataplane/reconcile"
+	"github.com/linkseal/linkseal/dataplane/status"
+	"github.com/linkseal/linkseal/keymgmt/file"
+	"github.com/linkseal/linkseal/keymgmt/keychain"
+	"github.com/linkseal/linkseal/linux/sdnotify"
+)
+
+func runVerb() *cobra.Command {
+	var path, format string
+	c := &cobra.Command{
+		Use:   "run --config FILE",
+		Short: "Run the daemon: make the ports, speak MKA, keep the links encrypted",
+		Long: `Run the daemon in the foreground. It logs to standard error. SIGHUP reads the
+configuration and the keys anew; key files are also read when they change. On
+SIGTERM it ends and leaves everything in place: the kernel goes on encrypting,
+the filters go on refusing what is in clear.`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			log, err := newLog(format)
+			if err != nil {
+				return err
+			}
+			cfg, err := loadConfig(path)
+			if err != nil {
+				return err
+			}
+			return runDaemon(c.Context(), path, cfg, log)
+		},
+	}
+	c.Flags().StringVar(&path, "config", "", "configuration `FILE`")
+	c.Flags().StringVar(&format, "log-format", "text", "`FORMAT` of the log: text or json")
+	return c
+}
+
+func newLog(format string) (*slog.Logger, error) {
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(os.Stderr, nil)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(os.Stderr, nil)), nil
+	}
+	return nil, usage(fmt.Errorf("--log-format %q is unknown; accepted are text and json", format))
+}
+
+// loadConfig reads the configuration file alone: what keys and devices lack
+// keeps a port from running, not the daemon.
+func loadConfig(path string) (*config.Config, error) {
+	if path == "" {
+		return nil, usage(errors.New("--config FILE is missing"))
+	}
+	cfg, err := config.Load(path)
+	if err != nil {
+		return nil, err
+	}
+	return cfg, nil
+}
+
+func runDaemon(ctx context.Context, path string, cfg *config.Config, log *slog.Logger) error {
+	if err := hideMemory(); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(cfg.State, 0o700); err != nil {
+		return fmt.Errorf("state directory: %w; `state: DIR` in the configuration names another", err)
+	}
+	socket, err := status.Listen(cfg.Socket)
+	if err != nil {
+		return err
+	}
+	defer socket.Close()
+	machine, err := reconcile.OpenKernel()
+	if err != nil {
+		return err
+	}
+	defer machine.Close()
+	r := reconcile.New(cfg, reconcile.Options{
+		Machine: machine,
+		Open: func(p config.Port, at reconcile.Place) (reconcile.Session, error) {
+			return openSession(p, at, cfg.State, log)
+		},
+		Source:  openSource,
+		Load:    func() (*config.Config, error) { return loadConfig(path) },
+		Seen:    seenFile(filepath.Join(cfg.State, file.SeenName)),
+		Log:     log,
+		Version: version(),
+		Notify:  sdnotify.Send,
+		Alive:   sdnotify.WatchdogInterval(),
+	})
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, unix.SIGHUP)
+	defer signal.Stop(hup)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		for {
+			select {
+			case <-hup:
+				r.Reload()
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	served := make(chan error, 1)
+	go func() {
+		served <- status.Serve(ctx, socket, r.Status)
+		stop()
+	}()
+	log.Info("linkseal runs", "version", version(), "config", path, "socket", cfg.Socket, "state", cfg.State, "ports", len(cfg.Ports))
+	err = r.Run(ctx)
+	stop()
+	return errors.Join(err, <-served)
+}
+
+// hideMemory keeps keys out of core files and from other processes of the
+// same user.
+func hideMemory() error {
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("PR_SET_DUMPABLE: %w", err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
+		return fmt.Errorf("RLIMIT_CORE: %w", err)
+	}
+	return nil
+}
+
+// keyFile is a key file as a source of keys.
+type keyFile string
+
+func openSource(k config.Keychain) (reconcile.Source, error) {
+	if k.Source != config.SourceFile {
+		return nil, fmt.Errorf("keychain %s: source %s is not in this release; accepted is %s", k.Name, k.Source, config.SourceFile)
+	}
+	return keyFile(k.Path), nil
+}
+
+func (f keyFile) Load() (*keychain.Keychain, error) { return file.Load(string(f)) }
+
+func (f keyFile) Watch(ctx context.Context) <-chan struct{} { return file.Watch(ctx, string(f)) }
+
+// seenFile keeps first-seen times.
+type seenFile string
+
+func (f seenFile) Load() (map[string]keychain.Seen, error) { return file.LoadSeen(string(f)) }
+
+func (f seenFile) Save(s map[string]keychain.Seen) error { return file.SaveSeen(string(f), s) }

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"sync"
+
+	"github.com/linkseal/linkseal/dataplane/config"
+	"github.com/linkseal/linkseal/dataplane/reconcile"
+	"github.com/linkseal/linkseal/dataplane/secy"
+	"github.com/linkseal/linkseal/dataplane/status"
+	"github.com/linkseal/linkseal/keymgmt/kay"
+	"github.com/linkseal/linkseal/keymgmt/keychain"
+	"github.com/linkseal/linkseal/keymgmt/mka"
+	"github.com/linkseal/linkseal/keymgmt/mka/mkpdu"
+	"github.com/linkseal/linkseal/linux/eapol"
+)
+
+// session is a port's KaY with its EAPOL socket and its SecY, as the
+// reconciler runs it.
+type session struct {
+	kay      *kay.KaY
+	secy     *secy.SecY
+	priority uint8
+
+	mu           sync.Mutex
+	fingerprints map[string]string // by CKN in hex
+}
+
+// openSession starts the KaY of p. state is the state directory.
+func openSession(p config.Port, at reconcile.Place, state string, log *slog.Logger) (reconcile.Session, error) {
+	y, err := secy.Open(p.Interface, secy.Options{Should: !p.Must})
+	if err != nil {
+		return nil, err
+	}
+	conn, err := eapol.Listen(at.Parent, eapol.Options{Destination: p.MKA.Destination, EtherType: p.MKA.EtherType})
+	if err != nil {
+		return nil, errors.Join(err, y.Close())
+	}
+	k, err := kay.Start(kay.Config{Port: p.Name, Should: !p.Must, Log: log, MKA: mka.Config{
+		SCI: at.SCI, Priority: p.MKA.Priority, Hello: p.MKA.Hello, Life: p.MKA.Life, Rekey: p.MKA.Rekey,
+		Suite: p.Cipher.Suite(), Encrypt: p.Encrypt, ConfidentialityOffset: uint8(p.ConfidentialityOffset),
+		Destination: p.MKA.Destination, EtherType: p.MKA.EtherType, Rand: rand.Reader,
+	}}, conn, y, reconcile.PortState(state, p.Name))
+	if err != nil {
+		return nil, errors.Join(err, conn.Close(), y.Close())
+	}
+	return &session{kay: k, secy: y, priority: p.MKA.Priority}, nil
+}
+
+// SetKeys implements reconcile.Session: the active keys have a participant,
+// and those that expired hard are cut.
+func (s *session) SetKeys(sel keychain.Selection) {
+	var keys []mka.Key
+	var cut [][]byte
+	fingerprints := make(map[string]string)
+	for _, k := range sel.Active {
+		keys = append(keys, mka.Key{CKN: []byte(k.CKN), CAK: k.CAK})
+		fingerprints[k.CKN.String()] = k.CAK.Fingerprint()
+	}
+	for _, c := range sel.All {
+		if c.State == keychain.Expired && c.ExpiresHard {
+			cut = append(cut, []byte(c.CKN))
+		}
+	}
+	s.mu.Lock()
+	s.fingerprints = fingerprints
+	s.mu.Unlock()
+	s.kay.SetKeys(keys, cut...)
+}
+
+// LinkChanged implements reconcile.Session.
+func (s *session) LinkChanged(up bool) { s.kay.LinkChanged(up) }
+
+// Close implements reconcile.Session.
+func (s *session) Close() error { return errors.Join(s.kay.Close(), s.secy.Close()) }
+
+// Report implements reconcile.Session.
+func (s *session) Report(p *status.Port) bool {
+	st, ok := s.kay.Status()
+	if !ok {
+		return false
+	}
+	p.State = status.Unsecured
+	p.UnsecuredReason = st.Reason
+	if st.MKA.Secured {
+		p.State, p.SecuredSince = status.Secured, &st.Since
+	}
+	s.mu.Lock()
+	for i := range st.MKA.Participants {
+		p.Participants = append(p.Participants, s.participant(&st.MKA.Participants[i]))
+	}
+	s.mu.Unlock()
+	for _, t := range st.Table.Tx {
+		if t.AN == st.Table.Encoding {
+			p.Tx = &status.Tx{AN: t.AN, PN: t.PN, Key: t.Key.String()}
+		}
+	}
+	for _, r := range st.Table.Rx {
+		p.Rx = append(p.Rx, status.Rx{SCI: r.SCI.String(), AN: r.AN, PN: r.PN, Key: r.Key.String()})
+	}
+	p.Counters = mkaCounters(&st.MKA.Counters)
+	p.Counters["mkpdus_not_sent"] = st.SendErrors
+	if c, err := s.secy.Counters(); err == nil {
+		secYCounters(c, p.Counters)
+	}
+	return true
+}
+
+func (s *session) participant(m *mka.ParticipantState) status.Participant {
+	ckn := hex.EncodeToString(m.CKN)
+	p := status.Participant{CKN: ckn, Principal: m.Principal, KeyServer: m.Elected && m.KeyServer, Priority: s.priority,
+		Fingerprint: s.fingerprints[ckn], MI: m.MI.String()}
+	for _, q := range m.Peers {
+		p.Peers = append(p.Peers, status.Peer{SCI: q.SCI.String(), MI: q.MI.String(), Live: q.Live, Priority: q.Priority})
+	}
+	return p
+}
+
+func mkaCounters(c *mka.Counters) map[string]uint64 {
+	m := map[string]uint64{
+		"mkpdus_received": c.Received, "mkpdus_sent": c.Sent, "mkpdus_unknown_ckn": c.UnknownCKN, "mkpdus_icv_bad": c.ICVBad,
+		"mkpdus_replayed": c.Replayed, "mkpdus_own_mi": c.OwnMI, "mkpdus_duplicate_sci": c.DuplicateSCI, "mkpdus_peer_list_full": c.PeerListFull,
+		"saks_distributed": c.SAKsDistributed, "saks_received": c.SAKsReceived, "saks_refused": c.SAKsRefused, "sa_changes_failed": c.ChangesFailed,
+	}
+	for i, n := range c.Malformed {
+		if i > 0 {
+			m["mkpdus_malformed_"+mkpdu.Error(i).Name()] = n
+		}
+		m["mkpdus_malformed"] += n
+	}
+	return m
+}
+
+// secYCounters adds those of the SecY as a whole, under the names that they
+// have in JSON; the lists of SAs and SCs in c are left out.
+func secYCounters(c secy.Counters, to map[string]uint64) {
+	text, err := json.Marshal(c)
+	if err != nil {
+		return
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	var fields map[string]json.RawMessage
+	if d.Decode(&fields) != nil {
+		return
+	}
+	for name, raw := range fields {
+		var n uint64
+		if json.Unmarshal(raw, &n) == nil {
+			to[name] = n
+		}
+	}
+}

@@ -1,0 +1,241 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/linkseal/linkseal/bpf"
+	"github.com/linkseal/linkseal/dataplane/plan"
+	"github.com/linkseal/linkseal/keymgmt/sa"
+	"github.com/linkseal/linkseal/linux/link"
+	"github.com/linkseal/linkseal/linux/macsec"
+	"github.com/linkseal/linkseal/linux/netns"
+)
+
+// Kernel is this machine, as one network namespace sees it.
+type Kernel struct {
+	ns     *netns.NS
+	links  *link.Handle
+	macsec *macsec.Conn // nil until the kernel has MACsec
+}
+
+// OpenKernel opens the calling thread's network namespace. A kernel without
+// MACsec is no error here: it has no MACsec devices, and to make one fails.
+func OpenKernel() (*Kernel, error) {
+	ns, err := netns.Current()
+	if err != nil {
+		return nil, err
+	}
+	k := &Kernel{ns: ns}
+	if err := ns.Do(func() (err error) { k.links, err = link.Open(); return err }); err != nil {
+		return nil, errors.Join(err, ns.Close())
+	}
+	return k, nil
+}
+
+// Close releases what OpenKernel took.
+func (k *Kernel) Close() error {
+	var err error
+	if k.macsec != nil {
+		err = k.macsec.Close()
+	}
+	return errors.Join(err, k.links.Close(), k.ns.Close())
+}
+
+// dial connects to the kernel's MACsec, and has it loaded if it is a module.
+func (k *Kernel) dial() (*macsec.Conn, error) {
+	if k.macsec != nil {
+		return k.macsec, nil
+	}
+	err := k.ns.Do(func() (err error) { k.macsec, err = macsec.Dial(); return err })
+	if err != nil {
+		k.macsec = nil
+	}
+	return k.macsec, err
+}
+
+// Observe reports the links of the namespace with what linkseal sets on them.
+func (k *Kernel) Observe(d plan.Desired) (plan.Observed, error) {
+	o := plan.Observed{Links: make(map[string]plan.Link), Filters: make(map[string]plan.Filter)}
+	links, err := k.links.List()
+	if err != nil {
+		return o, err
+	}
+	devices, err := k.secYs(links)
+	if err != nil {
+		return o, err
+	}
+	names := make(map[int]string, len(links))
+	for _, l := range links {
+		names[l.Index] = l.Name
+	}
+	must := make(map[string]bool) // parents -> must-secure
+	for _, p := range d.Ports {
+		must[p.Device] = p.Must
+	}
+	for _, l := range links {
+		_, parent := must[l.Name]
+		seen, err := k.link(l, names, devices[l.Index], parent)
+		if errors.Is(err, link.ErrNotFound) {
+			continue // it has just gone
+		}
+		if err != nil {
+			return o, err
+		}
+		o.Links[l.Name] = seen
+		if seen.MACsec != nil || len(l.MAC) != len(seen.MAC) {
+			continue
+		}
+		filter, there, err := k.filter(l.Index)
+		if err != nil && must[l.Name] {
+			return o, err
+		}
+		if there {
+			o.Filters[l.Name] = filter
+		}
+	}
+	return o, nil
+}
+
+// secYs lists the MACsec devices by ifindex.
+func (k *Kernel) secYs(links []link.Link) (map[int]*plan.MACsec, error) {
+	all := make(map[int]*plan.MACsec)
+	any := false
+	for _, l := range links {
+		any = any || l.Kind == "macsec"
+	}
+	if !any {
+		return all, nil
+	}
+	c, err := k.dial()
+	if err != nil {
+		return nil, err
+	}
+	list, err := c.List()
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range list {
+		suite, known := sa.SuiteFromID(uint64(s.CipherSuite))
+		if !known {
+			suite = 0 // differs from every one that is wanted
+		}
+		m := &plan.MACsec{SCI: sa.SCI(s.SCI), Suite: suite, Encrypt: s.Encrypt, SendSCI: s.IncludeSCI,
+			Protect: s.Protect, Validate: plan.Validation(s.Validate)}
+		if s.ReplayProtect {
+			m.ReplayWindow = &s.ReplayWindow
+		}
+		all[s.Ifindex] = m
+	}
+	return all, nil
+}
+
+// link fills in addresses and IPv6 for a link that matters: a MACsec device
+// or a configured parent.
+func (k *Kernel) link(l link.Link, names map[int]string, m *plan.MACsec, parent bool) (plan.Link, error) {
+	seen := plan.Link{Name: l.Name, Index: l.Index, Alias: l.Alias, Parent: names[l.Parent], Up: l.Up, Carrier: l.Carrier, MTU: l.MTU, MACsec: m}
+	copy(seen.MAC[:], l.MAC)
+	if m == nil && !parent {
+		return seen, nil
+	}
+	var err error
+	if seen.Addresses, err = k.links.Addresses(l.Index); err != nil || !parent {
+		return seen, err
+	}
+	off, err := k.links.IPv6Disabled(l.Index)
+	seen.IPv6 = !off
+	return seen, err
+}
+
+// filter tells what filter of linkseal's is on a device. One that is there in
+// part is the zero Filter, which equals none that is wanted.
+func (k *Kernel) filter(index int) (f plan.Filter, there bool, err error) {
+	var s bpf.State
+	if err := k.ns.Do(func() (err error) { s, err = bpf.Observe(index); return err }); err != nil {
+		return f, false, err
+	}
+	if s.Ingress.Mode == 0 && s.Egress.Mode == 0 {
+		return f, false, nil
+	}
+	if in := s.Ingress.Filter; s.Enforces(in) {
+		f = plan.Filter{EAPOLDestination: in.EAPOLDestination, EAPOLEtherType: in.EtherType}
+		for _, p := range in.Allow {
+			f.Allow = append(f.Allow, string(p))
+		}
+	}
+	return f, true, nil
+}
+
+// FilterCounters are the counters of the filter on device, by direction and
+// verdict; nil if there is none.
+func (k *Kernel) FilterCounters(device string) (map[string]uint64, error) {
+	l, err := k.links.ByName(device)
+	if err != nil {
+		return nil, err
+	}
+	var c bpf.Counters
+	err = k.ns.Do(func() error {
+		e, err := bpf.Open(l.Index)
+		if err != nil {
+			return err
+		}
+		defer e.Close()
+		c, err = e.Counters()
+		return err
+	})
+	if errors.Is(err, bpf.ErrNotAttached) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	counts := make(map[string]uint64)
+	for direction, v := range map[string]bpf.Verdicts{"ingress": c.Ingress, "egress": c.Egress} {
+		for verdict, n := range map[string]bpf.Counter{"macsec": v.MACsec, "eapol": v.EAPOL, "allowed": v.Allowed, "tagged": v.Tagged, "dropped": v.Dropped} {
+			counts[fmt.Sprintf("%s_%s_packets", direction, verdict)] = n.Packets
+			counts[fmt.Sprintf("%s_%s_octets", direction, verdict)] = n.Octets
+		}
+	}
+	return counts, nil
+}
+
+// resubscribe is the wait before a broken event socket is opened again.
+const resubscribe = time.Second
+
+// Watch sends a token when links may have changed, until ctx ends. Tokens are
+// merged.
+func (k *Kernel) Watch(ctx context.Context) (<-chan struct{}, error) {
+	events, err := k.links.Subscribe(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tokens := make(chan struct{}, 1)
+	go func() {
+		for {
+			for range events {
+				select {
+				case tokens <- struct{}{}:
+				default:
+				}
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(resubscribe):
+			}
+			if events, err = k.links.Subscribe(ctx); err != nil {
+				closed := make(chan link.Event)
+				close(closed)
+				events = closed
+			}
+		}
+	}()
+	return tokens, nil
+}
+
+// gone tells the errors of a thing that is no longer there.
+func gone(err error) bool {
+	return errors.Is(err, link.ErrNotFound) || errors.Is(err, macsec.ErrNoDevice)
+}

@@ -1,0 +1,169 @@
+package reconcile
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/linkseal/linkseal/dataplane/config"
+	"github.com/linkseal/linkseal/dataplane/plan"
+	"github.com/linkseal/linkseal/linux/macsec"
+)
+
+// port is one port of the configuration as it runs.
+type port struct {
+	cfg     config.Port
+	session Session // nil: none
+	place   Place
+	carrier bool
+	problem *plan.Problem // what keeps it from being built; nil if nothing does
+	told    string        // the problem that was logged last
+}
+
+// problem is a step that failed, as a value.
+func problem(s plan.Step, err error) *plan.Problem {
+	p := &plan.Problem{Port: s.Port, Cause: fmt.Sprintf("%s: %v", s, err), Remedy: "it is tried again"}
+	var refused *macsec.Error
+	if errors.As(err, &refused) && refused.Remedy != "" {
+		bare := *refused
+		bare.Remedy = ""
+		p.Cause, p.Remedy = fmt.Sprintf("%s: %v", s, &bare), refused.Remedy
+	}
+	return p
+}
+
+// attend has a port for each that is configured and none besides. Sessions
+// whose port is gone, or whose parameters changed, end before the machine
+// changes under them.
+func (r *Reconciler) attend(d plan.Desired, o plan.Observed) {
+	configured := make(map[string]bool)
+	for _, c := range r.cfg.Ports {
+		configured[c.Name] = true
+		p := r.ports[c.Name]
+		if p == nil {
+			p = &port{}
+			r.ports[c.Name] = p
+		}
+		if !sameSession(p.cfg, c) {
+			p.close(r, "its parameters changed")
+		}
+		p.cfg = c
+		p.problem = nil
+	}
+	for name, p := range r.ports {
+		if !configured[name] {
+			p.close(r, "it is not in the configuration any more")
+			delete(r.ports, name)
+		}
+	}
+	for _, problem := range plan.Check(d, o) {
+		if p := r.ports[problem.Port]; p.problem == nil {
+			p.problem = &problem
+		}
+	}
+}
+
+// sameSession tells whether a KaY that was started for a does for b. Keys,
+// addresses, MTU and the like are not its business.
+func sameSession(a, b config.Port) bool {
+	return a.Device == b.Device && a.Interface == b.Interface && a.Must == b.Must && a.Cipher == b.Cipher &&
+		a.Encrypt == b.Encrypt && a.ConfidentialityOffset == b.ConfidentialityOffset && a.MKA == b.MKA
+}
+
+// suspend ends the sessions of devices that steps will delete, and of those
+// that are gone.
+func (r *Reconciler) suspend(steps []plan.Step, o plan.Observed) {
+	deleted := make(map[string]bool)
+	for _, s := range steps {
+		if s.Kind == plan.DeleteDevice {
+			deleted[s.Link] = true
+		}
+	}
+	for _, p := range r.ports {
+		place, there := p.where(o)
+		switch {
+		case p.session == nil:
+		case deleted[p.cfg.Interface]:
+			p.close(r, "its device is made anew")
+		case !there:
+			p.close(r, "its device is gone")
+		case place != p.place:
+			p.close(r, "its device is another one")
+		}
+	}
+}
+
+// where is the port's place; false if its device is not there, or is not
+// linkseal's.
+func (p *port) where(o plan.Observed) (Place, bool) {
+	parent, ok := o.Links[p.cfg.Device]
+	l, made := o.Links[p.cfg.Interface]
+	if !ok || !made || l.MACsec == nil || l.Alias != plan.Alias(p.cfg.Name) || l.Parent != parent.Name {
+		return Place{}, false
+	}
+	return Place{Parent: parent.Index, Interface: l.Index, SCI: l.MACsec.SCI}, true
+}
+
+// resume gives the port its session if it can have one, and tells it the
+// carrier. false: something failed.
+func (p *port) resume(r *Reconciler, o plan.Observed, failed *plan.Problem) bool {
+	if failed != nil {
+		p.problem = failed
+	}
+	place, there := p.where(o)
+	carrier := o.Links[p.cfg.Device].Carrier
+	ok := failed == nil
+	switch {
+	case p.session != nil:
+		if carrier != p.carrier {
+			p.session.LinkChanged(carrier)
+		}
+	case there && p.problem == nil:
+		ok = p.open(r, place, carrier)
+	}
+	p.carrier = carrier
+	p.tell(r)
+	return ok
+}
+
+func (p *port) open(r *Reconciler, place Place, carrier bool) bool {
+	s, err := r.o.Open(p.cfg, place)
+	if err != nil {
+		p.problem = &plan.Problem{Port: p.cfg.Name, Cause: fmt.Sprintf("MKA does not start: %v", err), Remedy: "it is tried again"}
+		return false
+	}
+	p.session, p.place = s, place
+	r.log.Info("MKA runs", "port", p.cfg.Name, "device", p.cfg.Device, "interface", p.cfg.Interface, "sci", place.SCI.String())
+	if ring := r.rings[p.cfg.Keychain]; ring != nil && ring.chain != nil {
+		s.SetKeys(ring.selection)
+	}
+	s.LinkChanged(carrier)
+	return true
+}
+
+func (p *port) close(r *Reconciler, why string) {
+	if p.session == nil {
+		return
+	}
+	if err := p.session.Close(); err != nil {
+		r.log.Warn("MKA did not end well", "port", p.cfg.Name, "error", err)
+	}
+	p.session = nil
+	r.log.Info("MKA ends", "port", p.cfg.Name, "why", why)
+}
+
+// tell logs the port's problem when it is a new one, and its end.
+func (p *port) tell(r *Reconciler) {
+	text := ""
+	if p.problem != nil {
+		text = p.problem.Error()
+	}
+	if text == p.told {
+		return
+	}
+	p.told = text
+	if p.problem == nil {
+		r.log.Info("the port's problem is gone", "port", p.cfg.Name)
+		return
+	}
+	r.log.Error("the port cannot be built", "port", p.cfg.Name, "cause", p.problem.Cause, "remedy", p.problem.Remedy)
+}

@@ -1,0 +1,255 @@
+package reconcile
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/linkseal/linkseal/dataplane/config"
+	"github.com/linkseal/linkseal/dataplane/plan"
+	"github.com/linkseal/linkseal/dataplane/status"
+	"github.com/linkseal/linkseal/keymgmt/keychain"
+	"github.com/linkseal/linkseal/keymgmt/sa"
+)
+
+const (
+	// resync is how often the machine is looked at without a reason.
+	resync = 30 * time.Second
+	// settle is the least time between two looks that events ask for.
+	settle = 50 * time.Millisecond
+	// The wait after a failure doubles from the first to the second.
+	firstRetry, lastRetry = time.Second, 30 * time.Second
+)
+
+// Machine is what the reconciler observes and changes; Kernel is the real one.
+type Machine interface {
+	// Observe reports all links; of d's ports the filters must be known, or
+	// it is an error.
+	Observe(d plan.Desired) (plan.Observed, error)
+	// Apply carries out one step. Steps are idempotent.
+	Apply(plan.Step) error
+	// Watch sends a token after links have changed, until ctx ends.
+	Watch(ctx context.Context) (<-chan struct{}, error)
+	// FilterCounters are those of the filter on device; nil without one.
+	FilterCounters(device string) (map[string]uint64, error)
+}
+
+// Session is a port's KaY, running.
+type Session interface {
+	// SetKeys gives it what the keychain holds now. It keeps nothing of it.
+	SetKeys(keychain.Selection)
+	// LinkChanged tells the parent's carrier.
+	LinkChanged(up bool)
+	// Report fills in what the KaY knows of the port: State (Secured or
+	// Unsecured), since when, why not, participants, SAs, counters. false:
+	// it has ended.
+	Report(*status.Port) bool
+	// Close ends it. The SAs stay.
+	Close() error
+}
+
+// Place is where a Session works. A Session does not outlive a change of it.
+type Place struct {
+	Parent, Interface int // ifindex
+	SCI               sa.SCI
+}
+
+// Source is where a keychain comes from.
+type Source interface {
+	// Load reads it.
+	Load() (*keychain.Keychain, error)
+	// Watch sends a token when it may have changed, until ctx ends.
+	Watch(ctx context.Context) <-chan struct{}
+}
+
+// Options are what a Reconciler works with. All but Notify are needed.
+type Options struct {
+	Machine Machine
+	// Open starts the KaY of a port whose device exists.
+	Open func(config.Port, Place) (Session, error)
+	// Source opens a keychain's source. It does not read it.
+	Source func(config.Keychain) (Source, error)
+	// Load reads the configuration anew, for a reload.
+	Load func() (*config.Config, error)
+	// Seen keeps when keys were first seen.
+	Seen SeenStore
+	Log  *slog.Logger
+	// Version of linkseal, for the status.
+	Version string
+	// Notify tells the service manager (sdnotify.Send), and Alive is how
+	// often it wants to hear; 0: never.
+	Notify func(states ...string) error
+	Alive  time.Duration
+}
+
+// Reconciler runs the ports of one configuration.
+type Reconciler struct {
+	o       Options
+	log     *slog.Logger
+	cfg     *config.Config
+	rings   map[string]*ring
+	ports   map[string]*port // by name
+	seen    map[string]keychain.Seen
+	loaded  chan string // a keychain's name: its source has changed
+	reloads chan struct{}
+	retry   time.Duration // 0: nothing fails
+	failed  string        // why the machine could not be observed; "" if it was
+	ctx     context.Context
+
+	mu           sync.Mutex // guards what follows, for Status
+	view         []view
+	name         string
+	reloadErrors []string
+}
+
+// New returns a Reconciler for cfg; Run runs it.
+func New(cfg *config.Config, o Options) *Reconciler {
+	return &Reconciler{o: o, log: o.Log, cfg: cfg, rings: make(map[string]*ring), ports: make(map[string]*port),
+		loaded: make(chan string), reloads: make(chan struct{}, 1)}
+}
+
+// Reload asks for the configuration to be read anew. It does not wait.
+func (r *Reconciler) Reload() {
+	select {
+	case r.reloads <- struct{}{}:
+	default: // one is asked for already
+	}
+}
+
+// Run reconciles until ctx ends, and leaves all in place then. It fails only
+// where it cannot begin.
+func (r *Reconciler) Run(ctx context.Context) error {
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	r.ctx = watching
+	events, err := r.o.Machine.Watch(watching)
+	if err != nil {
+		return err
+	}
+	r.loadSeen()
+	r.follow()
+	alive, stopAlive := r.ticker()
+	defer stopAlive()
+	due := time.NewTimer(0)
+	defer due.Stop()
+	var last time.Time
+	soon := func() {
+		gap := settle
+		if r.retry > 0 { // our own attempts make events too
+			gap = min(r.retry, firstRetry)
+		}
+		due.Reset(max(0, gap-time.Since(last)))
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			r.end()
+			return nil
+		case <-due.C:
+			r.pass()
+			if last.IsZero() {
+				r.notify(ready)
+			}
+			last = time.Now()
+			due.Reset(r.wait())
+		case <-events:
+			soon()
+		case <-r.reloads:
+			r.reload()
+			soon()
+		case name := <-r.loaded:
+			r.reread(name)
+			soon()
+		case <-alive:
+			r.notify(watchdog)
+		}
+	}
+}
+
+// wait is how long the next look may wait if nothing happens.
+func (r *Reconciler) wait() time.Duration {
+	d := resync
+	if r.retry > 0 {
+		d = min(d, r.retry)
+	}
+	return min(d, r.untilKeys())
+}
+
+// pass makes the machine as the configuration says.
+func (r *Reconciler) pass() {
+	ok := r.reconcile()
+	r.selectKeys()
+	r.publish()
+	if ok {
+		r.retry = 0
+		return
+	}
+	r.retry = min(max(2*r.retry, firstRetry), lastRetry)
+}
+
+// reconcile is one look; false: something failed and is to be tried again.
+func (r *Reconciler) reconcile() bool {
+	desired := Desired(r.cfg)
+	observed, err := r.o.Machine.Observe(desired)
+	if err != nil {
+		return r.blind(err)
+	}
+	r.failed = ""
+	r.attend(desired, observed)
+	steps := plan.Build(desired, observed)
+	r.suspend(steps, observed)
+	failed := r.apply(steps)
+	if len(steps) > 0 {
+		if observed, err = r.o.Machine.Observe(desired); err != nil {
+			return r.blind(err)
+		}
+		if again := plan.Build(desired, observed); len(again) > 0 && len(failed) == 0 {
+			// Somebody else works against us, or a step has no effect.
+			r.log.Warn("the machine is not as planned after the plan", "next", again[0].String(), "steps", len(again))
+			failed[again[0].Port] = &plan.Problem{Port: again[0].Port, Cause: "not as planned after the plan: " + again[0].String()}
+		}
+	}
+	ok := len(failed) == 0
+	for _, name := range slices.Sorted(maps.Keys(r.ports)) {
+		ok = r.ports[name].resume(r, observed, failed[name]) && ok
+	}
+	return ok
+}
+
+// blind is a look that saw nothing.
+func (r *Reconciler) blind(err error) bool {
+	if text := err.Error(); text != r.failed {
+		r.failed = text
+		r.log.Error("the machine cannot be observed; trying again", "error", err)
+	}
+	return false
+}
+
+// apply carries steps out and returns what failed by port. After a failure
+// the rest of that port's and that parent's steps are left out: what would
+// open the way comes last.
+func (r *Reconciler) apply(steps []plan.Step) map[string]*plan.Problem {
+	failed := make(map[string]*plan.Problem)
+	devices := make(map[string]bool)
+	for _, s := range steps {
+		if (s.Port != "" && failed[s.Port] != nil) || devices[s.Device] {
+			continue
+		}
+		if err := r.o.Machine.Apply(s); err != nil {
+			p := problem(s, err)
+			failed[s.Port] = p
+			if s.Device != "" {
+				devices[s.Device] = true
+			}
+			if s.Port == "" {
+				r.log.Error("step failed", "step", s.String(), "error", err)
+			}
+			continue
+		}
+		r.log.Info("applied", "port", s.Port, "step", s.String())
+	}
+	return failed
+}

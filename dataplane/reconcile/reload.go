@@ -1,0 +1,107 @@
+package reconcile
+
+import (
+	"errors"
+
+	"github.com/linkseal/linkseal/dataplane/config"
+	"github.com/linkseal/linkseal/linux/sdnotify"
+)
+
+const (
+	ready    = sdnotify.Ready
+	watchdog = sdnotify.Watchdog
+)
+
+// reload reads the configuration anew and runs it, or keeps what runs and
+// says all that is wrong with it.
+func (r *Reconciler) reload() {
+	r.notify(sdnotify.Reloading())
+	defer r.notify(sdnotify.Ready)
+	cfg, err := r.o.Load()
+	if err == nil {
+		err = r.vet(cfg)
+	}
+	if err != nil {
+		var texts []string
+		for _, e := range each(err) {
+			r.log.Error("the configuration is refused; what runs goes on", "error", e)
+			texts = append(texts, e.Error())
+		}
+		r.setReloadErrors(texts)
+		return
+	}
+	r.setReloadErrors(nil)
+	if cfg.Socket != r.cfg.Socket || cfg.State != r.cfg.State {
+		r.log.Warn("control socket and state directory change with a restart, not with a reload", "socket", r.cfg.Socket, "state", r.cfg.State)
+	}
+	r.cfg = cfg
+	r.follow()
+	for name, n := range r.rings {
+		r.reread(name)
+		n.chosen = "" // a port may have changed its keychain
+	}
+	r.log.Info("configuration reloaded", "file", cfg.File, "ports", len(cfg.Ports))
+}
+
+// vet reads the keychains of a new configuration, so that a bad one is
+// refused as a whole.
+func (r *Reconciler) vet(c *config.Config) error {
+	var all []error
+	done := make(map[string]bool)
+	for _, p := range c.Ports {
+		k := c.Keychain(p.Keychain)
+		if k == nil || done[p.Keychain] {
+			continue
+		}
+		done[p.Keychain] = true
+		s, err := r.o.Source(*k)
+		if err == nil {
+			chain, e := r.read(c, s, k.Name)
+			if err = e; err == nil {
+				chain.Zero()
+			}
+		}
+		if err != nil {
+			all = append(all, each(err)...)
+		}
+	}
+	if len(all) == 1 {
+		return all[0]
+	}
+	return errors.Join(all...)
+}
+
+func (r *Reconciler) setReloadErrors(texts []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reloadErrors = texts
+}
+
+// end closes the sessions. Everything in the kernel stays.
+func (r *Reconciler) end() {
+	r.notify(sdnotify.Stopping)
+	for _, p := range r.ports {
+		p.close(r, "the daemon stops")
+		enforcement := "no filter, it is secure: should"
+		if p.cfg.Must {
+			enforcement = "the filter stays: nothing passes it in clear"
+		}
+		r.log.Info("the kernel goes on encrypting with the SAs that it has; peers drop theirs when they have heard no MKPDU for their life time",
+			"port", p.cfg.Name, "interface", p.cfg.Interface, "device", p.cfg.Device, "enforcement", enforcement)
+	}
+	for _, n := range r.rings {
+		n.stop()
+		if n.chain != nil {
+			n.chain.Zero()
+		}
+	}
+}
+
+func (r *Reconciler) notify(states ...string) {
+	if r.o.Notify == nil {
+		return
+	}
+	if err := r.o.Notify(states...); err != nil {
+		r.log.Warn("the service manager does not listen", "error", err)
+	}
+}

@@ -1,0 +1,105 @@
+package reconcile
+
+import (
+	"os"
+	"time"
+
+	"github.com/linkseal/linkseal/dataplane/config"
+	"github.com/linkseal/linkseal/dataplane/plan"
+	"github.com/linkseal/linkseal/dataplane/status"
+)
+
+// view is a port as the last pass left it, for Status.
+type view struct {
+	cfg       config.Port
+	session   Session
+	place     Place
+	carrier   bool
+	problem   *plan.Problem
+	keysError error
+}
+
+// publish makes what is known now visible to Status.
+func (r *Reconciler) publish() {
+	var all []view
+	for _, c := range r.cfg.Ports {
+		v := view{cfg: c}
+		if p := r.ports[c.Name]; p != nil {
+			v = view{cfg: c, session: p.session, place: p.place, carrier: p.carrier, problem: p.problem}
+		}
+		if r.failed != "" {
+			v.problem = &plan.Problem{Port: c.Name, Cause: "the machine cannot be observed: " + r.failed, Remedy: "it is tried again"}
+		}
+		if n := r.rings[c.Keychain]; n != nil {
+			v.keysError = n.err
+		}
+		all = append(all, v)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.view = all
+	if r.name = r.cfg.Name; r.name == "" {
+		r.name, _ = os.Hostname()
+	}
+}
+
+// Status is a snapshot. It may be called from any goroutine while Run runs.
+func (r *Reconciler) Status() status.Status {
+	r.mu.Lock()
+	s := status.Status{Name: r.name, Version: r.o.Version, Reload: r.reloadErrors}
+	all := r.view
+	r.mu.Unlock()
+	for _, v := range all {
+		s.Ports = append(s.Ports, v.report(r.o.Machine))
+	}
+	s.Fill()
+	return s
+}
+
+func (v view) report(m Machine) status.Port {
+	p := status.Port{Name: v.cfg.Name, Device: v.cfg.Device, Interface: v.cfg.Interface, Dataplane: config.Kernel,
+		Secure: "should", Cipher: string(v.cfg.Cipher), Encrypt: v.cfg.Encrypt, Keychain: v.cfg.Keychain, State: status.Down, Passing: status.PassingNone}
+	if v.cfg.Must {
+		p.Secure = "must"
+	}
+	if v.keysError != nil {
+		p.KeysError = v.keysError.Error()
+	}
+	if v.session != nil && v.session.Report(&p) {
+		p.SCI = v.place.SCI.String()
+		switch {
+		case !v.carrier:
+			p.State, p.SecuredSince = status.Down, nil
+			p.UnsecuredReason, p.Remedy = "device "+v.cfg.Device+" has no carrier", "look at the cable, and at the peer's end"
+		case p.State == status.Secured:
+			p.Passing = status.PassingProtected
+		case !v.cfg.Must:
+			p.Passing = status.PassingClear
+		}
+	}
+	if v.problem != nil {
+		p.Problem = v.problem.Cause
+		if p.State != status.Secured {
+			p.UnsecuredReason, p.Remedy = v.problem.Cause, v.problem.Remedy
+		}
+	}
+	if p.State == status.Down && p.UnsecuredReason == "" {
+		p.UnsecuredReason = "MKA is starting"
+	}
+	if v.cfg.Must {
+		if counters, err := m.FilterCounters(v.cfg.Device); err == nil {
+			p.Filter = counters
+		}
+	}
+	return p
+}
+
+// ticker ticks as often as the service manager wants to hear; a nil channel
+// if it does not.
+func (r *Reconciler) ticker() (<-chan time.Time, func()) {
+	if r.o.Alive <= 0 {
+		return nil, func() {}
+	}
+	t := time.NewTicker(r.o.Alive)
+	return t.C, t.Stop
+}
