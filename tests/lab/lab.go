@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -21,6 +22,9 @@ const (
 	Device    = "eth1"
 	Interface = "macsec1"
 )
+
+// made numbers the labs of this process: there may be several at a time.
+var made atomic.Int64
 
 // Lab is a set of appliances on one link.
 type Lab struct {
@@ -60,8 +64,9 @@ func New(o Options) (l *Lab, err error) {
 	if l.Dir, err = os.MkdirTemp("", "linkseal-lab-"); err != nil {
 		return l, err
 	}
+	number := made.Add(1)
 	for i, name := range o.Names {
-		ns, err := netns.New(fmt.Sprintf("ls%d-%s", os.Getpid(), name))
+		ns, err := netns.New(fmt.Sprintf("ls%d.%d-%s", os.Getpid(), number, name))
 		if err != nil {
 			return l, err
 		}
@@ -147,11 +152,36 @@ func forwardPAE(link netlink.Link) error {
 	msg := nl.NewIfInfomsg(unix.AF_BRIDGE)
 	msg.Index = int32(link.Attrs().Index)
 	req.AddData(msg)
-	port := nl.NewRtAttr(unix.IFLA_PROTINFO|unix.NLA_F_NESTED, nil)
-	port.AddRtAttr(nl.IFLA_BRPORT_GROUP_FWD_MASK, nl.Uint16Attr(1<<3))
-	req.AddData(port)
+	protinfo := nl.NewRtAttr(unix.IFLA_PROTINFO|unix.NLA_F_NESTED, nil)
+	protinfo.AddRtAttr(nl.IFLA_BRPORT_GROUP_FWD_MASK, nl.Uint16Attr(1<<3))
+	req.AddData(protinfo)
 	_, err := req.Execute(unix.NETLINK_ROUTE, 0)
 	return err
+}
+
+// port is the bridge's end of appliance i's cable.
+func (l *Lab) port(i int, f func(netlink.Link) error) error {
+	return l.bridge.Do(func() error {
+		link, err := netlink.LinkByName(fmt.Sprintf("p%d", i))
+		if err != nil {
+			return err
+		}
+		return f(link)
+	})
+}
+
+// SetCarrier takes appliance i's carrier away at the bridge, or gives it back.
+func (l *Lab) SetCarrier(i int, on bool) error {
+	if on {
+		return l.port(i, netlink.LinkSetUp)
+	}
+	return l.port(i, netlink.LinkSetDown)
+}
+
+// DoNotLearn keeps the bridge from learning addresses from appliance i: it may
+// send in others' names without drawing their frames to itself.
+func (l *Lab) DoNotLearn(i int) error {
+	return l.port(i, func(p netlink.Link) error { return netlink.LinkSetLearning(p, false) })
 }
 
 func veth(name string, mac net.HardwareAddr, mtu int, peer string, peerMAC net.HardwareAddr, peerNS *netns.NS) error {
