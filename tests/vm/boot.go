@@ -220,4 +220,11 @@ func (t *tailBuffer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (t *tailBuffer) String() string { return strings.TrimSpace(t.b.String()) }
+// String leaves out what the firmware says, escape sequences and all.
+func (t *tailBuffer) String() string {
+	text := t.b.String()
+	if _, after, ok := strings.Cut(text, "Booting from ROM.."); ok {
+		text = after
+	}
+	return strings.TrimSpace(text)
+}
