@@ -128,6 +128,11 @@ func (s *SecY) Close() error {
 // is idempotent, and a change that fails leaves nothing of itself behind that
 // a second Apply would trip over.
 //
+// Encode can cost the one frame that the kernel is protecting at that moment:
+// drivers/net/macsec.c reads the encoding AN once to find the SA and again to
+// write the SecTAG, and such a frame leaves under the old key with the new AN.
+// The peer drops it and counts it in InPktsNotValid. It is never in clear.
+//
 // RaiseLowestPN is errors.ErrUnsupported: the kernel would set the PN
 // unconditionally and so, racing with traffic, open the replay window again.
 func (s *SecY) Apply(c sa.Change) error {
