@@ -97,8 +97,8 @@ func (k *Kernel) create(s plan.Step) error {
 	if err != nil {
 		return err
 	}
-	sci := macsec.SCI(s.MACsec.SCI)
-	index, err := c.CreateDevice(macsec.Device{Name: plan.UnfinishedName, Parent: parent.Index, SCI: &sci,
+	// The kernel makes the SCI of the parent's address and this port.
+	index, err := c.CreateDevice(macsec.Device{Name: plan.UnfinishedName, Parent: parent.Index, Port: s.MACsec.SCI.Port(),
 		CipherSuite: macsec.CipherSuite(s.MACsec.Suite.ID()), Config: parameters(s.MACsec)})
 	if err != nil {
 		return err

@@ -1,0 +1,232 @@
+package reconcile
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"github.com/linkseal/linkseal/dataplane/config"
+	"github.com/linkseal/linkseal/dataplane/plan"
+	"github.com/linkseal/linkseal/dataplane/status"
+	"github.com/linkseal/linkseal/keymgmt/keychain"
+)
+
+// fakeMachine is a machine in memory.
+type fakeMachine struct {
+	mu       sync.Mutex
+	o        plan.Observed
+	index    int
+	steps    []string
+	refuse   map[plan.Kind]error
+	blind    error
+	tokens   chan struct{}
+	observed chan struct{} // takes a token for every look
+}
+
+func newMachine(devices ...string) *fakeMachine {
+	m := &fakeMachine{o: plan.Observed{Links: map[string]plan.Link{}, Filters: map[string]plan.Filter{}},
+		refuse: map[plan.Kind]error{}, tokens: make(chan struct{}, 1), observed: make(chan struct{}, 1000)}
+	for _, d := range devices {
+		m.plug(d)
+	}
+	return m
+}
+
+// change changes the machine as somebody else would, and tells.
+func (m *fakeMachine) change(f func()) {
+	m.mu.Lock()
+	f()
+	m.mu.Unlock()
+	select {
+	case m.tokens <- struct{}{}:
+	default:
+	}
+}
+
+func (m *fakeMachine) plug(name string) {
+	m.index++
+	m.o.Links[name] = plan.Link{Name: name, Index: m.index, MTU: 1600, Carrier: true, MAC: plan.MAC{2, 0, 0, 0, 0, byte(m.index)}}
+}
+
+// unplug removes a device and what stands on it.
+func (m *fakeMachine) unplug(name string) {
+	delete(m.o.Links, name)
+	delete(m.o.Filters, name)
+	maps.DeleteFunc(m.o.Links, func(_ string, l plan.Link) bool { return l.Parent == name })
+}
+
+func (m *fakeMachine) Observe(plan.Desired) (plan.Observed, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.observed <- struct{}{}
+	return plan.Observed{Links: maps.Clone(m.o.Links), Filters: maps.Clone(m.o.Filters)}, m.blind
+}
+
+func (m *fakeMachine) Apply(s plan.Step) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.refuse[s.Kind]; err != nil {
+		return err
+	}
+	m.steps = append(m.steps, s.String())
+	l := m.o.Links[s.Link]
+	switch s.Kind {
+	case plan.SetFilter:
+		m.o.Filters[s.Device] = *s.Filter
+		return nil
+	case plan.RemoveFilter:
+		delete(m.o.Filters, s.Device)
+		return nil
+	case plan.DeleteDevice:
+		delete(m.o.Links, s.Link)
+		return nil
+	case plan.CreateDevice:
+		m.index++
+		parent := m.o.Links[s.Device]
+		l = plan.Link{Name: s.Link, Index: m.index, Alias: plan.Alias(s.Port), Parent: s.Device, MTU: parent.MTU - plan.Overhead, MAC: parent.MAC, MACsec: s.MACsec}
+	case plan.ChangeDevice:
+		l.MACsec = s.MACsec
+	case plan.AddAddress:
+		l.Addresses = append(slices.Clone(l.Addresses), s.Address)
+	case plan.RemoveAddress:
+		l.Addresses = slices.DeleteFunc(slices.Clone(l.Addresses), func(a netip.Prefix) bool { return a == s.Address })
+	case plan.SetMTU:
+		l.MTU = s.MTU
+	case plan.SetUp:
+		l.Up = true
+	case plan.DisableIPv6:
+		l.IPv6 = false
+	default:
+		return fmt.Errorf("unknown step %v", s)
+	}
+	m.o.Links[s.Link] = l
+	return nil
+}
+
+func (m *fakeMachine) Watch(context.Context) (<-chan struct{}, error) { return m.tokens, nil }
+
+func (m *fakeMachine) FilterCounters(device string) (map[string]uint64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.o.Filters[device]; !ok {
+		return nil, nil
+	}
+	return map[string]uint64{"egress_dropped_packets": 7}, nil
+}
+
+// taken empties and returns the steps that were applied.
+func (m *fakeMachine) taken() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.steps
+	m.steps = nil
+	return s
+}
+
+// fakeSession records what a KaY is told.
+type fakeSession struct {
+	port  config.Port
+	place Place
+
+	mu     sync.Mutex
+	keys   []string // CKNs of the last SetKeys, with the octets' length
+	given  int      // how often
+	link   []bool
+	closed bool
+}
+
+func (s *fakeSession) SetKeys(sel keychain.Selection) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keys, s.given = nil, s.given+1
+	for _, k := range sel.Active {
+		s.keys = append(s.keys, fmt.Sprintf("%s/%d", k.CKN, k.CAK.Len()))
+	}
+}
+
+// told is what the last SetKeys said, how often there was one, and what
+// LinkChanged said so far.
+func (s *fakeSession) told() (keys []string, given int, link []bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.keys, s.given, slices.Clone(s.link)
+}
+
+func (s *fakeSession) hasKeys() []string { keys, _, _ := s.told(); return keys }
+
+func (s *fakeSession) LinkChanged(up bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.link = append(s.link, up)
+}
+
+func (s *fakeSession) Report(p *status.Port) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p.State, p.UnsecuredReason = status.Unsecured, "no MKPDU received"
+	return !s.closed
+}
+
+func (s *fakeSession) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return errors.New("closed twice")
+	}
+	s.closed = true
+	return nil
+}
+
+// fakeSource is a keychain that a test edits.
+type fakeSource struct {
+	mu     sync.Mutex
+	load   func() (*keychain.Keychain, error)
+	tokens chan struct{}
+}
+
+func (f *fakeSource) Load() (*keychain.Keychain, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.load()
+}
+
+func (f *fakeSource) Watch(context.Context) <-chan struct{} { return f.tokens }
+
+func (f *fakeSource) set(load func() (*keychain.Keychain, error), tell bool) {
+	f.mu.Lock()
+	f.load = load
+	f.mu.Unlock()
+	if tell {
+		f.tokens <- struct{}{}
+	}
+}
+
+// fakeSeen keeps first-seen times in memory.
+type fakeSeen struct{ saved map[string]keychain.Seen }
+
+func (f *fakeSeen) Load() (map[string]keychain.Seen, error) { return f.saved, nil }
+
+func (f *fakeSeen) Save(s map[string]keychain.Seen) error { f.saved = s; return nil }
+
+// syncBuffer is a log that may be read while it is written.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
