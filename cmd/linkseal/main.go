@@ -55,6 +55,7 @@ func root() *cobra.Command {
 		doctorVerb(),
 		inspectVerb(),
 		keysVerb(),
+		labVerb(),
 		planVerb(),
 		runVerb(),
 		statusVerb(),
