@@ -173,21 +173,31 @@ func (k *KaY) run(ctx context.Context) {
 	}
 }
 
-// poll reads the packet numbers.
+// poll gives the Entity the packet numbers.
 func (k *KaY) poll() {
-	if err := k.secy.Observe(&k.table); err != nil {
-		if text := err.Error(); text != k.pollErr {
-			k.pollErr = text
-			k.cfg.Log.Warn("packet numbers cannot be read", "port", k.cfg.Port, "error", err)
-		}
-		return
+	if k.observe() {
+		k.step(mka.Event{Kind: mka.PacketNumbers, Table: &k.table})
 	}
-	k.pollErr = ""
-	k.step(mka.Event{Kind: mka.PacketNumbers, Table: &k.table})
 }
 
-// step gives the Entity one event and carries out what it asks for.
+// observe reads the SecY's SAs, and logs a new reason why it cannot.
+func (k *KaY) observe() bool {
+	err := k.secy.Observe(&k.table)
+	if err == nil {
+		k.pollErr = ""
+		return true
+	}
+	if text := err.Error(); text != k.pollErr {
+		k.pollErr = text
+		k.cfg.Log.Warn("packet numbers cannot be read", "port", k.cfg.Port, "error", err)
+	}
+	return false
+}
+
+// step gives the Entity one event and carries out what it asks for. The table
+// that Status shows follows every change at once.
 func (k *KaY) step(ev mka.Event) {
+	changed := false
 	for again := true; again; {
 		again = false
 		k.out = k.entity.Step(k.now(), ev, k.out[:0])
@@ -206,8 +216,12 @@ func (k *KaY) step(ev mka.Event) {
 			case mka.Change:
 				// The last action: its result is the next event.
 				ev, again = mka.Event{Kind: mka.ChangeDone, Err: k.secy.Apply(a.Change)}, true
+				changed = true
 			}
 		}
+	}
+	if changed {
+		k.observe()
 	}
 }
 

@@ -88,7 +88,7 @@ func (s *story) play(ctx context.Context, suite sa.Suite) error {
 	if err := errors.Join(s.west.Start(), s.east.Start()); err != nil {
 		return err
 	}
-	ports, err := s.wait(ctx, "the link to be secured", func(p status.Port) bool { return p.State == status.Secured })
+	ports, err := s.wait(ctx, "the link to be secured", func(p status.Port) bool { return p.State == status.Secured && p.Tx != nil })
 	if err != nil {
 		return err
 	}
