@@ -14,6 +14,7 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
+	"github.com/linkseal/linkseal/linux/link"
 	"github.com/linkseal/linkseal/linux/netns"
 )
 
@@ -42,6 +43,9 @@ type Options struct {
 	Bridge bool
 	// MTU of the ports; 0: 1600.
 	MTU int
+	// IPv6 leaves the ports to speak it, in clear, until linkseal closes them;
+	// else they are silent, and all that is in clear is linkseal's fault.
+	IPv6 bool
 	// Binary is the linkseal that appliances run.
 	Binary string
 }
@@ -81,9 +85,9 @@ func New(o Options) (l *Lab, err error) {
 		}
 	}
 	if len(o.Names) == 2 && !o.Bridge {
-		err = l.cable(o.MTU)
+		err = l.cable(o)
 	} else {
-		err = l.switched(o.MTU)
+		err = l.switched(o)
 	}
 	if err != nil {
 		return l, fmt.Errorf("lab: cabling: %w", err)
@@ -92,56 +96,75 @@ func New(o Options) (l *Lab, err error) {
 }
 
 // cable joins the two appliances back to back.
-func (l *Lab) cable(mtu int) error {
+func (l *Lab) cable(o Options) error {
 	a, b := l.Appliances[0], l.Appliances[1]
 	return a.NS.Do(func() error {
-		if err := up("lo"); err != nil {
+		if err := veth(Device, a.MAC, o.MTU, Device, b.MAC, b.NS); err != nil {
 			return err
 		}
-		if err := veth(Device, a.MAC, mtu, Device, b.MAC, b.NS); err != nil {
-			return err
-		}
-		if err := up(Device); err != nil {
-			return err
-		}
-		return b.NS.Do(func() error { return errors.Join(up("lo"), up(Device)) })
+		return errors.Join(o.wake(), b.NS.Do(o.wake))
 	})
 }
 
 // switched joins all appliances by a bridge that forwards the PAE group
 // address, as a provider's circuit does.
-func (l *Lab) switched(mtu int) (err error) {
+func (l *Lab) switched(o Options) (err error) {
 	if l.bridge, err = netns.New(""); err != nil {
 		return err
 	}
 	return l.bridge.Do(func() error {
 		attrs := netlink.NewLinkAttrs()
-		attrs.Name, attrs.MTU = "br0", mtu
-		if err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}); err != nil {
+		attrs.Name, attrs.MTU = "br0", o.MTU
+		snooping := false // it makes the bridge speak IGMP
+		if err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs, MulticastSnooping: &snooping}); err != nil {
 			return fmt.Errorf("bridge: %w", err)
 		}
 		br, err := netlink.LinkByName("br0")
 		if err != nil {
 			return err
 		}
-		if err := up("br0"); err != nil {
+		// Only what appliances send may be on the wire.
+		if err := errors.Join(silence("br0"), up("br0")); err != nil {
 			return err
 		}
 		for i, a := range l.Appliances {
 			port := fmt.Sprintf("p%d", i)
-			if err := veth(port, nil, mtu, Device, a.MAC, a.NS); err != nil {
+			if err := veth(port, nil, o.MTU, Device, a.MAC, a.NS); err != nil {
 				return err
 			}
-			link, err := netlink.LinkByName(port)
+			p, err := netlink.LinkByName(port)
 			if err != nil {
 				return err
 			}
-			if err := errors.Join(netlink.LinkSetMaster(link, br), forwardPAE(link), up(port), a.NS.Do(func() error { return errors.Join(up("lo"), up(Device)) })); err != nil {
+			if err := errors.Join(silence(port), netlink.LinkSetMaster(p, br), forwardPAE(p), up(port), a.NS.Do(o.wake)); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// wake sets an appliance's links up.
+func (o Options) wake() error {
+	if !o.IPv6 {
+		if err := silence(Device); err != nil {
+			return err
+		}
+	}
+	return errors.Join(up("lo"), up(Device))
+}
+
+func silence(device string) error {
+	h, err := link.Open()
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	l, err := h.ByName(device)
+	if err != nil {
+		return err
+	}
+	return h.DisableIPv6(l.Index)
 }
 
 // forwardPAE lets a bridge port forward 01-80-C2-00-00-03, which 802.1D keeps

@@ -34,6 +34,20 @@ type Count struct {
 	// Errors are datagrams that the sending host refused, as with no route.
 	// They are in Sent, and are lost.
 	Errors uint64
+	// Missing are the numbers of those not answered, the first 20.
+	Missing []uint64
+}
+
+// String says it all in one line.
+func (c Count) String() string {
+	s := fmt.Sprintf("%d of %d datagrams lost", c.Lost(), c.Sent)
+	if c.Errors > 0 {
+		s += fmt.Sprintf(", %d refused by the sending host", c.Errors)
+	}
+	if len(c.Missing) > 0 {
+		s += fmt.Sprintf(": numbers %v", c.Missing)
+	}
+	return s
 }
 
 // Lost is how many were not answered.
@@ -126,7 +140,13 @@ func (t *Traffic) receive() {
 func (t *Traffic) Count() Count {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return Count{Sent: t.sent, Answered: uint64(len(t.answered)), Errors: t.errs}
+	c := Count{Sent: t.sent, Answered: uint64(len(t.answered)), Errors: t.errs}
+	for n := uint64(1); n <= t.sent && c.Lost() > 0 && len(c.Missing) < min(20, int(c.Lost())); n++ {
+		if !t.answered[n] {
+			c.Missing = append(c.Missing, n)
+		}
+	}
+	return c
 }
 
 // Stop ends the stream, gives the last answers two seconds and counts.
