@@ -17,6 +17,7 @@ import (
 	"github.com/linkseal/linkseal/keymgmt/keychain"
 	"github.com/linkseal/linkseal/keymgmt/mka"
 	"github.com/linkseal/linkseal/keymgmt/mka/mkpdu"
+	"github.com/linkseal/linkseal/keymgmt/sa"
 	"github.com/linkseal/linkseal/linux/eapol"
 )
 
@@ -95,12 +96,18 @@ func (s *session) Report(p *status.Port) bool {
 		p.Participants = append(p.Participants, s.participant(&st.MKA.Participants[i]))
 	}
 	s.mu.Unlock()
-	for _, t := range st.Table.Tx {
-		if t.AN == st.Table.Encoding {
+	// The KaY's own view may be a poll behind its state.
+	table := st.Table
+	var now sa.Table
+	if err := s.secy.Observe(&now); err == nil {
+		table = now
+	}
+	for _, t := range table.Tx {
+		if t.AN == table.Encoding {
 			p.Tx = &status.Tx{AN: t.AN, PN: t.PN, Key: t.Key.String()}
 		}
 	}
-	for _, r := range st.Table.Rx {
+	for _, r := range table.Rx {
 		p.Rx = append(p.Rx, status.Rx{SCI: r.SCI.String(), AN: r.AN, PN: r.PN, Key: r.Key.String()})
 	}
 	p.Counters = mkaCounters(&st.MKA.Counters)

@@ -227,7 +227,8 @@ func TestStart(t *testing.T) {
 		w.stop()
 		w.want("sessions after the end", []string{}, w.open())
 		w.want("steps at the end", []string(nil), w.machine.taken())
-		w.logged("the filter stays")
+		w.logged("the kernel goes on encrypting")
+		w.logged("a filter that is there stays")
 	})
 }
 

@@ -81,13 +81,16 @@ func (r *Reconciler) setReloadErrors(texts []string) {
 func (r *Reconciler) end() {
 	r.notify(sdnotify.Stopping)
 	for _, p := range r.ports {
-		p.close(r, "the daemon stops")
-		enforcement := "no filter, it is secure: should"
-		if p.cfg.Must {
-			enforcement = "the filter stays: nothing passes it in clear"
+		what := "the daemon stops; the port has no SAs"
+		if p.session != nil {
+			what = "the daemon stops; the kernel goes on encrypting with the SAs that the port has, and peers drop theirs when they have heard no MKPDU for their life time"
 		}
-		r.log.Info("the kernel goes on encrypting with the SAs that it has; peers drop theirs when they have heard no MKPDU for their life time",
-			"port", p.cfg.Name, "interface", p.cfg.Interface, "device", p.cfg.Device, "enforcement", enforcement)
+		p.close(r, "the daemon stops")
+		enforcement := "none: secure: should"
+		if p.cfg.Must {
+			enforcement = "a filter that is there stays: nothing passes it in clear"
+		}
+		r.log.Info(what, "port", p.cfg.Name, "interface", p.cfg.Interface, "device", p.cfg.Device, "enforcement", enforcement)
 	}
 	for _, n := range r.rings {
 		n.stop()
