@@ -71,6 +71,9 @@ func loadConfig(path string) (*config.Config, error) {
 }
 
 func runDaemon(ctx context.Context, path string, cfg *config.Config, log *slog.Logger) error {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, unix.SIGHUP)
+	defer signal.Stop(hup)
 	if err := hideMemory(); err != nil {
 		return err
 	}
@@ -100,9 +103,6 @@ func runDaemon(ctx context.Context, path string, cfg *config.Config, log *slog.L
 		Notify:  sdnotify.Send,
 		Alive:   sdnotify.WatchdogInterval(),
 	})
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, unix.SIGHUP)
-	defer signal.Stop(hup)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() {
