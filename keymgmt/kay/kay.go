@@ -76,6 +76,7 @@ type KaY struct {
 	frames chan []byte
 	free   chan []byte
 	calls  chan func()
+	keyed  chan struct{} // closed by the first SetKeys
 	cancel context.CancelFunc
 	done   chan struct{}
 
@@ -88,10 +89,11 @@ type KaY struct {
 	sendErr      string
 	pollErr      string
 
-	closing sync.Once
+	closing, first sync.Once
 }
 
-// Start adopts what the SecY has and runs MKA until Close. The KaY closes
+// Start adopts what the SecY has and runs MKA until Close. It listens from the
+// first SetKeys on: before, every CKN would be unknown. The KaY closes
 // conn then.
 func Start(cfg Config, conn EAPOL, secy SecY, store Store) (*KaY, error) {
 	e, err := mka.New(cfg.MKA)
@@ -104,7 +106,7 @@ func Start(cfg Config, conn EAPOL, secy SecY, store Store) (*KaY, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	k := &KaY{
 		cfg: cfg, entity: e, conn: conn, secy: secy, store: store, epoch: time.Now(), cancel: cancel,
-		frames: make(chan []byte), free: make(chan []byte, queued), calls: make(chan func()), done: make(chan struct{}),
+		frames: make(chan []byte), free: make(chan []byte, queued), calls: make(chan func()), keyed: make(chan struct{}), done: make(chan struct{}),
 	}
 	for range queued {
 		k.free <- make([]byte, maxFrame)
@@ -270,6 +272,7 @@ func (k *KaY) call(f func()) bool {
 // carries it, unless its CKN is in cut. The keys are cloned.
 func (k *KaY) SetKeys(keys []mka.Key, cut ...[]byte) {
 	k.call(func() { k.step(mka.Event{Kind: mka.KeysChanged, Keys: keys, Cut: cut}) })
+	k.first.Do(func() { close(k.keyed) })
 }
 
 // LinkChanged tells the carrier's state. A hello goes out at once when it

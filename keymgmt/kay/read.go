@@ -20,8 +20,14 @@ const (
 	rereadAfter = 200 * time.Millisecond
 )
 
-// read hands frames to the KaY's goroutine until the connection is closed.
+// read hands frames to the KaY's goroutine, once there are keys, until the
+// connection is closed.
 func (k *KaY) read(ctx context.Context) {
+	select {
+	case <-k.keyed:
+	case <-ctx.Done():
+		return
+	}
 	told := ""
 	for {
 		var buf []byte
