@@ -15,6 +15,7 @@ type Entity struct {
 	participants []*participant // the preferred one first
 	table        [4]slot        // by AN
 	encoding     int            // AN, or -1
+	failedAN     int            // of the SAK of ours that was abandoned last, until one is in use; or -1
 	seq          uint64
 	used         []sa.KeyID // key identifiers that have been installed, newest last
 
@@ -54,7 +55,7 @@ func New(cfg Config) (*Entity, error) {
 	if cfg.DelayProtect {
 		cfg.Hello = min(cfg.Hello, BoundedHello)
 	}
-	return &Entity{cfg: cfg, encoding: -1}, nil
+	return &Entity{cfg: cfg, encoding: -1, failedAN: -1}, nil
 }
 
 // Step takes one event and appends what is to be done, in order. A Send's
@@ -75,7 +76,8 @@ func (e *Entity) Step(now time.Duration, ev Event, out []Action) []Action {
 	}
 	switch ev.Kind {
 	case Received:
-		if !e.receive(now, ev.Frame, &out) {
+		// A flood of frames that change nothing delays nothing that is due.
+		if !e.receive(now, ev.Frame, &out) && now < e.Deadline() {
 			return out
 		}
 	case KeysChanged:
@@ -184,13 +186,23 @@ func (e *Entity) Deadline() time.Duration {
 			continue
 		}
 		soon(s.retryAt)
+		if an == e.encoding {
+			soon(s.encSince + e.patience())
+		}
+		for i := range s.rx {
+			soon(s.rx[i].pn.moved + e.cfg.Life)
+		}
 		if e.pending(an) {
 			soon(s.since + 2*settleTime)
+			soon(s.since + e.stale())
+			soon(s.gone + e.cfg.Life)
 			soon(s.since + e.cfg.Life)
-			soon(s.named + e.cfg.Life)
 		}
 		if s.quiet != Never && an != e.encoding {
 			soon(s.quiet + RetireTime)
+		}
+		if s.ours && s.owner != nil {
+			soon(s.strandedUntil(s.owner, e.cfg.Life))
 		}
 		if s.ours && e.cfg.Rekey > 0 {
 			soon(s.since + e.cfg.Rekey)

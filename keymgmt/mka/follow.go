@@ -47,19 +47,24 @@ func (e *Entity) follow(now time.Duration, out *[]Action) {
 	}
 	for an := range e.table {
 		s := &e.table[an]
-		if !s.used || s.ours || !e.pending(an) {
+		if !s.used || s.ours || !e.pending(an) || s.transmitted() {
 			continue
 		}
-		cause := ""
-		switch q := e.serverOf(s); {
-		case q == nil:
-			cause = "its key server is gone"
-		case s.unnamed >= 2:
-			cause = "its key server dropped it"
-		case now >= s.named+e.cfg.Life:
-			cause = "its key server no longer names it"
-		default:
+		if e.serverOf(s) != nil {
+			s.gone = 0
+		} else if s.gone == 0 {
+			s.gone = max(now, 1)
+		}
+		cause := "its key server no longer names it"
+		switch {
+		case s.gone == 0 && s.unnamed < 2:
 			continue
+		case s.gone > 0 && now < s.gone+e.cfg.Life && s.received():
+			// Another member may have heard the key server's last word and
+			// be about to transmit.
+			continue
+		case s.gone > 0:
+			cause = "its key server is gone"
 		}
 		e.tell(now, out, Report{Kind: SAKAbandoned, CKN: s.ckn(), SCI: s.server, Key: s.key, AN: uint8(an), Cause: cause})
 		e.drop(an)
@@ -80,6 +85,33 @@ func (e *Entity) serverOf(s *slot) *peer {
 		return nil
 	}
 	return s.owner.liveSCI(s.server)
+}
+
+// transmitted tells whether a live peer says that it transmits with the slot's
+// SAK.
+func (s *slot) transmitted() bool {
+	if s.owner == nil {
+		return false
+	}
+	for i := range s.owner.peers {
+		if q := &s.owner.peers[i]; q.live && q.transmits(s.key) {
+			return true
+		}
+	}
+	return false
+}
+
+// received tells whether a live peer announces receive on the slot's SAK.
+func (s *slot) received() bool {
+	if s.owner == nil {
+		return false
+	}
+	for i := range s.owner.peers {
+		if q := &s.owner.peers[i]; q.live && q.receives(s.key) {
+			return true
+		}
+	}
+	return false
 }
 
 // consider takes the offered SAK, refuses it, or leaves it waiting (true).
@@ -107,7 +139,9 @@ func (e *Entity) consider(now time.Duration, p *participant, out *[]Action) bool
 	case e.find(key) >= 0:
 		return false
 	case o.dist.KN <= q.lastKN || slices.Contains(e.used, key):
-		e.renew(now, p, out)
+		if now >= p.renewed+e.cfg.Life {
+			e.renew(now, p, out)
+		}
 		return refuse("its key identifier was used before")
 	case !known || suite != e.cfg.Suite:
 		return refuse("the key server chose another cipher suite than this port's " + e.cfg.Suite.String() + ": set the same on both ends")
@@ -121,7 +155,7 @@ func (e *Entity) consider(now time.Duration, p *participant, out *[]Action) bool
 		return true
 	}
 	an := int(o.dist.AN & 3)
-	if !q.transmits(key) && e.claimed(now, an, q, p, out) {
+	if e.claimed(now, an, q, p, out) {
 		return true
 	}
 	sak, err := kdf.Unwrap(p.kek, o.dist.Wrapped)
@@ -133,13 +167,18 @@ func (e *Entity) consider(now time.Duration, p *participant, out *[]Action) bool
 		return refuse("its length does not fit its cipher suite")
 	}
 	e.supersede(now, p, q, out)
-	if e.table[an].used {
-		e.tell(now, out, Report{Kind: SAKAbandoned, CKN: e.table[an].ckn(), Key: e.table[an].key, AN: uint8(an), Cause: "its AN was given to another SAK"})
+	if s := &e.table[an]; s.used {
+		e.tell(now, out, Report{Kind: SAKAbandoned, CKN: s.ckn(), Key: s.key, AN: uint8(an), Cause: "its AN was given to another SAK"})
+		if s.owner != nil && s.owner != p && s.receiving() {
+			// Members of that CA who come back are not to hold us for one who
+			// still has it.
+			e.renew(now, s.owner, out)
+		}
 		e.drop(an)
 	}
 	e.seq++
 	s := &e.table[an]
-	*s = slot{used: true, seq: e.seq, key: key, owner: p, sak: sak, server: q.sci, members: []sa.MI{o.from}, since: now, named: now, quiet: Never}
+	*s = slot{used: true, seq: e.seq, key: key, owner: p, sak: sak, server: q.sci, members: []sa.MI{o.from}, since: now, quiet: Never}
 	for i := range o.live.Len() {
 		mi, _ := o.live.At(i)
 		s.members = append(s.members, mi)
@@ -185,17 +224,30 @@ func (e *Entity) claimed(now time.Duration, an int, from *peer, p *participant, 
 		return false
 	}
 	if e.pending(an) {
-		// Two key servers chose one AN: the lower SCI's SAK stays, at all
-		// members alike.
-		stands := s.ours && s.owner.liveCount() > 0 || e.serverOf(s) != nil
-		return stands && s.server.Less(from.sci)
+		// Two key servers chose one AN. Nobody transmits with a SAK of ours
+		// before we do: the lower SCI's stays. On another's, once we have
+		// announced receive, it may begin at any moment.
+		switch {
+		case s.ours:
+			return e.cfg.SCI.Less(from.sci) && s.owner.liveCount() > 0
+		case s.server == from.sci:
+			return false
+		case e.serverOf(s) == nil:
+			return s.transmitted()
+		}
+		return s.receiving() || s.server.Less(from.sci)
 	}
+	// The key server has given the AN up itself if it transmits with the new
+	// SAK already, or has not spoken on the old CKN for a while.
+	moved := from.transmits(sa.KeyID{MI: from.mi, KN: p.offer.dist.KN})
 	for _, o := range e.participants {
 		for i := range o.peers {
 			q := &o.peers[i]
-			k, ok := q.encodesWith()
-			uses := ok && k == s.key || an == e.encoding && q.receives(s.key)
-			if q.live && uses && now-q.useAt < e.stale() {
+			if moved && q.sci == from.sci {
+				continue
+			}
+			// One that receives with the old SAK may yet begin to transmit.
+			if q.live && (q.receives(s.key) || q.transmits(s.key)) && (q.sci != from.sci || now-q.useAt < e.stale()) {
 				if !p.offer.told {
 					p.offer.told = true
 					e.tell(now, out, Report{Kind: SAKRefused, CKN: p.ckn, SCI: from.sci, Key: sa.KeyID{MI: from.mi, KN: p.offer.dist.KN}, AN: uint8(an), Cause: "its AN is in use by live peers; waiting"})
@@ -211,7 +263,7 @@ func (e *Entity) claimed(now time.Duration, an int, from *peer, p *participant, 
 func (e *Entity) supersede(now time.Duration, p *participant, q *peer, out *[]Action) {
 	for an := range e.table {
 		s := &e.table[an]
-		if e.pending(an) && !s.ours && s.owner == p && s.server == q.sci && !q.transmits(s.key) {
+		if e.pending(an) && !s.ours && s.owner == p && s.server == q.sci && !s.transmitted() {
 			e.tell(now, out, Report{Kind: SAKAbandoned, CKN: p.ckn, SCI: q.sci, Key: s.key, AN: uint8(an), Cause: "its key server sent another"})
 			e.drop(an)
 		}

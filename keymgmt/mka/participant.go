@@ -55,6 +55,7 @@ type participant struct {
 	liveSince  time.Duration // when this CA got its first live peer
 	lastDist   time.Duration
 	retryAfter time.Duration
+	attempts   int           // SAKs in a row that a live peer did not take
 	renewed    time.Duration // when we last became a new member to ask for a SAK
 
 	offer offer

@@ -113,12 +113,8 @@ func (e *Entity) lost(now time.Duration, an int, out *[]Action) {
 	}
 }
 
-// renew asks a CA's key server for a fresh SAK, by becoming a new member: at
-// most once a life time.
+// renew asks a CA's key server for a fresh SAK, by becoming a new member.
 func (e *Entity) renew(now time.Duration, p *participant, out *[]Action) {
-	if now < p.renewed+e.cfg.Life {
-		return
-	}
 	p.renewed = now
 	if err := p.newMI(&e.cfg); err != nil {
 		e.tellSeldom(now, out, NoRandom, Report{CKN: p.ckn, Cause: err.Error()})

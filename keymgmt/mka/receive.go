@@ -62,7 +62,7 @@ func (e *Entity) receive(now time.Duration, frame []byte, out *[]Action) bool {
 	}
 	q = e.liveness(now, p, q, out)
 	if q.live {
-		e.named(now, p, q)
+		e.named(p, q)
 		e.delayProtect(p, q)
 		if d.HasDistributed {
 			p.take(now, q.mi, d)
@@ -156,6 +156,7 @@ func (e *Entity) liveness(now time.Duration, p *participant, q *peer, out *[]Act
 		p.liveSince = now
 	}
 	q.live = true
+	p.attempts = 0
 	p.hurry()
 	e.tell(now, out, Report{Kind: PeerLive, CKN: p.ckn, SCI: q.sci})
 	return q
@@ -194,7 +195,7 @@ func (e *Entity) suspended(now time.Duration) bool {
 // named notes on a key server's SAKs whether it still stands by them. The key
 // server is known by its SCI: restarted, it may still transmit with a SAK that
 // it made under its former MI.
-func (e *Entity) named(now time.Duration, p *participant, q *peer) {
+func (e *Entity) named(p *participant, q *peer) {
 	d := &e.pdu
 	for an := range e.table {
 		s := &e.table[an]
@@ -202,7 +203,7 @@ func (e *Entity) named(now time.Duration, p *participant, q *peer) {
 			continue
 		}
 		if q.names(s.key) || d.HasDistributed && !d.Distributed.PlainText && d.MI == s.key.MI && d.Distributed.KN == s.key.KN {
-			s.named, s.unnamed = now, 0
+			s.unnamed = 0
 		} else {
 			s.unnamed++
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/linkseal/linkseal/keymgmt/mka/kdf"
+	"github.com/linkseal/linkseal/keymgmt/mka/mkpdu"
 	"github.com/linkseal/linkseal/keymgmt/sa"
 	"github.com/linkseal/linkseal/keymgmt/secret"
 )
@@ -65,15 +66,70 @@ func (e *Entity) ownPending(now time.Duration, out *[]Action) (on bool) {
 			continue
 		}
 		p := s.owner
-		same := s.key.MI == p.mi && p.sameMembers(s.members)
-		if same || p.settling(now) && now < s.since+2*settleTime {
+		cause := "the members changed"
+		switch same := s.key.MI == p.mi && p.sameMembers(s.members); {
+		case e.clashes(now, an):
+			cause = "a live peer uses its AN for another SAK"
+		case same || p.settling(now) && now < s.since+2*settleTime:
 			on = true
 			continue
 		}
-		e.tell(now, out, Report{Kind: SAKAbandoned, CKN: p.ckn, Key: s.key, AN: uint8(an), Cause: "the members changed"})
+		e.tell(now, out, Report{Kind: SAKAbandoned, CKN: p.ckn, Key: s.key, AN: uint8(an), Cause: cause})
 		e.drop(an)
 	}
 	return on
+}
+
+// stranded tells whether it is time for a fresh SAK because a live peer cannot
+// receive the one in use: it was put in use by the transmit timeout. The peer
+// may use the AN for a CA that we are not in, so that the next AN will do; or
+// nothing will, so that the attempts become rare.
+func (e *Entity) stranded(now time.Duration, p *participant, s *slot) bool {
+	all := true
+	for i := range p.peers {
+		q := &p.peers[i]
+		all = all && (!q.live || q.receives(s.key))
+	}
+	if all {
+		p.attempts = 0
+		return false
+	}
+	if now < s.strandedUntil(p, e.cfg.Life) {
+		return false
+	}
+	p.attempts++
+	return true
+}
+
+// strandedUntil is when a SAK that a peer cannot receive is replaced.
+func (s *slot) strandedUntil(p *participant, life time.Duration) time.Duration {
+	return s.since + 2*life<<min(max(p.attempts, 1)-1, 5)
+}
+
+// clashes tells whether a live peer goes on using the AN of a SAK of ours for
+// another one, and so cannot take ours.
+func (e *Entity) clashes(now time.Duration, an int) bool {
+	s := &e.table[an]
+	if now < s.since+e.stale() {
+		return false
+	}
+	for _, p := range e.participants {
+		for i := range p.peers {
+			q := &p.peers[i]
+			if !q.live || !q.hasUse || q.use.Empty {
+				continue
+			}
+			for _, u := range [2]*mkpdu.KeyUse{&q.use.Latest, &q.use.Old} {
+				if int(u.AN) != an || u.Key == s.key || !u.Rx && !u.Tx {
+					continue
+				}
+				if there := s.owner.liveSCI(q.sci); there != nil && !there.receives(s.key) {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // awaited tells whether a member has not come back yet that the adopted SAK
@@ -135,7 +191,7 @@ func (e *Entity) due(now time.Duration, p *participant) bool {
 	switch {
 	case e.pending(latest):
 		return false
-	case !s.ours, s.key.MI != p.mi, !p.sameMembers(s.members), s.exhausting, e.peerExhausting(p, s):
+	case !s.ours, e.clashes(now, latest), e.stranded(now, p, s), s.key.MI != p.mi, !p.sameMembers(s.members), s.exhausting, e.peerExhausting(p, s):
 		return true
 	}
 	return e.cfg.Rekey > 0 && now >= s.since+e.cfg.Rekey
@@ -189,7 +245,7 @@ func (e *Entity) distribute(now time.Duration, p *participant, out *[]Action) {
 	p.lastDist = now
 	e.seq++
 	s := &e.table[an]
-	*s = slot{used: true, seq: e.seq, key: sa.KeyID{MI: p.mi, KN: p.kn}, owner: p, sak: sak, server: e.cfg.SCI, ours: true, members: members, wrapped: wrapped, since: now, named: now, quiet: Never}
+	*s = slot{used: true, seq: e.seq, key: sa.KeyID{MI: p.mi, KN: p.kn}, owner: p, sak: sak, server: e.cfg.SCI, ours: true, members: members, wrapped: wrapped, since: now, quiet: Never}
 	e.fill(s, scis, 0)
 	e.install(an)
 	e.counters.SAKsDistributed++

@@ -22,14 +22,20 @@ type world struct {
 	wire  []flight
 	rng   *rand.Rand
 	wireModel
-	// sound is false while the standard's transmit timeout excuses a member
-	// that cannot receive.
-	excused bool
+	// excused are the SAKs that the standard's transmit timeout has put in
+	// use although a member cannot receive.
+	excused map[sa.KeyID]bool
+	bonds   map[[2]int]bond
+	// tap sees every frame that is sent, and may change it; nil drops it.
+	tap func(from int, frame []byte) []byte
+	// nosy is the probability of an early Tick before each event: it must do
+	// nothing.
+	nosy float64
 	// watch fails the test at any instant at which one of these nodes could
 	// not receive from another.
 	watch []int
 	log   func(string)
-	sent    int
+	sent  int
 }
 
 // wireModel is how bad the wire is. Probabilities are 0 to 1.
@@ -48,17 +54,19 @@ type flight struct {
 
 // node is a station: an Entity, a SecY, and what it has saved.
 type node struct {
-	id     int
-	cfg    Config
-	e      *Entity
-	secy   *fakeSecY
-	saved  Saved
-	keys   []Key
-	up     bool
-	port   sa.ControlledPort
-	told   []Report
-	fail   func(sa.Change) error
-	closed bool
+	id    int
+	cfg   Config
+	e     *Entity
+	secy  *fakeSecY
+	saved Saved
+	keys  []Key
+	up    bool
+	port  sa.ControlledPort
+	told  []Report
+	fail  func(sa.Change) error
+	// collide lets the node draw another node's MI now and then, none twice.
+	collide bool
+	drawn   map[string]bool
 }
 
 // fakeSecY keeps an SA table and finds what no SecY may be asked.
@@ -68,6 +76,9 @@ type fakeSecY struct {
 	rx       map[sa.SCI]map[uint8]sa.RxState
 	ever     map[string]bool // SC and key identifier that were installed
 	wrong    []string
+	// faulty: changes have failed by injection, so that an AN may be occupied
+	// by what could not be deleted.
+	faulty bool
 }
 
 func newFakeSecY() *fakeSecY {
@@ -78,6 +89,13 @@ func (f *fakeSecY) bad(format string, a ...any) error {
 	err := fmt.Errorf(format, a...)
 	f.wrong = append(f.wrong, err.Error())
 	return err
+}
+
+func (f *fakeSecY) occupied(format string, a ...any) error {
+	if f.faulty {
+		return fmt.Errorf(format, a...)
+	}
+	return f.bad(format, a...)
 }
 
 func (f *fakeSecY) once(what string, k sa.KeyID) error {
@@ -97,7 +115,7 @@ func (f *fakeSecY) apply(c sa.Change) error {
 			if s.Key == c.SA.Key {
 				return nil
 			}
-			return f.bad("tx an %d has %s, asked for %s", an, s.Key, c.SA.Key)
+			return f.occupied("tx an %d has %s, asked for %s", an, s.Key, c.SA.Key)
 		}
 		if len(c.SA.SAK.Bytes()) == 0 {
 			return f.bad("tx an %d without a SAK", an)
@@ -116,7 +134,7 @@ func (f *fakeSecY) apply(c sa.Change) error {
 			if s.Key == c.SA.Key {
 				return nil
 			}
-			return f.bad("rx %s an %d has %s, asked for %s", c.SCI, an, s.Key, c.SA.Key)
+			return f.occupied("rx %s an %d has %s, asked for %s", c.SCI, an, s.Key, c.SA.Key)
 		}
 		if err := f.once("rx "+c.SCI.String()+" ", c.SA.Key); err != nil {
 			return err
@@ -130,6 +148,9 @@ func (f *fakeSecY) apply(c sa.Change) error {
 	case sa.DeleteTx:
 		if f.tx[an].Key == c.SA.Key {
 			delete(f.tx, an)
+			if f.encoding == int(an) {
+				f.encoding = -1
+			}
 		}
 	case sa.DeleteRx:
 		if f.rx[c.SCI][an].Key == c.SA.Key {
@@ -142,7 +163,10 @@ func (f *fakeSecY) apply(c sa.Change) error {
 }
 
 func (f *fakeSecY) table() *sa.Table {
-	t := &sa.Table{Encoding: uint8(max(f.encoding, 0))}
+	t := &sa.Table{Encoding: sa.NoAN}
+	if f.encoding >= 0 {
+		t.Encoding = uint8(f.encoding)
+	}
 	for an := range uint8(4) {
 		if s, ok := f.tx[an]; ok {
 			t.Tx = append(t.Tx, s)
@@ -172,11 +196,30 @@ func (f *fakeSecY) encodesWith() (sa.TxState, bool) {
 // receives tells whether a frame of sci under that SA would be accepted.
 func (f *fakeSecY) receives(sci sa.SCI, tx sa.TxState) bool { return f.rx[sci][tx.AN].Key == tx.Key }
 
-type randSource struct{ *rand.Rand }
+// randSource is a node's randomness. 12 octets are an MI.
+type randSource struct {
+	*rand.Rand
+	w *world
+	n *node
+}
 
 func (r randSource) Read(b []byte) (int, error) {
 	for i := range b {
 		b[i] = byte(r.Uint32())
+	}
+	if r.n.collide && len(b) == len(sa.MI{}) && r.IntN(2) == 0 {
+		for _, o := range r.w.nodes {
+			if o == r.n || !o.up || len(o.e.participants) == 0 {
+				continue
+			}
+			mi := o.e.participants[r.IntN(len(o.e.participants))].mi
+			if !r.n.drawn[mi.String()] {
+				copy(b, mi[:])
+			}
+		}
+	}
+	if len(b) == len(sa.MI{}) {
+		r.n.drawn[sa.MI(b).String()] = true
 	}
 	return len(b), nil
 }
@@ -195,9 +238,10 @@ func testKey(i int) Key {
 
 func newWorld(t testing.TB, n int, seed uint64) *world {
 	w := &world{t: t, now: time.Second, rng: rand.New(rand.NewPCG(seed, 1)), log: func(string) {}}
-	w.delay, w.cut = time.Millisecond, map[[2]int]bool{}
+	w.delay, w.cut, w.excused = time.Millisecond, map[[2]int]bool{}, map[sa.KeyID]bool{}
+	w.bonds = map[[2]int]bond{}
 	for i := range n {
-		w.nodes = append(w.nodes, &node{id: i, cfg: testConfig(i), secy: newFakeSecY()})
+		w.nodes = append(w.nodes, &node{id: i, cfg: testConfig(i), secy: newFakeSecY(), drawn: map[string]bool{}})
 	}
 	return w
 }
@@ -205,7 +249,7 @@ func newWorld(t testing.TB, n int, seed uint64) *world {
 // start brings a node up: a new Entity over whatever its SecY has.
 func (w *world) start(i int, keys ...Key) {
 	n := w.nodes[i]
-	n.cfg.Rand = randSource{rand.New(rand.NewPCG(w.rng.Uint64(), uint64(i)))}
+	n.cfg.Rand = randSource{rand.New(rand.NewPCG(w.rng.Uint64(), uint64(i))), w, n}
 	e, err := New(n.cfg)
 	if err != nil {
 		w.t.Fatal(err)
@@ -249,7 +293,7 @@ func (w *world) step(i int, ev Event) {
 				n.port = a.Port
 			case Tell:
 				if a.Report.Kind == TransmitTimeout {
-					w.excused = true
+					w.excused[a.Report.Key] = true
 				}
 				r := a.Report
 				r.CKN = bytes.Clone(r.CKN)
@@ -259,6 +303,7 @@ func (w *world) step(i int, ev Event) {
 				var err error
 				if n.fail != nil {
 					err = n.fail(a.Change)
+					n.secy.faulty = n.secy.faulty || err != nil
 				}
 				if err == nil {
 					err = n.secy.apply(a.Change)
@@ -268,10 +313,30 @@ func (w *world) step(i int, ev Event) {
 		}
 		w.check()
 	}
+	if d := n.e.Deadline(); d <= w.now {
+		w.t.Fatalf("%v: n%d: after event %d the deadline is still %v: it spins\n%s", w.now, i, ev.Kind, d, w.dump())
+	}
+}
+
+// early gives a node a Tick that is not due. A deadline that sleeps through
+// something would show here.
+func (w *world) early(i int) {
+	n := w.nodes[i]
+	if !n.up || n.e.Deadline() <= w.now {
+		return
+	}
+	if out := n.e.Step(w.now, Event{Kind: Tick}, nil); len(out) > 0 {
+		w.t.Fatalf("%v: n%d: a Tick before the deadline did something: kind %d, report %v %s\n%s", w.now, i, out[0].Kind, out[0].Report.Kind, out[0].Report.Cause, w.dump())
+	}
 }
 
 func (w *world) send(from int, frame []byte) {
 	w.sent++
+	if w.tap != nil {
+		if frame = w.tap(from, frame); frame == nil {
+			return
+		}
+	}
 	for to := range w.nodes {
 		if to == from || w.cut[[2]int{from, to}] || w.rng.Float64() < w.loss {
 			continue
@@ -315,6 +380,10 @@ func (w *world) run(d time.Duration) {
 		if at > end {
 			w.now = end
 			return
+		}
+		if w.nosy > 0 && at > w.now && w.rng.Float64() < w.nosy {
+			w.now += time.Duration(w.rng.Int64N(int64(at - w.now)))
+			w.early(w.rng.IntN(len(w.nodes)))
 		}
 		w.now = max(w.now, at)
 		due := -1
@@ -415,6 +484,12 @@ func (w *world) check() {
 		if len(n.secy.wrong) > 0 {
 			w.t.Fatalf("%v: n%d: %v\n%s", w.now, n.id, n.secy.wrong, w.dump())
 		}
+		if n.up && !n.e.busy && len(n.e.changes) == 0 && !n.secy.faulty {
+			tx, ok := n.secy.encodesWith()
+			if ok != (n.e.encoding >= 0) || ok && n.e.table[n.e.encoding].key != tx.Key {
+				w.t.Fatalf("%v: n%d: the SecY encodes with %s (%v), the table says an %d\n%s", w.now, n.id, tx.Key, ok, n.e.encoding, w.dump())
+			}
+		}
 		if n.port == sa.Secured && n.up {
 			if _, ok := n.secy.encodesWith(); !ok && len(n.e.changes) == 0 {
 				w.t.Fatalf("%v: n%d is secured and encodes with nothing\n%s", w.now, n.id, w.dump())
@@ -426,27 +501,43 @@ func (w *world) check() {
 			w.t.Fatalf("%v: lost %v\n%s", w.now, l, w.dump())
 		}
 	}
-	if w.excused {
-		return
-	}
 	for _, a := range w.nodes {
-		tx, ok := a.secy.encodesWith()
-		if !ok || !a.up {
-			continue
-		}
 		for _, b := range w.nodes {
-			if a == b || !b.up || !w.mutual(a, b, tx.Key) {
-				continue
-			}
-			if !b.secy.receives(a.cfg.SCI, tx) {
-				w.t.Fatalf("%v: n%d encodes with %s an %d, which live n%d cannot receive\n%s", w.now, a.id, tx.Key, tx.AN, b.id, w.dump())
+			if a != b {
+				w.checkPair(a, b)
 			}
 		}
 	}
 }
 
+// bond is what a pair of nodes was at the last check: what the first encodes
+// with, and whether they held each other live and the second received it.
+type bond struct {
+	key sa.KeyID
+	ok  bool
+}
+
+// checkPair holds the invariant that what a member encodes with is in every
+// live member's receive set: whenever it begins to encode, and for as long as
+// the two hold each other live. Two who meet again after they had let go of
+// each other are owed a fresh SAK.
+func (w *world) checkPair(a, b *node) {
+	at := [2]int{a.id, b.id}
+	was := w.bonds[at]
+	tx, ok := a.secy.encodesWith()
+	if !ok || !a.up || !b.up || w.excused[tx.Key] || !w.mutual(a, b, tx.Key) {
+		w.bonds[at] = bond{key: tx.Key}
+		return
+	}
+	receives := b.secy.receives(a.cfg.SCI, tx)
+	if !receives && (was.ok || was.key != tx.Key) {
+		w.t.Fatalf("%v: n%d encodes with %s an %d, which live n%d cannot receive\n%s", w.now, a.id, tx.Key, tx.AN, b.id, w.dump())
+	}
+	w.bonds[at] = bond{tx.Key, receives}
+}
+
 // mutual tells whether two nodes hold each other live in the CA whose SAK is
-// k, under their present MIs, and that SAK was made for both.
+// k, under their present MIs, each having last heard that the other does, and that SAK was made for both.
 func (w *world) mutual(a, b *node, k sa.KeyID) bool {
 	an := a.e.find(k)
 	if an < 0 || a.e.table[an].owner == nil {
@@ -459,7 +550,7 @@ func (w *world) mutual(a, b *node, k sa.KeyID) bool {
 	}
 	qb := s.owner.byMI(&pb.mi)
 	qa := pb.byMI(&s.owner.mi)
-	if qa == nil || qb == nil || !qa.live || !qb.live {
+	if qa == nil || qb == nil || !qa.live || !qb.live || !qa.listsUs || !qb.listsUs {
 		return false
 	}
 	// A member that came later is owed a fresh SAK, not this one.

@@ -32,7 +32,7 @@ type slot struct {
 	unnamed   int // MKPDUs of its key server in a row that did not name it
 
 	since    time.Duration // when it was made or arrived
-	named    time.Duration // follower: when the key server last named it
+	gone     time.Duration // since when its key server has not been live, or 0
 	encSince time.Duration // when we began to encode with it
 	quiet    time.Duration // old: since when nobody uses it; Never: somebody does
 
@@ -116,13 +116,17 @@ func (e *Entity) latest(p *participant) (latest, old int) {
 	return latest, old
 }
 
-// freeAN is the first AN after the encoding one that is neither installed
+// freeAN is the first AN after the encoding one, or after the one of a SAK that
+// has just been abandoned, that is neither installed
 // here nor named by a live peer on any CKN. If peers name all that are free
 // here, one that no peer transmits with is taken. -1: none.
 func (e *Entity) freeAN() int {
 	first := 0
 	if e.encoding >= 0 {
 		first = e.encoding + 1
+	}
+	if e.failedAN >= 0 {
+		first = e.failedAN + 1
 	}
 	var named, busy [4]bool
 	for _, p := range e.participants {

@@ -1,6 +1,7 @@
 package mka
 
 import (
+	"slices"
 	"time"
 
 	"github.com/linkseal/linkseal/keymgmt/sa"
@@ -75,7 +76,7 @@ func (e *Entity) encodes(now time.Duration, an int, out *[]Action) {
 	if e.encoding >= 0 {
 		e.table[e.encoding].quiet = Never
 	}
-	e.encoding = an
+	e.encoding, e.failedAN = an, -1
 	s.encSince = max(now, 1)
 	s.encWanted = false
 	e.obeyed = nil
@@ -113,7 +114,7 @@ func (e *Entity) transmit(now time.Duration, out *[]Action) {
 	best := -1
 	for an := range e.table {
 		s := &e.table[an]
-		if !e.pending(an) || !s.tx || s.owner == nil || now < s.retryAt {
+		if !s.used || !s.tx || s.owner == nil || now < s.retryAt || !e.pending(an) && !e.back(an) {
 			continue
 		}
 		if e.mayTransmit(now, an, out) && (best < 0 || s.seq > e.table[best].seq) {
@@ -128,10 +129,32 @@ func (e *Entity) transmit(now time.Duration, out *[]Action) {
 	e.queue(sa.Change{Kind: sa.Encode, SCI: e.cfg.SCI, SA: sa.SA{AN: uint8(best), Key: s.key}})
 }
 
+// back tells whether we have left a SAK that its key server stands by, for one
+// whose key server does not, MKPDUs of two CKNs can overtake each other; or for
+// one of ours that is less preferred. All live peers must have it still.
+func (e *Entity) back(an int) bool {
+	s := &e.table[an]
+	if an == e.encoding || e.encoding < 0 || s.ours || s.adopted {
+		return false
+	}
+	n := &e.table[e.encoding]
+	if n.adopted || n.owner == nil || n.ours && (n.owner == s.owner || !n.owner.leaving && slices.Index(e.participants, n.owner) < slices.Index(e.participants, s.owner)) {
+		return false
+	}
+	for i := range s.owner.peers {
+		if q := &s.owner.peers[i]; q.live && !q.receives(s.key) {
+			return false
+		}
+	}
+	q, o := e.serverOf(s), e.serverOf(n)
+	return q != nil && q.transmits(s.key) && (n.ours || o == nil || !o.transmits(n.key))
+}
+
 // mayTransmit: the key server when all live peers receive, the others when it
 // transmits. After the life time the standard goes ahead all the same (CP
 // machine, 12.4); here only while no other CKN carries traffic, else the SAK
-// is abandoned and made again.
+// is abandoned and made again. So it is once while an older SAK of the CKN
+// carries it.
 func (e *Entity) mayTransmit(now time.Duration, an int, out *[]Action) bool {
 	s := &e.table[an]
 	late := now >= s.since+e.cfg.Life
@@ -139,9 +162,11 @@ func (e *Entity) mayTransmit(now time.Duration, an int, out *[]Action) bool {
 		e.abandon(now, an, "another key server is elected, or none", out)
 		return false
 	}
-	if s.ours && e.encoding >= 0 && e.table[e.encoding].seq > s.seq {
-		e.abandon(now, an, "a later SAK is in use", out)
-		return false
+	if s.ours && e.encoding >= 0 {
+		if n := &e.table[e.encoding]; n.seq > s.seq || n.owner != s.owner && n.encSince > s.since {
+			e.abandon(now, an, "the traffic has moved to another SAK meanwhile", out)
+			return false
+		}
 	}
 	if !s.ours {
 		q := e.serverOf(s)
@@ -153,7 +178,9 @@ func (e *Entity) mayTransmit(now time.Duration, an int, out *[]Action) bool {
 		}
 		return false
 	}
-	all := true
+	// A member that is not live just now may come back before it hears of
+	// another SAK.
+	all := s.owner.sameMembers(s.members)
 	for i := range s.owner.peers {
 		q := &s.owner.peers[i]
 		all = all && (!q.live || q.receives(s.key))
@@ -163,6 +190,12 @@ func (e *Entity) mayTransmit(now time.Duration, an int, out *[]Action) bool {
 	}
 	if c := e.carrying(); c != nil && c != s.owner && c.liveCount() > 0 {
 		e.abandon(now, an, "a live peer has not announced receive; another CKN carries the traffic", out)
+		return false
+	}
+	if p := s.owner; e.encoding >= 0 && p.attempts == 0 {
+		p.attempts++
+		e.abandon(now, an, "a live peer has not announced receive; once more with another AN", out)
+		p.retryAfter = 0
 		return false
 	}
 	if !s.encWanted {
@@ -175,6 +208,8 @@ func (e *Entity) mayTransmit(now time.Duration, an int, out *[]Action) bool {
 func (e *Entity) abandon(now time.Duration, an int, cause string, out *[]Action) {
 	s := &e.table[an]
 	e.tell(now, out, Report{Kind: SAKAbandoned, CKN: s.ckn(), SCI: s.server, Key: s.key, AN: uint8(an), Cause: cause})
+	// A peer may use the AN for a CA that we are not in.
+	e.failedAN = an
 	s.owner.retryAfter = now + e.cfg.Hello
 	s.owner.hurry()
 	e.drop(an)
@@ -211,13 +246,17 @@ func (e *Entity) retire(now time.Duration, out *[]Action) {
 }
 
 // inUse tells whether a live peer may still transmit with the old SAK s, the
-// new one being n. A peer that never announces the new one does not hold the
-// old for ever: five life times, and nothing received on it for one.
+// new one being n. One that says it does, and not that it transmits with n,
+// holds s for as long as it lives. One that says both, or neither, or is not in
+// the new CA and could yet begin to transmit with s, does not
+// hold it for ever: hostap can leave an old transmit flag on, and get stuck
+// before a new one. That ends after five life times, or after one if no AN is
+// free, when nothing has been received with s for one.
 func (e *Entity) inUse(now time.Duration, s, n *slot) bool {
 	if n.owner == nil {
 		return true
 	}
-	used := n.owner.liveCount() == 0
+	unsure := n.owner.liveCount() == 0
 	for _, p := range e.participants {
 		for i := range p.peers {
 			q := &p.peers[i]
@@ -225,11 +264,18 @@ func (e *Entity) inUse(now time.Duration, s, n *slot) bool {
 				continue
 			}
 			k, ok := q.encodesWith()
-			used = used || ok && k == s.key || p == n.owner && !q.transmits(n.key)
+			old := ok && k == s.key
+			there := n.owner.liveSCI(q.sci)
+			moved := there != nil && there.transmits(n.key)
+			if old && !moved {
+				return true
+			}
+			waits := p == s.owner && there == nil && q.receives(s.key)
+			unsure = unsure || old || waits || p == n.owner && !moved
 		}
 	}
-	if !used || now < n.encSince+5*e.cfg.Life {
-		return used
+	if !unsure || now < n.encSince+e.patience() {
+		return unsure
 	}
 	for i := range s.rx {
 		if now < s.rx[i].pn.moved+e.cfg.Life {
@@ -237,6 +283,16 @@ func (e *Entity) inUse(now time.Duration, s, n *slot) bool {
 		}
 	}
 	return false
+}
+
+// patience is how long an old SA is kept for peers that say nothing clear.
+func (e *Entity) patience() time.Duration {
+	for an := range e.table {
+		if !e.table[an].used {
+			return 5 * e.cfg.Life
+		}
+	}
+	return e.cfg.Life
 }
 
 // setPort decides whether the Controlled Port is secured: something encodes,
@@ -268,9 +324,16 @@ func (e *Entity) setPort(now time.Duration, out *[]Action) {
 	}
 	if !secured {
 		for an := range e.table {
-			if s := &e.table[an]; s.used && (!e.pending(an) || s.owner == nil || s.owner.liveCount() == 0) {
-				e.drop(an)
+			s := &e.table[an]
+			if !s.used || e.pending(an) && s.owner != nil && s.owner.liveCount() > 0 {
+				continue
 			}
+			if s.owner != nil && s.tx {
+				// Peers may hold us for a member with this SAK when the wire
+				// heals: as a new one we get another.
+				e.renew(now, s.owner, out)
+			}
+			e.drop(an)
 		}
 	}
 	if e.portSet && secured == e.secured {
