@@ -3,6 +3,7 @@ package link
 import (
 	"context"
 	"encoding/hex"
+	"fmt"
 	"net"
 	"os"
 	"strings"
@@ -91,7 +92,11 @@ func TestPump(t *testing.T) {
 		{msgs: []netlink.Message{
 			{Header: netlink.Header{Type: unix.RTM_NEWLINK}, Data: message(t, 0, unix.IFF_UP)},
 			{Header: netlink.Header{Type: unix.RTM_DELLINK}, Data: message(t, unix.AF_BRIDGE, 0)},
-			{Header: netlink.Header{Type: unix.RTM_NEWADDR}, Data: message(t, 0, 0)},
+			{Header: netlink.Header{Type: unix.RTM_NEWADDR}, Data: message(t, unix.AF_INET, 0)},
+			{Header: netlink.Header{Type: unix.RTM_NEWLINK}, Data: message(t, unix.AF_INET6, 0)},
+			{Header: netlink.Header{Type: unix.RTM_DELQDISC}, Data: message(t, 0, 0)},
+			{Header: netlink.Header{Type: unix.RTM_DELTFILTER}, Data: []byte("short")},
+			{Header: netlink.Header{Type: unix.RTM_NEWROUTE}, Data: message(t, 0, 0)},
 			{Header: netlink.Header{Type: unix.RTM_NEWLINK}, Data: []byte("short")},
 		}},
 		{err: os.NewSyscallError("recvmsg", unix.ENOBUFS)},
@@ -110,13 +115,15 @@ func TestPump(t *testing.T) {
 		switch {
 		case e.Lost:
 			got = append(got, "lost")
+		case e.Around:
+			got = append(got, fmt.Sprint("around ", e.Link.Index))
 		case e.Deleted:
 			got = append(got, "deleted "+e.Link.Name)
 		default:
 			got = append(got, "changed "+e.Link.Name)
 		}
 	}
-	if want := "changed macsec0, lost, deleted macsec0"; strings.Join(got, ", ") != want {
+	if want := "changed macsec0, around 7, around 7, around 7, lost, deleted macsec0"; strings.Join(got, ", ") != want {
 		t.Errorf("events %q, want %q", got, want)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -343,6 +343,26 @@ func TestSubscribe(t *testing.T) {
 		t.Fatal(err)
 	}
 	wait("carrier up", func(e Event) bool { return e.Link.Carrier })
+	around := func(e Event) bool { return e.Around }
+	for _, address := range []string{"192.0.2.1/24", "2001:db8::1/64"} {
+		if err := h.ReplaceAddress(a.Index, netip.MustParsePrefix(address)); err != nil {
+			t.Fatal(err)
+		}
+		wait(address, around)
+	}
+	if err := h.DisableIPv6(a.Index); err != nil {
+		t.Fatal(err)
+	}
+	wait("ipv6 off", around)
+	qdisc := &netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{LinkIndex: a.Index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT}}
+	if err := h.nl.QdiscAdd(qdisc); err != nil {
+		t.Fatal(err)
+	}
+	wait("qdisc", around)
+	if err := h.nl.QdiscDel(qdisc); err != nil {
+		t.Fatal(err)
+	}
+	wait("qdisc deleted", around)
 	if err := h.Delete(a.Index); err != nil {
 		t.Fatal(err)
 	}
