@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/linkseal/linkseal/keymgmt/file/strict"
 )
 
@@ -35,7 +37,8 @@ func Load(path string) (*Config, error) {
 }
 
 func read(path string) (string, error) {
-	f, err := os.Open(path)
+	// O_NONBLOCK: a FIFO that nobody writes must not hang a reload.
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {
 		return "", err
 	}
