@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/linkseal/linkseal/bpf"
@@ -19,6 +20,7 @@ type Kernel struct {
 	ns     *netns.NS
 	links  *link.Handle
 	macsec *macsec.Conn // nil until the kernel has MACsec
+	claim  *os.File     // nil without a Claim
 }
 
 // OpenKernel opens the calling thread's network namespace. A kernel without
@@ -40,6 +42,9 @@ func (k *Kernel) Close() error {
 	var err error
 	if k.macsec != nil {
 		err = k.macsec.Close()
+	}
+	if k.claim != nil {
+		err = errors.Join(err, k.claim.Close())
 	}
 	return errors.Join(err, k.links.Close(), k.ns.Close())
 }

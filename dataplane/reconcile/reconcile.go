@@ -16,12 +16,13 @@ import (
 )
 
 const (
-	// resync is how often the machine is looked at without a reason.
-	resync = 30 * time.Second
+	// resync is how often the machine is looked at without a reason: not all
+	// that can take a filter off a device makes an event.
+	resync = 5 * time.Second
 	// settle is the least time between two looks that events ask for.
 	settle = 50 * time.Millisecond
 	// The wait after a failure doubles from the first to the second.
-	firstRetry, lastRetry = time.Second, 30 * time.Second
+	firstRetry, lastRetry = time.Second, resync
 )
 
 // Machine is what the reconciler observes and changes; Kernel is the real one.

@@ -423,8 +423,8 @@ func TestRefusedStep(t *testing.T) {
 		looks := len(m.observed)
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
-		if n := len(m.observed) - looks; n < 20 || n > 60 {
-			w.t.Errorf("%d looks in 10 minutes of failure, want about 24 at 30 s", n)
+		if n := len(m.observed) - looks; n < 120 || n > 260 {
+			w.t.Errorf("%d looks in 10 minutes of failure, want about 240: two an attempt, one each %s", n, lastRetry)
 		}
 		if n := strings.Count(w.log.String(), "the port cannot be built"); n != 1 {
 			w.t.Errorf("the problem was logged %d times", n)

@@ -54,7 +54,7 @@ func Listen(path string) (*Listener, error) {
 	return &Listener{UnixListener: l, path: path, lock: lock}, nil
 }
 
-var errBusy = errors.New("another linkseal daemon has it; stop that one, or give this one its own `control: {socket: PATH}`")
+var errBusy = errors.New("another linkseal daemon has it; stop that one, or, in another network namespace, give this one its own `control: {socket: PATH}`")
 
 func answers(path string) bool {
 	c, err := net.DialTimeout("unix", path, time.Second)

@@ -150,6 +150,10 @@ func (n *NS) Fd() int {
 	return int(n.file.Fd())
 }
 
+// Inode is the namespace's number, as ls -i and lsns show it. The kernel gives
+// it to another namespace when this one is gone.
+func (n *NS) Inode() uint64 { return n.id.ino }
+
 // Equal tells whether both are the same namespace.
 func (n *NS) Equal(o *NS) bool { return n.id == o.id }
 
