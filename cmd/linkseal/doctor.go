@@ -71,7 +71,7 @@ them in a network namespace that is thrown away, and tell which are there, and
 what to do about those that are not. Exit status 1 if something required is
 missing: by the ports of --config FILE, or by --need, by the id that --json
 shows.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			required, err := named(need)
 			if err != nil {

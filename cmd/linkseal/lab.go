@@ -15,7 +15,7 @@ func labVerb() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "lab",
 		Short: "Two appliances on this machine: secured link, traffic, a key rotation, what was lost",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			suite, ok := sa.ParseSuite(cipher)
 			if !ok {

@@ -71,6 +71,7 @@ func loadConfig(path string) (*config.Config, error) {
 }
 
 func runDaemon(ctx context.Context, path string, cfg *config.Config, log *slog.Logger) error {
+	// First: a reload that comes early must not end the daemon.
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, unix.SIGHUP)
 	defer signal.Stop(hup)
@@ -90,6 +91,12 @@ func runDaemon(ctx context.Context, path string, cfg *config.Config, log *slog.L
 		return err
 	}
 	defer machine.Close()
+	switch err := machine.Claim(filepath.Dir(status.DefaultSocket)); {
+	case errors.Is(err, reconcile.ErrClaimed):
+		return err
+	case err != nil:
+		log.Warn("a second daemon in this network namespace would not be noticed", "error", err)
+	}
 	r := reconcile.New(cfg, reconcile.Options{
 		Machine: machine,
 		Open: func(p config.Port, at reconcile.Place) (reconcile.Session, error) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/linkseal/linkseal/dataplane/config"
 	"github.com/linkseal/linkseal/dataplane/status"
 )
 
@@ -20,11 +21,14 @@ func statusVerb() *cobra.Command {
 		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if path != "" && !c.Flags().Changed("socket") {
-				cfg, err := loadConfig(path)
-				if err != nil {
+				cfg, err := config.Load(path)
+				if cfg.Socket == "" { // not readable at all
 					return err
 				}
-				socket = cfg.Socket
+				if socket = cfg.Socket; err != nil {
+					// After a bad edit the daemon runs on, and is worth asking.
+					fmt.Fprintf(c.ErrOrStderr(), "linkseal: %s has errors, which linkseal check --config %s shows; asking the daemon on %s\n", path, path, socket)
+				}
 			}
 			show := showStatus(status.NewClient(socket), asJSON)
 			if watch {
