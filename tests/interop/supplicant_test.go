@@ -23,6 +23,7 @@ import (
 type supplicant struct {
 	*lab.Appliance
 	conf, log string
+	preload   string // a library
 	cmd       *exec.Cmd
 	exited    chan struct{}
 }
@@ -63,13 +64,20 @@ func (s *supplicant) write(t *testing.T, c peerConf) {
 	check(t, os.WriteFile(s.conf, []byte(b.String()), 0o600))
 }
 
-// createDevice makes the MACsec device for the supplicant to find, which never
-// sets a cipher suite itself.
-func (s *supplicant) createDevice(t *testing.T, cipher string) {
+// createDevice256 makes the MACsec device for the supplicant to find, which
+// never sets a cipher suite itself, and lets it find one of GCM-AES-256, which
+// libnl keeps from it: see testdata/find256.c.
+func (s *supplicant) createDevice256(t *testing.T) {
 	t.Helper()
-	out, err := s.NS.Command("ip", "link", "add", "link", lab.Device, "macsec0", "type", "macsec", "port", "1", "cipher", cipher).CombinedOutput()
+	probetest.NeedTool(t, "gcc")
+	library := filepath.Join(s.Dir, "find256.so")
+	if out, err := exec.Command("gcc", "-shared", "-fPIC", "-o", library, "testdata/find256.c").CombinedOutput(); err != nil {
+		t.Fatalf("gcc: %v: %s", err, out)
+	}
+	s.preload = library
+	out, err := s.NS.Command("ip", "link", "add", "link", lab.Device, "macsec0", "type", "macsec", "port", "1", "cipher", "gcm-aes-256").CombinedOutput()
 	if err != nil {
-		t.Fatalf("ip link add macsec0 cipher %s: %v: %s", cipher, err, out)
+		t.Fatalf("ip link add macsec0: %v: %s", err, out)
 	}
 }
 
@@ -77,6 +85,9 @@ func (s *supplicant) createDevice(t *testing.T, cipher string) {
 func (s *supplicant) launch(t *testing.T) {
 	t.Helper()
 	cmd := s.NS.Command("wpa_supplicant", "-i", lab.Device, "-D", "macsec_linux", "-c", s.conf, "-f", s.log, "-ddt")
+	if s.preload != "" {
+		cmd.Env = append(os.Environ(), "LD_PRELOAD="+s.preload)
+	}
 	check(t, cmd.Start())
 	s.cmd, s.exited = cmd.Cmd, make(chan struct{})
 	go func(c *exec.Cmd, done chan struct{}) { c.Wait(); close(done) }(s.cmd, s.exited)
@@ -95,8 +106,6 @@ func (s *supplicant) ready(t *testing.T) {
 		return s.address() == nil
 	})
 }
-
-var errNoDevice = errors.New("no MACsec device")
 
 func (s *supplicant) address() error {
 	return s.NS.Do(func() error {

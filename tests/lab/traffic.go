@@ -20,7 +20,8 @@ type Traffic struct {
 
 	client, server *net.UDPConn
 	stop           context.CancelFunc
-	done           sync.WaitGroup
+	sending        sync.WaitGroup
+	listening      sync.WaitGroup
 
 	mu       sync.Mutex
 	sent     uint64
@@ -67,10 +68,9 @@ func StartTraffic(from, to *Appliance, interval time.Duration) (*Traffic, error)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	t.stop = cancel
-	t.done.Add(3)
-	go t.echo()
-	go t.send(ctx, netip.AddrPortFrom(to.Address.Addr(), echoPort))
-	go t.receive()
+	t.listening.Go(t.echo)
+	t.listening.Go(t.receive)
+	t.sending.Go(func() { t.send(ctx, netip.AddrPortFrom(to.Address.Addr(), echoPort)) })
 	return t, nil
 }
 
@@ -86,7 +86,6 @@ func listen(a *Appliance, addr netip.Addr, port uint16) (c *net.UDPConn, err err
 }
 
 func (t *Traffic) echo() {
-	defer t.done.Done()
 	buf := make([]byte, 2048)
 	for {
 		n, from, err := t.server.ReadFromUDPAddrPort(buf)
@@ -98,7 +97,6 @@ func (t *Traffic) echo() {
 }
 
 func (t *Traffic) send(ctx context.Context, to netip.AddrPort) {
-	defer t.done.Done()
 	tick := time.NewTicker(t.Interval)
 	defer tick.Stop()
 	buf := make([]byte, 56)
@@ -121,7 +119,6 @@ func (t *Traffic) send(ctx context.Context, to netip.AddrPort) {
 }
 
 func (t *Traffic) receive() {
-	defer t.done.Done()
 	buf := make([]byte, 2048)
 	for {
 		n, _, err := t.client.ReadFromUDPAddrPort(buf)
@@ -152,12 +149,13 @@ func (t *Traffic) Count() Count {
 // Stop ends the stream, gives the last answers two seconds and counts.
 func (t *Traffic) Stop() Count {
 	t.stop()
+	t.sending.Wait()
 	deadline := time.Now().Add(2 * time.Second)
 	for c := t.Count(); c.Lost() > 0 && time.Now().Before(deadline); c = t.Count() {
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.client.Close()
 	t.server.Close()
-	t.done.Wait()
+	t.listening.Wait()
 	return t.Count()
 }
