@@ -70,6 +70,16 @@ func (q *peer) transmits(k sa.KeyID) bool {
 	return q.hasUse && (q.use.Latest.Tx && q.use.Latest.Key == k || q.use.Old.Tx && q.use.Old.Key == k)
 }
 
+// allReceive tells whether every live peer has announced receive on the key.
+func (p *participant) allReceive(k sa.KeyID) bool {
+	for i := range p.peers {
+		if q := &p.peers[i]; q.live && !q.receives(k) {
+			return false
+		}
+	}
+	return true
+}
+
 // names tells whether the peer's last SAK Use names the key at all.
 func (q *peer) names(k sa.KeyID) bool {
 	return q.hasUse && !q.use.Empty && (q.use.Latest.Key == k || q.use.Old.Key == k)

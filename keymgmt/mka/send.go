@@ -85,14 +85,12 @@ func (e *Entity) offerSAK(now time.Duration, p *participant, an int, d *mkpdu.PD
 	if e.cfg.Suite.XPN() {
 		d.KeyServerSSCI = uint8(s.ssci)
 	}
-	for i := range p.peers {
-		if q := &p.peers[i]; q.live && !q.receives(s.key) {
-			d.HasDistributed = true
-			d.Distributed = mkpdu.DistributedSAK{
-				AN: uint8(an), ConfidentialityOffset: e.cfg.offsetCode(), KN: s.key.KN,
-				Suite: e.cfg.Suite.ID(), Wrapped: s.wrapped,
-			}
-			return
-		}
+	if p.allReceive(s.key) {
+		return
+	}
+	d.HasDistributed = true
+	d.Distributed = mkpdu.DistributedSAK{
+		AN: uint8(an), ConfidentialityOffset: e.cfg.offsetCode(), KN: s.key.KN,
+		Suite: e.cfg.Suite.ID(), Wrapped: s.wrapped,
 	}
 }

@@ -85,12 +85,7 @@ func (e *Entity) ownPending(now time.Duration, out *[]Action) (on bool) {
 // may use the AN for a CA that we are not in, so that the next AN will do; or
 // nothing will, so that the attempts become rare.
 func (e *Entity) stranded(now time.Duration, p *participant, s *slot) bool {
-	all := true
-	for i := range p.peers {
-		q := &p.peers[i]
-		all = all && (!q.live || q.receives(s.key))
-	}
-	if all {
+	if p.allReceive(s.key) {
 		p.attempts = 0
 		return false
 	}

@@ -26,6 +26,7 @@ type world struct {
 	// use although a member cannot receive.
 	excused map[sa.KeyID]bool
 	bonds   map[[2]int]bond
+	made    map[sa.KeyID][]sa.MI // the members of every SAK
 	// tap sees every frame that is sent, and may change it; nil drops it.
 	tap func(from int, frame []byte) []byte
 	// nosy is the probability of an early Tick before each event: it must do
@@ -112,7 +113,7 @@ func testKey(i int) Key {
 func newWorld(t testing.TB, n int, seed uint64) *world {
 	w := &world{t: t, now: time.Second, rng: rand.New(rand.NewPCG(seed, 1)), log: func(string) {}}
 	w.delay, w.cut, w.excused = time.Millisecond, map[[2]int]bool{}, map[sa.KeyID]bool{}
-	w.bonds = map[[2]int]bond{}
+	w.bonds, w.made = map[[2]int]bond{}, map[sa.KeyID][]sa.MI{}
 	for i := range n {
 		w.nodes = append(w.nodes, &node{id: i, cfg: testConfig(i), secy: newFakeSecY(), drawn: map[string]bool{}})
 	}
@@ -156,7 +157,9 @@ func (w *world) step(i int, ev Event) {
 	}
 	for again := true; again; {
 		again = false
-		for _, a := range n.e.Step(w.now, ev, nil) {
+		out := n.e.Step(w.now, ev, nil)
+		w.remember(n.e)
+		for _, a := range out {
 			switch a.Kind {
 			case Send:
 				w.send(i, a.Frame)
@@ -427,27 +430,16 @@ func (w *world) mutual(a, b *node, k sa.KeyID) bool {
 		return false
 	}
 	// A member that came later is owed a fresh SAK, not this one.
-	if server := w.serverNode(s.server); server != nil && server.up {
-		if an := server.e.find(k); an >= 0 {
-			t := &server.e.table[an]
-			for _, m := range []*participant{s.owner, pb} {
-				if t.owner == nil || m.mi != t.owner.mi && !slices.Contains(t.members, m.mi) {
-					return false
-				}
-			}
-			return true
-		}
-	}
-	return false
+	return slices.Contains(w.made[k], s.owner.mi) && slices.Contains(w.made[k], pb.mi)
 }
 
-func (w *world) serverNode(sci sa.SCI) *node {
-	for _, n := range w.nodes {
-		if n.cfg.SCI == sci {
-			return n
+// remember notes for whom each SAK was made.
+func (w *world) remember(e *Entity) {
+	for an := range e.table {
+		if s := &e.table[an]; s.used && s.ours && s.owner != nil && w.made[s.key] == nil {
+			w.made[s.key] = append([]sa.MI{s.owner.mi}, s.members...)
 		}
 	}
-	return nil
 }
 
 func (w *world) dump() string {

@@ -141,13 +141,8 @@ func (e *Entity) back(an int) bool {
 	if n.adopted || n.owner == nil || n.ours && (n.owner == s.owner || !n.owner.leaving && slices.Index(e.participants, n.owner) < slices.Index(e.participants, s.owner)) {
 		return false
 	}
-	for i := range s.owner.peers {
-		if q := &s.owner.peers[i]; q.live && !q.receives(s.key) {
-			return false
-		}
-	}
 	q, o := e.serverOf(s), e.serverOf(n)
-	return q != nil && q.transmits(s.key) && (n.ours || o == nil || !o.transmits(n.key))
+	return s.owner.allReceive(s.key) && q != nil && q.transmits(s.key) && (n.ours || o == nil || !o.transmits(n.key))
 }
 
 // mayTransmit: the key server when all live peers receive, the others when it
@@ -170,7 +165,7 @@ func (e *Entity) mayTransmit(now time.Duration, an int, out *[]Action) bool {
 	}
 	if !s.ours {
 		q := e.serverOf(s)
-		return q != nil && (q.transmits(s.key) || late && e.encoding < 0 && q.receives(s.key))
+		return q != nil && q.transmits(s.key)
 	}
 	if !s.receiving() || s.owner.liveCount() == 0 {
 		if late {
@@ -180,11 +175,7 @@ func (e *Entity) mayTransmit(now time.Duration, an int, out *[]Action) bool {
 	}
 	// A member that is not live just now may come back before it hears of
 	// another SAK.
-	all := s.owner.sameMembers(s.members)
-	for i := range s.owner.peers {
-		q := &s.owner.peers[i]
-		all = all && (!q.live || q.receives(s.key))
-	}
+	all := s.owner.sameMembers(s.members) && s.owner.allReceive(s.key)
 	if all || !late {
 		return all
 	}
