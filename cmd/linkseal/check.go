@@ -28,6 +28,9 @@ No line of a key file is ever shown. Exit status 0: all is well, 1: it is not.`,
 			if path == "" {
 				return usage(fmt.Errorf("check needs --config FILE"))
 			}
+			if asJSON && print {
+				return usage(fmt.Errorf("--json and --print are two outputs; accepted: one of them"))
+			}
 			cfg, problems := readConfig(path, m)
 			defer cfg.zero()
 			switch {
@@ -54,7 +57,6 @@ No line of a key file is ever shown. Exit status 0: all is well, 1: it is not.`,
 	c.Flags().StringVar(&path, "config", "", "the configuration `FILE`")
 	c.Flags().BoolVar(&asJSON, "json", false, "one JSON document on standard output")
 	c.Flags().BoolVar(&print, "print", false, "print the configuration with every default filled in")
-	c.MarkFlagsMutuallyExclusive("json", "print")
 	return c
 }
 

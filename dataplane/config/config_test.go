@@ -230,10 +230,10 @@ func TestKeysAreHidden(t *testing.T) {
 
 func TestLoad(t *testing.T) {
 	c, err := Load(filepath.Join(t.TempDir(), "absent.yaml"))
-	if err == nil || c == nil || !strings.Contains(err.Error(), "absent.yaml: the configuration cannot be read: no such file or directory; accepted: a readable file") {
+	if err == nil || c == nil || !strings.Contains(err.Error(), "absent.yaml:1:1: the configuration cannot be read: no such file or directory; accepted: a readable file") {
 		t.Errorf("%v", err)
 	}
-	if p := c.Problem("ports.0.device", "what", "this"); p.Error() != c.File+": what; accepted: this" {
+	if p := c.Problem("ports.0.device", "what", "this"); p.Error() != c.File+":1:1: what; accepted: this" {
 		t.Errorf("%v", p)
 	}
 	path := filepath.Join(t.TempDir(), "l.yaml")

@@ -105,8 +105,8 @@ func TestParseRefuses(t *testing.T) {
 		{"mixed in a key", "keys:\n  - {id: a, ckn: 01, psk: " + cak32 + "}\n", "k.yaml:2:18: ckn beside id, psk or psk_text; accepted: ckn and cak, or id and psk, or id and psk_text"},
 		{"short psk", "keys:\n  - {id: a, psk: " + cak16 + "}\n", "k.yaml:2:18: psk has 16 octets; accepted: " + pskAccepted},
 		{"two ids", "keys:\n  - {id: a, psk_text: x}\n  - {id: a, psk_text: y}\n", "k.yaml:3:10: this id is in line 2 already; accepted: each once in a keychain"},
-		{"not text", "keys: \xff\n", "k.yaml: the file is not text; accepted: YAML in UTF-8"},
-		{"a place holder", "keys:\n  - ckn: \ue0000000000\n    cak: " + cak16 + "\n", "k.yaml: the file is not text; accepted: YAML in UTF-8"},
+		{"not text", "keys: \xff\n", "k.yaml:1:1: the file is not text; accepted: YAML in UTF-8"},
+		{"a place holder", "keys:\n  - ckn: \ue0000000000\n    cak: " + cak16 + "\n", "k.yaml:1:1: the file is not text; accepted: YAML in UTF-8"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			_, err := Parse("k.yaml", []byte(tc.text))

@@ -15,9 +15,11 @@ type Pos struct {
 	Column int    `json:"column"`
 }
 
+// String is FILE:LINE:COL always, which is what scripts split: a file as a
+// whole is its beginning.
 func (p Pos) String() string {
 	if p.Line == 0 {
-		return p.File
+		return p.File + ":1:1"
 	}
 	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
 }

@@ -62,10 +62,10 @@ func TestRead(t *testing.T) {
 		{"tab", "sub:\n\tx: 1\n", "", `f.yaml:2:1: not YAML: found character '` + "\t" + `' that cannot start any token; accepted: YAML, two spaces a level, no tabs`},
 		{"torn", "list: [a, b\n", "", "f.yaml:1:7: not YAML: sequence end token ']' not found; accepted: YAML, two spaces a level, no tabs"},
 		{"CRLF and umlauts", "name: ü\r\nlist: [ä, {}]\r\n", "ü ä", "f.yaml:2:11: element is a mapping; accepted: a word"},
-		{"not text", "name: \xff\n", "", "f.yaml: the file is not text; accepted: YAML in UTF-8"},
+		{"not text", "name: \xff\n", "", "f.yaml:1:1: the file is not text; accepted: YAML in UTF-8"},
 		{"deep", "name: " + strings.Repeat("[", 100000), "", "f.yaml:1:39: too deeply nested; accepted: up to 32 levels"},
 		{"deep in a line", strings.Repeat("- ", 100000), "", "f.yaml:1:4097: too deeply nested; accepted: up to 32 levels"},
-		{"too long", strings.Repeat("#", MaxSize+1), "", "f.yaml: the file has 1048577 octets; accepted: up to 1048576"},
+		{"too long", strings.Repeat("#", MaxSize+1), "", "f.yaml:1:1: the file has 1048577 octets; accepted: up to 1048576"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got, problems := read(tc.text, false)
