@@ -83,6 +83,7 @@ type KaY struct {
 	out   []mka.Action
 	table sa.Table
 
+	heard        time.Duration // when a frame last came; 0: never
 	secured      bool
 	securedSince time.Time
 	sendErrors   uint64
@@ -163,6 +164,7 @@ func (k *KaY) run(ctx context.Context) {
 			k.step(mka.Event{Kind: mka.Close})
 			return
 		case frame := <-k.frames:
+			k.heard = k.now()
 			k.step(mka.Event{Kind: mka.Received, Frame: frame})
 			k.free <- frame[:maxFrame]
 		case call := <-k.calls:

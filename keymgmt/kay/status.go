@@ -32,7 +32,7 @@ func (k *KaY) Status() (s Status, ok bool) {
 		s.Table.Tx = append(s.Table.Tx, k.table.Tx...)
 		s.Table.Rx = append(s.Table.Rx, k.table.Rx...)
 		if !s.MKA.Secured {
-			s.Reason = reason(&s.MKA, k.now(), k.cfg.MKA.Life, k.sendErr)
+			s.Reason = reason(&s.MKA, k.now(), k.cfg.MKA.Life, k.heard, k.sendErr)
 		}
 	})
 	return s, ok
@@ -40,8 +40,9 @@ func (k *KaY) Status() (s Status, ok bool) {
 
 // reason says why a port is not secured: the first that holds of a list that
 // goes from what explains most to what explains least. Only what happened
-// within two life times counts.
-func reason(st *mka.State, now, life time.Duration, sendErr string) string {
+// within two life times counts. heard is when a frame last came, whatever it
+// was; 0 if none ever did.
+func reason(st *mka.State, now, life, heard time.Duration, sendErr string) string {
 	if len(st.Participants) == 0 {
 		return "no key of its keychain may be used now: add one, or look at the windows with linkseal keys list"
 	}
@@ -74,6 +75,10 @@ func reason(st *mka.State, now, life time.Duration, sendErr string) string {
 		case len(p.Peers) > 0:
 			return fmt.Sprintf("CKN %x: peer %s is heard but does not list us: our MKPDUs do not reach it, or it refuses them", p.CKN, p.Peers[0].SCI)
 		}
+	}
+	// Counters are of all time: what they say is not why nothing comes now.
+	if silence := now - heard; heard > 0 && silence > life/2 {
+		return fmt.Sprintf("no MKPDU received for %s, after there were some: is the peer still up, and the circuit to it?", silence.Truncate(time.Second))
 	}
 	if c := &st.Counters; c.UnknownCKN > 0 {
 		return fmt.Sprintf("peer %s speaks under CKN %x, which is not in the keychain or not in its window", net.HardwareAddr(c.LastUnknownFrom[:]), c.LastUnknownCKN)
