@@ -212,20 +212,15 @@ func keyFlag(name, value string, octets ...int) (*secret.Key, error) {
 // runInspect explains the capture at path frame by frame and gives the
 // verdict. It returns an error where the capture could not be read to its end.
 func runInspect(ctx context.Context, path string, in *inspect.Inspector, asJSON bool, stdin io.Reader, stdout, stderr io.Writer) error {
-	src := stdin
-	if path != "-" {
-		f, err := os.Open(path)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		src = f
-	} else {
-		path = "standard input"
+	capture, err := openCapture(ctx, path, stdin)
+	if errors.Is(err, context.Canceled) {
+		return nil
 	}
-	capture, err := inspect.NewCapture(src)
 	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return err
+	}
+	if path == "-" {
+		path = "standard input"
 	}
 	out := bufio.NewWriter(stdout)
 	frames, err := explain(ctx, capture, in, out, asJSON, path == "standard input")
@@ -246,6 +241,39 @@ func runInspect(ctx context.Context, path string, in *inspect.Inspector, asJSON 
 		return nil
 	}
 	return fmt.Errorf("%s: after frame %d: %w", path, frames, err)
+}
+
+// openCapture opens the file at path, or stdin for -, and reads its header. A
+// pipe that nobody writes to is left in its goroutine when ctx ends. The file
+// stays open until the process ends.
+func openCapture(ctx context.Context, path string, stdin io.Reader) (*inspect.Capture, error) {
+	type result struct {
+		capture *inspect.Capture
+		err     error
+	}
+	results := make(chan result, 1)
+	go func() {
+		src, name := stdin, "standard input"
+		if path != "-" {
+			f, err := os.Open(path)
+			if err != nil {
+				results <- result{err: err}
+				return
+			}
+			src, name = f, path
+		}
+		capture, err := inspect.NewCapture(src)
+		if err != nil {
+			err = fmt.Errorf("%s: %w", name, err)
+		}
+		results <- result{capture, err}
+	}()
+	select {
+	case got := <-results:
+		return got.capture, got.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // explain prints a record a packet until the error that ends the capture.
