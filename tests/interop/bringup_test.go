@@ -19,44 +19,48 @@ import (
 const experiment = 0x88b5
 
 // bringUp is what was seen when two ends came up. Both kinds of peers are
-// measured by the same taps: at the first end's port for what is on the wire,
-// and at the MACsec devices for what was decrypted and accepted. An AF_PACKET
-// socket at each end tries to send a data frame every millisecond from when
-// the end's MACsec device exists, so that nothing is waited for but the SAs.
+// measured alike: both processes run and say hello, and the bridge between them
+// does not forward yet, so that how long a process takes to start counts for
+// nobody. Then it does. The clock starts with the first MKPDU that arrives at
+// either end. An AF_PACKET socket at each end tries to send a data frame every
+// millisecond from when the end's MACsec device exists, so that nothing is
+// waited for but the SAs.
 type bringUp struct {
 	mu       sync.Mutex
-	hello    time.Time            // the first MKPDU of either
-	wire     map[string]time.Time // by source: the first MACsec frame
-	received map[string]time.Time // by appliance: the first data frame
+	speaks   map[string]bool      // by appliance: it has sent an MKPDU
+	hello    time.Time            // the first MKPDU that arrived
+	wire     time.Time            // the first MACsec frame that arrived
+	received map[string]time.Time // by appliance: the first data frame out of the MACsec device
 }
 
-// watchBringUp is to be called before either end runs.
-func watchBringUp(t *testing.T, ends []*lab.Appliance) *bringUp {
+// watchBringUp is to be called before either end runs. It cuts the bridge.
+func watchBringUp(t *testing.T, l *lab.Lab, ends []*lab.Appliance) *bringUp {
 	t.Helper()
-	b := &bringUp{wire: map[string]time.Time{}, received: map[string]time.Time{}}
-	tap, err := lab.Listen(ends[0], lab.Device, func(f lab.Frame) {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		switch f.EtherType() {
-		case 0x888e:
-			if b.hello.IsZero() {
-				b.hello = f.At
-			}
-		case 0x88e5:
-			if b.wire[f.Source()].IsZero() {
-				b.wire[f.Source()] = f.At
-			}
-		}
-	})
-	check(t, err)
-	t.Cleanup(func() { tap.Close() })
+	b := &bringUp{speaks: map[string]bool{}, received: map[string]time.Time{}}
+	check(t, l.Cut(true))
 	ctx, cancel := context.WithCancel(context.Background())
 	var trying sync.WaitGroup
 	t.Cleanup(func() { cancel(); trying.Wait() })
 	for i, a := range ends {
+		tap, err := lab.Listen(a, lab.Device, func(f lab.Frame) { b.hear(a, f) })
+		check(t, err)
+		t.Cleanup(func() { tap.Close() })
 		trying.Go(func() { b.try(ctx, a, ends[1-i].MAC) })
 	}
 	return b
+}
+
+func (b *bringUp) hear(a *lab.Appliance, f lab.Frame) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch kind := f.EtherType(); {
+	case kind == 0x888e && f.Outgoing:
+		b.speaks[a.Name] = true
+	case kind == 0x888e && (b.hello.IsZero() || f.At.Before(b.hello)):
+		b.hello = f.At
+	case kind == 0x88e5 && !f.Outgoing && (b.wire.IsZero() || f.At.Before(b.wire)):
+		b.wire = f.At
+	}
 }
 
 // try sends from an appliance's MACsec device as soon as there is one, and
@@ -126,25 +130,23 @@ func macsecDevice(a *lab.Appliance) (name string, err error) {
 	return name, err
 }
 
-// took is how long it was from the first hello to the first protected frame on
-// the wire, and until both ends had received one.
-func (b *bringUp) took(t *testing.T) (first, both time.Duration) {
+// took joins the bridge when both ends speak, and returns how long it was from
+// the first hello to the first protected frame on the wire, and until both ends
+// had received one.
+func (b *bringUp) took(t *testing.T, l *lab.Lab) (first, both time.Duration) {
 	t.Helper()
-	eventually(t, "the first protected frames", func() bool {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		return len(b.received) == 2 && len(b.wire) == 2
-	})
+	done := func(ok func() bool) func() bool {
+		return func() bool { b.mu.Lock(); defer b.mu.Unlock(); return ok() }
+	}
+	eventually(t, "both ends to say hello", done(func() bool { return len(b.speaks) == 2 }))
+	check(t, l.Cut(false))
+	eventually(t, "the first protected frames", done(func() bool { return len(b.received) == 2 && !b.wire.IsZero() }))
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var wire, received []time.Duration
-	for _, at := range b.wire {
-		wire = append(wire, at.Sub(b.hello))
-	}
 	for _, at := range b.received {
-		received = append(received, at.Sub(b.hello))
+		both = max(both, at.Sub(b.hello))
 	}
-	return slices.Min(wire), slices.Max(received)
+	return b.wire.Sub(b.hello), both
 }
 
 func median(d []time.Duration) time.Duration {
@@ -159,23 +161,23 @@ func TestBringUp(t *testing.T) {
 	var ours, oursBoth, theirs, theirsBoth []time.Duration
 	for range rounds {
 		t.Run("linkseal", func(t *testing.T) {
-			p := newPair(t, lab.Options{}, lab.Port{Cipher: "gcm-aes-128"})
-			b := watchBringUp(t, p.both())
+			p := newPair(t, lab.Options{Bridge: true}, lab.Port{Cipher: "gcm-aes-128"})
+			b := watchBringUp(t, p.Lab, p.both())
 			check(t, p.west.Start(), p.east.Start())
-			first, both := b.took(t)
+			first, both := b.took(t, p.Lab)
 			p.settled(t, p.key.CKN)
 			ours, oursBoth = append(ours, first), append(oursBoth, both)
 		})
 		t.Run("wpa_supplicant", func(t *testing.T) {
-			l := newLab(t, lab.Options{Names: []string{"west", "east"}})
+			l := newLab(t, lab.Options{Names: []string{"west", "east"}, Bridge: true})
 			k := key(t, 16, 16)
-			b := watchBringUp(t, l.Appliances)
+			b := watchBringUp(t, l, l.Appliances)
 			for i, a := range l.Appliances {
 				s := newSupplicant(t, a)
 				s.write(t, peerConf{key: k, priority: 16 + i})
 				s.launch(t)
 			}
-			first, both := b.took(t)
+			first, both := b.took(t, l)
 			theirs, theirsBoth = append(theirs, first), append(theirsBoth, both)
 		})
 	}

@@ -48,8 +48,8 @@ func figure(t *testing.T, format string, args ...any) {
 	fmt.Printf("figure: %s\n", fmt.Sprintf(format, args...))
 }
 
-// binary is the linkseal under test.
-func binary(t *testing.T) string {
+// linkseal is the linkseal under test.
+func linkseal(t *testing.T) string {
 	t.Helper()
 	path := os.Getenv("LINKSEAL_BIN")
 	if path == "" {
@@ -69,7 +69,7 @@ func binary(t *testing.T) string {
 func newLab(t *testing.T, o lab.Options) *lab.Lab {
 	t.Helper()
 	probetest.Need(t, probe.NetNS, probe.Veth, probe.Bridge, probe.AFPacket, probe.MACsec, probe.MACsecGCM, probe.BPF)
-	o.Binary = binary(t)
+	o.Binary = linkseal(t)
 	l, err := lab.New(o)
 	if err != nil {
 		t.Fatal(err)

@@ -168,6 +168,16 @@ func (a *Appliance) Status(ctx context.Context) (status.Port, error) {
 	return s.Ports[0], nil
 }
 
+// ReloadErrors are those of the last reload; also when the daemon cannot be
+// asked.
+func (a *Appliance) ReloadErrors(ctx context.Context) []string {
+	s, err := status.NewClient(a.Socket()).Status(ctx)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	return s.Reload
+}
+
 // CKN is the one whose SAK the appliance encodes with; empty if none.
 func CKN(p status.Port) string {
 	for _, m := range p.Participants {

@@ -32,6 +32,7 @@ type Lab struct {
 	Dir        string // temporary; removed by Close
 	Appliances []*Appliance
 	bridge     *netns.NS
+	options    Options
 }
 
 // Options say how a Lab is built.
@@ -58,7 +59,7 @@ func New(o Options) (l *Lab, err error) {
 	if o.MTU == 0 {
 		o.MTU = 1600
 	}
-	l = &Lab{}
+	l = &Lab{options: o}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, l.Close())
@@ -119,29 +120,40 @@ func (l *Lab) switched(o Options) (err error) {
 		if err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs, MulticastSnooping: &snooping}); err != nil {
 			return fmt.Errorf("bridge: %w", err)
 		}
-		br, err := netlink.LinkByName("br0")
-		if err != nil {
-			return err
-		}
 		// Only what appliances send may be on the wire.
 		if err := errors.Join(silence("br0"), up("br0")); err != nil {
 			return err
 		}
-		for i, a := range l.Appliances {
-			port := fmt.Sprintf("p%d", i)
-			if err := veth(port, nil, o.MTU, Device, a.MAC, a.NS); err != nil {
-				return err
-			}
-			p, err := netlink.LinkByName(port)
-			if err != nil {
-				return err
-			}
-			if err := errors.Join(silence(port), netlink.LinkSetMaster(p, br), forwardPAE(p), up(port), a.NS.Do(o.wake)); err != nil {
+		for i := range l.Appliances {
+			if err := l.plug(i, o); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// plug puts a cable between appliance i and the bridge, in whose namespace it
+// is called.
+func (l *Lab) plug(i int, o Options) error {
+	a, port := l.Appliances[i], fmt.Sprintf("p%d", i)
+	br, err := netlink.LinkByName("br0")
+	if err != nil {
+		return err
+	}
+	if err := veth(port, nil, o.MTU, Device, a.MAC, a.NS); err != nil {
+		return err
+	}
+	p, err := netlink.LinkByName(port)
+	if err != nil {
+		return err
+	}
+	return errors.Join(silence(port), netlink.LinkSetMaster(p, br), forwardPAE(p), up(port), a.NS.Do(o.wake))
+}
+
+// Recable gives appliance i a port in place of one that was removed.
+func (l *Lab) Recable(i int) error {
+	return l.bridge.Do(func() error { return l.plug(i, l.options) })
 }
 
 // wake sets an appliance's links up.
@@ -199,6 +211,21 @@ func (l *Lab) SetCarrier(i int, on bool) error {
 		return l.port(i, netlink.LinkSetUp)
 	}
 	return l.port(i, netlink.LinkSetDown)
+}
+
+// Cut interrupts the bridge, or joins it again: no frame crosses, and no
+// appliance loses its carrier.
+func (l *Lab) Cut(cut bool) error {
+	return l.bridge.Do(func() error {
+		br, err := netlink.LinkByName("br0")
+		if err != nil {
+			return err
+		}
+		if cut {
+			return netlink.LinkSetDown(br)
+		}
+		return netlink.LinkSetUp(br)
+	})
 }
 
 // DoNotLearn keeps the bridge from learning addresses from appliance i: it may
