@@ -120,7 +120,7 @@ func (s *session) Report(p *status.Port) bool {
 
 func (s *session) participant(m *mka.ParticipantState) status.Participant {
 	ckn := hex.EncodeToString(m.CKN)
-	p := status.Participant{CKN: ckn, Principal: m.Principal, KeyServer: m.Elected && m.KeyServer, Priority: s.priority,
+	p := status.Participant{CKN: ckn, Principal: m.Principal, KeyServer: m.Elected && m.KeyServer, Priority: s.priority, Held: m.Leaving,
 		Fingerprint: s.fingerprints[ckn], MI: m.MI.String()}
 	for _, q := range m.Peers {
 		p.Peers = append(p.Peers, status.Peer{SCI: q.SCI.String(), MI: q.MI.String(), Live: q.Live, Priority: q.Priority})

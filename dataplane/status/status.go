@@ -72,6 +72,9 @@ type Participant struct {
 	Principal bool   `json:"principal"`
 	KeyServer bool   `json:"key_server"` // this end is the elected key server
 	Priority  uint8  `json:"priority"`   // own key server priority
+	// Held is true of a key that has expired or left the keychain and is kept
+	// because it carries traffic: an alarm.
+	Held bool `json:"held,omitempty"`
 	// Fingerprint names the CAK without giving it away.
 	Fingerprint string `json:"fingerprint,omitempty"`
 	MI          string `json:"mi,omitempty"` // own

@@ -85,6 +85,9 @@ func (m Participant) lines(line func(label, format string, args ...any)) {
 	if m.KeyServer {
 		roles = append(roles, "key server")
 	}
+	if m.Held {
+		roles = append(roles, "HELD: expired or out of the keychain, and carries traffic until another key does")
+	}
 	line("ckn", "%s", strings.Join(append([]string{m.CKN}, roles...), ", "))
 	for _, peer := range m.Peers {
 		state := "live"
