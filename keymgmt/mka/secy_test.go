@@ -18,6 +18,9 @@ type fakeSecY struct {
 	// faulty: changes have failed by injection, so that an AN may be occupied
 	// by what could not be deleted.
 	faulty bool
+	// gutted: it has lost its SAs by itself.
+	gutted bool
+	lowest uint64 // of the last RaiseLowestPN
 }
 
 func newFakeSecY() *fakeSecY {
@@ -95,6 +98,11 @@ func (f *fakeSecY) apply(c sa.Change) error {
 		if f.rx[c.SCI][an].Key == c.SA.Key {
 			delete(f.rx[c.SCI], an)
 		}
+	case sa.RaiseLowestPN:
+		if c.SA.PN < f.lowest {
+			return f.bad("lowest PN %d after %d", c.SA.PN, f.lowest)
+		}
+		f.lowest = c.SA.PN
 	case sa.DeleteSC:
 		delete(f.rx, c.SCI)
 	}
