@@ -3,6 +3,8 @@ package mka
 import (
 	"testing"
 	"time"
+
+	"github.com/linkseal/linkseal/keymgmt/sa"
 )
 
 func logged(t *testing.T, w *world) *world {
@@ -49,5 +51,29 @@ func TestRollover(t *testing.T) {
 		if !w.on(testKey(2))() {
 			t.Error(w.dump())
 		}
+	}
+}
+
+// TestTombs: the memory of MIs that were live is not pushed out by potential
+// peers, and is bounded.
+func TestTombs(t *testing.T) {
+	p := &participant{peers: []peer{{mi: sa.MI{1}, mn: 7, live: true}}}
+	p.bury(0, true, 0, DefaultLife)
+	for i := range 200 {
+		p.peers = append(p.peers, peer{mi: sa.MI{2, byte(i)}})
+		p.bury(0, false, time.Second, DefaultLife)
+	}
+	if g := p.tomb(&sa.MI{1}, 2*time.Second); g == nil || g.mn != 7 || !g.replaced {
+		t.Errorf("forgotten: %+v", g)
+	}
+	if g := p.tomb(&sa.MI{1}, 2*DefaultLife); g != nil {
+		t.Error("remembered for ever")
+	}
+	for i := range 200 {
+		p.peers = append(p.peers, peer{mi: sa.MI{3, byte(i)}, live: true})
+		p.bury(0, false, time.Second, DefaultLife)
+	}
+	if len(p.tombs) != maxPeers {
+		t.Errorf("%d tombs", len(p.tombs))
 	}
 }
