@@ -61,6 +61,11 @@ func (e *Entity) packetNumbers(now time.Duration, t *sa.Table, out *[]Action) {
 			}
 		}
 	}
+	// Somebody may have made the SecY transmit with nothing, or with another AN.
+	// The SA goes on where it was; a SecY that refuses has lost it.
+	if an := e.encoding; an >= 0 && seen[an] && len(e.changes) == 0 && t.Encoding != uint8(an) {
+		e.queue(sa.Change{Kind: sa.Encode, SCI: e.cfg.SCI, SA: sa.SA{AN: uint8(an), Key: e.table[an].key}})
+	}
 	for an := range e.table {
 		s := &e.table[an]
 		if !s.used {

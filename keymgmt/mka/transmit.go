@@ -51,6 +51,11 @@ func (e *Entity) changeDone(now time.Duration, err error, out *[]Action) {
 			e.encodes(now, an, out)
 			return
 		}
+		if an == e.encoding {
+			// It was to be switched on again.
+			e.lost(now, an, out)
+			return
+		}
 		s.encWanted, s.retryAt = false, now+retryChange
 		return
 	default:
