@@ -12,6 +12,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/linkseal/linkseal/linux/probe"
+	"github.com/linkseal/linkseal/linux/probe/probetest"
 	"github.com/linkseal/linkseal/tests/lab"
 )
 
@@ -157,6 +159,7 @@ func median(d []time.Duration) time.Duration {
 // TestBringUp compares how long a pair of linksealds and a pair of
 // wpa_supplicants take from the first hello to protected traffic, in one boot.
 func TestBringUp(t *testing.T) {
+	probetest.Need(t, probe.MACsec, probe.MACsecGCM)
 	rounds := times(9, 3)
 	var ours, oursBoth, theirs, theirsBoth []time.Duration
 	for range rounds {
@@ -189,11 +192,14 @@ func TestBringUp(t *testing.T) {
 		rounds, median(ours).Round(round), ours, median(theirs).Round(round), theirs, float64(median(theirs))/float64(median(ours)))
 	figure(t, "bring-up, first hello to both ends having received a protected frame, median of %d: linkseal %v, wpa_supplicant %v: 1/%.1f",
 		rounds, median(oursBoth).Round(round), median(theirsBoth).Round(round), float64(median(theirsBoth))/float64(median(oursBoth)))
-	if 20*median(ours) > median(theirs) {
-		t.Errorf("first protected frame after %v, more than 1/20 of %v", median(ours), median(theirs))
+	// The goal is 1/20. A shortened run, on a machine that does other things
+	// besides, is held to less: it must not fail for being disturbed.
+	share := times(20, 5)
+	if time.Duration(share)*median(ours) > median(theirs) {
+		t.Errorf("first protected frame after %v, more than 1/%d of %v", median(ours), share, median(theirs))
 	}
-	if 20*median(oursBoth) > median(theirsBoth) {
-		t.Errorf("both ways after %v, more than 1/20 of %v", median(oursBoth), median(theirsBoth))
+	if time.Duration(share)*median(oursBoth) > median(theirsBoth) {
+		t.Errorf("both ways after %v, more than 1/%d of %v", median(oursBoth), share, median(theirsBoth))
 	}
 }
 

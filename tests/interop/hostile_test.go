@@ -89,9 +89,9 @@ func attack(genuine map[string][]byte) (frames [][]byte) {
 		frames = append(frames, bytes.Clone(g))                                                        // replayed
 		set(len(g)-1, 0xff)                                                                            // wrong ICV
 		set(18+4+8+3, 0x55)                                                                            // another SCI and MI, and so a wrong ICV
-		set(18+28+4, 0xff)                                                                             // unknown CKN
+		set(18+32, 0xff)                                                                               // unknown CKN
 		set(18, g[18])                                                                                 // MKA version 0
-		set(18+24, 0xff)                                                                               // algorithm agility
+		set(18+28, 0xff)                                                                               // algorithm agility
 		change(func(b []byte) []byte { b[16], b[17] = 0, 16; return b[:34] })                          // short body
 		change(func(b []byte) []byte { return b[:20] })                                                // truncated
 		change(func(b []byte) []byte { b[18+2] |= 0x0f; b[18+3] = 0xff; return b })                    // Basic set overruns
@@ -110,7 +110,7 @@ func flood(t *testing.T, s *lab.Sender, frames [][]byte, d time.Duration) (sent 
 	defer tick.Stop()
 	for since := time.Duration(0); since < d; since = time.Since(start) {
 		// What a late tick left out is made up for, within reason.
-		for due := min(int(since.Seconds()*perSecond), sent+1000); sent < due; sent++ {
+		for due := min(int(since.Seconds()*perSecond), sent+100); sent < due; sent++ {
 			check(t, s.Send(frames[sent%len(frames)]))
 		}
 		<-tick.C

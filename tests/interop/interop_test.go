@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,7 +29,11 @@ func TestMain(m *testing.M) {
 	if f := flag.Lookup("test.parallel"); f != nil {
 		f.Value.Set("6")
 	}
-	os.Exit(m.Run())
+	status := m.Run()
+	if path, err := found(); err == nil {
+		os.RemoveAll(filepath.Dir(path))
+	}
+	os.Exit(status)
 }
 
 // soak tells whether figures are measured in full.
@@ -48,28 +53,33 @@ func figure(t *testing.T, format string, args ...any) {
 	fmt.Printf("figure: %s\n", fmt.Sprintf(format, args...))
 }
 
-// linkseal is the linkseal under test.
-func linkseal(t *testing.T) string {
-	t.Helper()
+// found is the linkseal under test, in the memory of the guest: over its root
+// file system each page of a program that is new costs a round trip to the
+// host, which would be measured too.
+var found = sync.OnceValues(func() (string, error) {
 	path := os.Getenv("LINKSEAL_BIN")
 	if path == "" {
 		path = "../../bin/linkseal"
 	}
-	path, err := filepath.Abs(path)
-	if err == nil {
-		_, err = os.Stat(path)
-	}
+	text, err := os.ReadFile(path)
 	if err != nil {
-		t.Fatalf("no linkseal to test: %v; run make first, or set LINKSEAL_BIN", err)
+		return "", fmt.Errorf("no linkseal to test: %w; run make first, or set LINKSEAL_BIN", err)
 	}
-	return path
-}
+	dir, err := os.MkdirTemp("", "linkseal-bin-")
+	if err != nil {
+		return "", err
+	}
+	copied := filepath.Join(dir, "linkseal")
+	return copied, os.WriteFile(copied, text, 0o755)
+})
 
 // newLab builds one for the test, and shows the daemons' logs if it fails.
 func newLab(t *testing.T, o lab.Options) *lab.Lab {
 	t.Helper()
 	probetest.Need(t, probe.NetNS, probe.Veth, probe.Bridge, probe.AFPacket, probe.MACsec, probe.MACsecGCM, probe.BPF)
-	o.Binary = linkseal(t)
+	var err error
+	o.Binary, err = found()
+	check(t, err)
 	l, err := lab.New(o)
 	if err != nil {
 		t.Fatal(err)

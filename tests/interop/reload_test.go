@@ -138,8 +138,7 @@ func TestVanished(t *testing.T) {
 
 	// A driver that is unloaded, or a name that is taken away.
 	ip("link set " + lab.Device + " down")
-	wait(t, "the port to be down", func(s status.Port) bool { return s.State == status.Down }, p.west)
-	ip("link set " + lab.Device + " up")
+	eventually(t, "the parent to be set up again", func() bool { return strings.Contains(p.west.Log(), "set "+lab.Device+" up") })
 	p.settled(t, p.key.CKN)
 	ip("link del " + lab.Device)
 	s := wait(t, "the missing device to be reported", func(s status.Port) bool {
