@@ -157,9 +157,9 @@ func TestSupplicantRestart(t *testing.T) {
 			m.secure(t, server)
 			before := device(t, m.west)
 			m.peer.stop(t)
-			x := traffic(t, m.west, m.peer.Appliance, 20*time.Millisecond)
 			start := time.Now()
-			m.peer.start(t)
+			m.peer.start(t) // and with it the device and its address
+			x := traffic(t, m.west, m.peer.Appliance, 20*time.Millisecond)
 			flows(t, x, 1)
 			took := time.Since(start)
 			flows(t, x, 50)
