@@ -30,5 +30,13 @@
 //     round trip, since a new MI is answered at once, and a recorded MKPDU
 //     of an earlier session cannot do it.
 //   - A key identifier is installed once. A SAK that has been abandoned or
-//     retired does not come back.
+//     retired does not come back. Who has let go of a SAK that others may think
+//     it has takes a new MI, and so is owed a fresh one.
+//   - One SAK of ours is on its way at a time. One that a live peer does not
+//     take is abandoned for the next KN and the next AN while anything else
+//     carries traffic; the standard's transmit timeout is the last resort.
+//   - After a restart, the adopted SAK carries traffic until every member that
+//     had it is back, or the life time is over; then a fresh one replaces it.
+//   - An announced receive is kept: an AN is not given to another SAK while a
+//     live peer says that it receives or transmits with the one on it.
 package mka

@@ -31,6 +31,7 @@ type Entity struct {
 	secured  bool
 	closed   bool
 	dirty    bool          // what Save covers has changed
+	freed    bool          // an AN, by this pass of settle
 	moveAway time.Duration // until when a carrying CKN without live peers is kept for a move
 	savedCKN [4][]byte     // of adopted slots, by AN
 	tries    int
@@ -122,14 +123,21 @@ func (e *Entity) settle(now time.Duration, out *[]Action) {
 		e.expire(now, p, out)
 		e.electIn(now, p, out)
 	}
-	e.serve(now, out)
-	e.follow(now, out)
-	e.join()
-	e.reinstall(now)
-	e.transmit(now, out)
-	e.retire(now, out)
-	e.leave(now, out)
-	e.setPort(now, out)
+	// An AN that has become free is one to take, and its participant may leave.
+	// Every pass frees another or is the last; no SAK is made twice in an
+	// instant.
+	e.freed = true
+	for pass := 0; e.freed && pass < 2*len(e.table); pass++ {
+		e.freed = false
+		e.leave(now, out)
+		e.serve(now, out)
+		e.follow(now, out)
+		e.join()
+		e.reinstall(now)
+		e.transmit(now, out)
+		e.retire(now, out)
+		e.setPort(now, out)
+	}
 	for _, p := range e.participants {
 		if p.sendAt() <= now {
 			e.send(now, p, out)

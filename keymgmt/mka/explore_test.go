@@ -20,8 +20,10 @@ import (
 //   - the oldest MKPDU of a channel (sender, receiver and CKN) is delivered;
 //     or it is lost, or stays to be delivered once more (budgets);
 //   - an end's keychain is edited, the ends in any order;
-//   - a process is killed; it starts again at once or later, within 5 s, on
-//     the SecY that went on without it (budget);
+//   - a process is killed; it starts again at once or later, on the SecY that
+//     went on without it (budget): within 5 s over all restarts, a hello time less
+//     for each MKPDU that may be lost, since peers let go of a silent one after
+//     the life time;
 //   - time goes on to the next deadline, if nothing is in flight, or, against
 //     a budget, although something is.
 //
@@ -58,7 +60,7 @@ func TestExplore(t *testing.T) {
 				limit = 1_000
 			}
 			if soak {
-				limit = 2_000_000
+				limit = 500_000
 				s.span *= 3
 				s.loss++
 			}
@@ -245,13 +247,18 @@ func (x *explorer) fail(s *xstate, what string) {
 	x.t.Fatalf("%v: %s, after\n%s", s.now, what, b.String())
 }
 
-func (s *xstate) deadline() time.Duration {
+// longest is how long a killed process may stay away.
+func (x *explorer) longest() time.Duration {
+	return max(DefaultHello/4, (5*time.Second-DefaultHello*time.Duration(x.loss))/time.Duration(max(1, x.scenario.restarts)))
+}
+
+func (x *explorer) deadline(s *xstate) time.Duration {
 	d := Never
 	for _, n := range s.nodes {
 		if n.e != nil {
 			d = min(d, n.e.Deadline())
 		} else {
-			d = min(d, n.down+5*time.Second)
+			d = min(d, n.down+x.longest())
 		}
 	}
 	return d
@@ -280,10 +287,10 @@ func (s *xstate) take(c channel) []byte {
 
 // advance lets time go on to the next deadline.
 func (x *explorer) advance(s *xstate) {
-	s.now = max(s.now, s.deadline())
+	s.now = max(s.now, x.deadline(s))
 	for i, n := range s.nodes {
 		switch {
-		case n.e == nil && s.now >= n.down+5*time.Second:
+		case n.e == nil && s.now >= n.down+x.longest():
 			x.boot(s, i)
 		case n.e != nil && n.e.Deadline() <= s.now:
 			x.step(s, i, Event{Kind: Tick})
@@ -397,7 +404,7 @@ func (x *explorer) moves(s *xstate) (all []move) {
 			add(fmt.Sprintf("edit n%d", i), func(s *xstate) { x.edit(s, i) })
 		}
 	}
-	if d := s.deadline(); d <= x.span && (len(s.wire) == 0 || s.late > 0) {
+	if d := x.deadline(s); d <= x.span && (len(s.wire) == 0 || s.late > 0) {
 		add(fmt.Sprintf("time goes on to %v", d), func(s *xstate) {
 			if len(s.wire) > 0 {
 				s.late--

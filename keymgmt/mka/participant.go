@@ -160,9 +160,11 @@ func (p *participant) sent(now, hello time.Duration) {
 	}
 	p.urgent = false
 	if now >= p.helloAt {
-		wait := hello
+		// A twentieth early: the third hello after the last one heard then
+		// arrives within the life time, not at its very end.
+		wait := hello - hello/20
 		if p.step < len(ramp) {
-			wait = min(hello, ramp[p.step])
+			wait = min(wait, ramp[p.step])
 			p.step++
 		}
 		p.helloAt = now + wait

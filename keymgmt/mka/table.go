@@ -182,7 +182,7 @@ func (e *Entity) drop(an int) {
 		e.encoding = -1
 	}
 	*s = slot{}
-	e.dirty = true
+	e.dirty, e.freed = true, true
 }
 
 // sciUsed tells whether a receive SC has an SA besides the one on AN except.
