@@ -32,12 +32,12 @@ test-host: bin/count
 	@tests/host $(PKGS)
 
 # In a guest with Debian's kernel: the tests that say what they need of one.
-test-vm: deps bin/vmrun
-	bin/vmrun -timeout 20m -pkgs $(PKGS) -- -test.short -test.timeout=15m
+test-vm: deps bin/vmrun bin/linkseal
+	bin/vmrun -steady -timeout 20m -pkgs $(PKGS) -- -test.short -test.timeout=15m
 
 # What make test runs shortened, in full.
-soak: deps bin/vmrun
-	LINKSEAL_SOAK=1 bin/vmrun -timeout 4h -v -pkgs $(PKGS) -- -test.timeout=4h
+soak: deps bin/vmrun bin/linkseal
+	LINKSEAL_SOAK=1 bin/vmrun -steady -timeout 4h -v -pkgs $(PKGS) -- -test.timeout=4h
 
 bench: deps bin/vmrun
 	@tests/bench $(PKGS)

@@ -45,10 +45,10 @@ func TestHostileWire(t *testing.T) {
 	defer sender.Close()
 	frames := attack(heard)
 	// What is allocated once is allocated now.
-	sent := flood(t, sender, frames, times(5*time.Second, time.Second))
+	flood(t, sender, frames, times(5*time.Second, 2*time.Second))
 	before := [2]int{resident(t, p.west), resident(t, p.east)}
 	start := time.Now()
-	sent += flood(t, sender, frames, times(30*time.Second, 5*time.Second))
+	sent := flood(t, sender, frames, times(30*time.Second, 5*time.Second))
 	rate := float64(sent) / time.Since(start).Seconds()
 	after := [2]int{resident(t, p.west), resident(t, p.east)}
 
@@ -65,15 +65,15 @@ func TestHostileWire(t *testing.T) {
 				t.Errorf("%s: counter %s is 0: %v", a.Name, name, s.Counters)
 			}
 		}
-		if grown := after[i] - before[i]; grown > 4<<10 {
+		if grown := after[i] - before[i]; grown > 8<<10 {
 			t.Errorf("%s: resident memory grew by %d KiB, from %d", a.Name, grown, before[i])
 		}
 	}
 	if c.Lost() > 0 {
 		t.Error(c)
 	}
-	if rate < 9000 && soak() {
-		t.Errorf("%0.f MKPDUs a second were sent; 10,000 are wanted", rate)
+	if rate < 9500 && os.Getenv("LINKSEAL_STEADY") == "1" {
+		t.Errorf("%.0f MKPDUs a second were sent; 10,000 are wanted", rate)
 	}
 	seen := ports2[1].Counters
 	figure(t, "hostile wire: %d MKPDUs, %.0f a second: secured throughout, %d of %d datagrams lost, resident memory %d to %d KiB; east counted %d bad ICVs, %d replayed, %d malformed, %d of unknown CKN, %d of its own MI",
@@ -110,7 +110,7 @@ func flood(t *testing.T, s *lab.Sender, frames [][]byte, d time.Duration) (sent 
 	defer tick.Stop()
 	for since := time.Duration(0); since < d; since = time.Since(start) {
 		// What a late tick left out is made up for, within reason.
-		for due := min(int(since.Seconds()*perSecond), sent+100); sent < due; sent++ {
+		for due := min(int(since.Seconds()*perSecond), sent+20); sent < due; sent++ {
 			check(t, s.Send(frames[sent%len(frames)]))
 		}
 		<-tick.C

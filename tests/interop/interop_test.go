@@ -238,8 +238,18 @@ func wires(t *testing.T, ends ...*lab.Appliance) (sealed func()) {
 }
 
 // device describes an appliance's MACsec device, its addresses and routes: what
-// no change of keys may touch.
-func device(t *testing.T, a *lab.Appliance) string {
+// no change of keys may touch. It waits until the kernel has found that nobody
+// has the addresses.
+func device(t *testing.T, a *lab.Appliance) (text string) {
+	t.Helper()
+	eventually(t, "the addresses to be valid", func() bool {
+		text = describe(t, a)
+		return !strings.Contains(text, "tentative")
+	})
+	return text
+}
+
+func describe(t *testing.T, a *lab.Appliance) string {
 	t.Helper()
 	var b strings.Builder
 	for _, args := range []string{"-o link show " + lab.Interface, "-o address show " + lab.Interface, "route show table all dev " + lab.Interface} {

@@ -10,7 +10,7 @@ import (
 )
 
 // askEvery is how often Wait asks an appliance.
-const askEvery = 20 * time.Millisecond
+const askEvery = 50 * time.Millisecond
 
 // Wait asks the appliances until all fulfil the condition, and returns what
 // they said then. It gives up with ctx, saying what they said last.

@@ -34,6 +34,11 @@ type Guest struct {
 	MemoryM int      // MiB
 	Append  string   // more of the kernel command line
 	Preload []string // modules; all others load when the kernel asks for them
+	// Steady gives the emulated guest a clock that counts its instructions, a
+	// nanosecond each, and stands still while this machine is busy with
+	// something else: to the guest its processors are always equally fast.
+	// It takes one of this machine's processors, whatever CPUs is.
+	Steady  bool
 	Jobs    []wire.Job
 	Console io.Writer // the kernel's console; nil drops it, but for a failure's tail
 
@@ -126,8 +131,11 @@ func (g *Guest) follow(r io.Reader, began time.Time) error {
 
 func (g *Guest) arguments(initrd string) []string {
 	accel := []string{"-accel", "tcg,thread=multi"}
-	if unix.Access("/dev/kvm", unix.R_OK|unix.W_OK) == nil {
+	switch {
+	case unix.Access("/dev/kvm", unix.R_OK|unix.W_OK) == nil:
 		accel = append([]string{"-accel", "kvm"}, accel...)
+	case g.Steady:
+		accel = []string{"-accel", "tcg,thread=single", "-icount", "shift=0,sleep=on"}
 	}
 	args := append([]string{"-M", "q35,usb=off,smbus=off,vmport=off", "-cpu", "max"}, accel...)
 	return append(args,

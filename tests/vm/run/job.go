@@ -38,13 +38,13 @@ func job(o *options, args []string) (wire.Job, error) {
 	return wire.Job{
 		Args: append([]string{program}, args[1:]...),
 		Dir:  dir,
-		Env:  environment(o.env),
+		Env:  environment(o),
 	}, nil
 }
 
 // environment is what the guest's commands get: little, so that they do not
 // depend on the host's shell.
-func environment(pass []string) []string {
+func environment(o *options) []string {
 	env := []string{
 		"HOME=/root", "TMPDIR=/tmp", "LANG=C.UTF-8",
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -54,12 +54,15 @@ func environment(pass []string) []string {
 			env = append(env, kv)
 		}
 	}
-	for _, p := range pass {
+	for _, p := range o.env {
 		if name, _, ok := strings.Cut(p, "="); ok {
 			env = append(env, p)
 		} else if value, ok := os.LookupEnv(name); ok {
 			env = append(env, name+"="+value)
 		}
+	}
+	if o.steady {
+		env = append(env, "LINKSEAL_STEADY=1")
 	}
 	return append(env, vm.GuestEnv+"=1")
 }

@@ -32,11 +32,11 @@ flags:
 `
 
 type options struct {
-	pkgs, fetch, verbose, console bool
-	timeout                       time.Duration
-	env, preload                  list
-	append                        string
-	cpus, memory                  int
+	pkgs, fetch, verbose, console, steady bool
+	timeout                               time.Duration
+	env, preload                          list
+	append                                string
+	cpus, memory                          int
 }
 
 type list []string
@@ -52,6 +52,7 @@ func main() {
 	flag.BoolVar(&o.pkgs, "pkgs", false, "the arguments are package patterns")
 	flag.BoolVar(&o.fetch, "fetch", false, "fetch the kernel and stop")
 	flag.BoolVar(&o.verbose, "v", false, "with -pkgs: all that the tests print")
+	flag.BoolVar(&o.steady, "steady", false, "the guest's clock counts its instructions: figures do not depend on what else this machine does")
 	flag.BoolVar(&o.console, "console", false, "show the kernel's console on stderr")
 	flag.DurationVar(&o.timeout, "timeout", 15*time.Minute, "end the guest after this time")
 	flag.Var(&o.env, "env", "pass `NAME` or NAME=VALUE into the guest; repeatable (LINKSEAL_* and NO_COLOR always pass)")
@@ -95,7 +96,7 @@ func run(ctx context.Context, o *options, args []string, command bool) (int, err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, o.timeout, fmt.Errorf("%w after %s (-timeout)", errTimeout, o.timeout))
 	defer cancel()
-	g := &vm.Guest{Kernel: kernel, CPUs: o.cpus, MemoryM: o.memory, Append: o.append, Preload: o.preload}
+	g := &vm.Guest{Kernel: kernel, CPUs: o.cpus, MemoryM: o.memory, Append: o.append, Preload: o.preload, Steady: o.steady}
 	if o.console {
 		g.Console = os.Stderr
 	}

@@ -89,6 +89,11 @@ func (s *summary) add(path string, r *verdict.Reader, st wire.Status, took time.
 		os.Stdout.Write(r.Output(false))
 	}
 	fmt.Printf("ok  \t%s\t%.3fs\t[guest: %d tests, %d subtests]\n", path, took.Seconds(), r.Tests, r.Subtests)
+	if !r.Verbose {
+		for _, f := range r.Figures {
+			fmt.Printf("    \t%s\n", f)
+		}
+	}
 }
 
 // close prints the sums and gives the exit status.

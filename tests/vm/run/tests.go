@@ -97,7 +97,7 @@ func runPackages(ctx context.Context, g *vm.Guest, o *options, args []string) (i
 	for i, p := range pkgs {
 		readers[i] = &verdict.Reader{Verbose: o.verbose}
 		g.Jobs = append(g.Jobs, wire.Job{
-			Args: append([]string{p.binary}, rest...), Dir: p.dir, Env: environment(o.env),
+			Args: append([]string{p.binary}, rest...), Dir: p.dir, Env: environment(o),
 		})
 	}
 	sum, began := summary{}, time.Now()

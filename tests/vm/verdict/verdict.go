@@ -24,6 +24,7 @@ type Reader struct {
 	Benchmarks int      // results of benchmarks
 	Skipped    []string // names, with the reason when one was printed
 	Failed     []string
+	Figures    []string // lines that begin with "figure: ", without it
 
 	line   []byte
 	last   string // the line before, for a skip's reason
@@ -79,6 +80,9 @@ func (r *Reader) plain(line []byte) {
 		r.result = append(r.result, line...)
 	case hasAnyPrefix(text, "goos: ", "goarch: ", "pkg: ", "cpu: ", "coverage: "):
 		r.result = append(r.result, line...)
+	}
+	if figure, ok := strings.CutPrefix(text, "figure: "); ok {
+		r.Figures = append(r.Figures, strings.TrimSpace(figure))
 	}
 	r.out.Write(line)
 	if strings.TrimSpace(text) != "" {

@@ -25,6 +25,8 @@ goos: linux
 ~=== RUN   BenchmarkX
 BenchmarkX
 BenchmarkX-2   	 1000000	         1.002 ns/op
+figure: 3 of 4 lost
+not a figure: 5
 ~PASS
 `
 
@@ -48,6 +50,9 @@ func TestReader(t *testing.T) {
 		}
 		if diff := cmp.Diff([]string{"TestA/s: a_test.go:3: reason here"}, r.Skipped); diff != "" {
 			t.Errorf("chunk %d: skipped (-want +got):\n%s", chunk, diff)
+		}
+		if diff := cmp.Diff([]string{"3 of 4 lost"}, r.Figures); diff != "" {
+			t.Errorf("chunk %d: figures (-want +got):\n%s", chunk, diff)
 		}
 		if diff := cmp.Diff("goos: linux\nBenchmarkX-2   \t 1000000\t         1.002 ns/op\nPASS\n", string(r.Output(false))); diff != "" {
 			t.Errorf("chunk %d: quiet output (-want +got):\n%s", chunk, diff)
