@@ -21,7 +21,7 @@ const clearPort = 9009
 // attacker on the same bridge, who has no filter, and not to a listener at
 // west, by packet socket or UDP.
 func TestClear(t *testing.T) {
-	p := newPair(t, lab.Options{Names: []string{"mallory"}, IPv6: true}, patient)
+	p := newPair(t, lab.Options{Names: []string{"mallory"}, IPv6: true}, lab.Port{})
 	mallory := p.Appliances[2]
 	p.start(t)
 

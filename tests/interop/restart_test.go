@@ -54,15 +54,11 @@ func (m *moves) took(t *testing.T) time.Duration {
 	return last.Sub(m.hello)
 }
 
-// patient is a port whose peer may be silent for long: in an emulated guest on
-// a busy machine a process can take seconds to start.
-var patient = lab.Port{MKA: "life: 60s"}
-
 // TestKilled ends one end's process with SIGKILL and starts it again under
 // traffic: both are on a fresh SAK within a second of its first hello, and the
 // kernel, which goes on encrypting, loses nothing.
 func TestKilled(t *testing.T) {
-	p := newPair(t, lab.Options{}, patient)
+	p := newPair(t, lab.Options{}, lab.Port{})
 	ports := p.start(t)
 	var m moves
 	tap, err := lab.Listen(p.west, lab.Device, m.hear)
@@ -108,7 +104,7 @@ func TestKilled(t *testing.T) {
 
 // Both ends killed and started at once: neither can tell the other who it was.
 func TestKilledBoth(t *testing.T) {
-	p := newPair(t, lab.Options{}, patient)
+	p := newPair(t, lab.Options{}, lab.Port{})
 	old := p.start(t)[0].Tx
 	x := traffic(t, p.west, p.east, 5*time.Millisecond)
 	flows(t, x, 50)
@@ -128,7 +124,7 @@ func TestKilledBoth(t *testing.T) {
 
 // Stopped with SIGTERM and started again, at once: as after a package upgrade.
 func TestStopped(t *testing.T) {
-	p := newPair(t, lab.Options{}, patient)
+	p := newPair(t, lab.Options{}, lab.Port{})
 	old := p.start(t)[0].Tx
 	x := traffic(t, p.west, p.east, 5*time.Millisecond)
 	flows(t, x, 50)

@@ -208,7 +208,7 @@ func startCapture(t *testing.T, a *lab.Appliance) func(*testing.T) string {
 	t.Helper()
 	file := a.Dir + "/wire.pcap"
 	ctx, cancel := context.WithCancel(context.Background())
-	cmd := a.NS.CommandContext(ctx, "tcpdump", "-Z", "root", "-U", "-i", lab.Device, "-w", file)
+	cmd := a.NS.CommandContext(ctx, "tcpdump", "-Z", "root", "-U", "--immediate-mode", "-i", lab.Device, "-w", file)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	var text syncBuilder
 	cmd.Stderr = &text
