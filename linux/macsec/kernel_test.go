@@ -3,9 +3,11 @@ package macsec
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -51,7 +53,16 @@ func parentIn(t *testing.T) (ns *netns.NS, c *Conn, index int, mac net.HardwareA
 				index, mac = l.Attrs().Index, l.Attrs().HardwareAddr
 			}
 		}
-		return nil
+		// Until the kernel has taken note of the carrier it drops what p0 sends.
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+			l, err := netlink.LinkByName("p0")
+			if err != nil || l.Attrs().OperState == netlink.OperUp {
+				return err
+			}
+			if time.Now().After(deadline) {
+				return fmt.Errorf("p0 is %s", l.Attrs().OperState)
+			}
+		}
 	}); err != nil {
 		t.Fatal(err)
 	}

@@ -182,6 +182,7 @@ func udp4(from, to [4]byte, port uint16) []byte {
 // from a packet socket with PACKET_QDISC_BYPASS. It also shows that the
 // attacker of TestClear would have seen what passes.
 func TestQdiscBypass(t *testing.T) {
+	t.Parallel()
 	p := newPair(t, lab.Options{Names: []string{"mallory"}}, lab.Port{})
 	mallory := p.Appliances[2]
 	p.start(t)
@@ -218,6 +219,7 @@ func TestQdiscBypass(t *testing.T) {
 // In should-secure a port carries clear traffic while no peer is there, and
 // says so; once secured, nothing in clear until the peer's life has expired.
 func TestShould(t *testing.T) {
+	t.Parallel()
 	p := newPair(t, lab.Options{}, lab.Port{Extra: []string{"secure: should"}, MKA: "hello: 1s, life: 4s"})
 	check(t, p.west.Start())
 	wait(t, "west to pass clear traffic", func(s status.Port) bool {

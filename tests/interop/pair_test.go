@@ -23,6 +23,7 @@ func (p *pair) secured(t *testing.T) []status.Port {
 }
 
 func TestPairSuites(t *testing.T) {
+	t.Parallel()
 	probetest.Need(t, probe.MACsecXPN)
 	for _, cipher := range []string{"gcm-aes-128", "gcm-aes-256", "gcm-aes-xpn-128", "gcm-aes-xpn-256"} {
 		t.Run(cipher, func(t *testing.T) {
@@ -45,6 +46,7 @@ func TestPairSuites(t *testing.T) {
 }
 
 func TestPairOptions(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ name, line, device string }{
 		{"integrity only", "encrypt: false", "encrypt off"},
 		{"no SCI", "send_sci: false", "send_sci off"},
@@ -69,6 +71,7 @@ func TestPairOptions(t *testing.T) {
 // Three members of a CA on a bridge: all pairs exchange traffic, and a member
 // that leaves and comes back does not disturb the others.
 func TestThreeMembers(t *testing.T) {
+	t.Parallel()
 	p := newPair(t, lab.Options{Names: []string{"south"}}, lab.Port{})
 	south := p.Appliances[2]
 	check(t, south.WriteConfig(lab.Port{}), south.WriteKeys(p.key))

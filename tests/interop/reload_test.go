@@ -15,6 +15,7 @@ import (
 // TestReload: what is bad is refused as a whole and told, and what runs goes
 // on; what is good is taken without a loss.
 func TestReload(t *testing.T) {
+	t.Parallel()
 	p := newPair(t, lab.Options{}, lab.Port{})
 	ports := p.start(t)
 	x := traffic(t, p.west, p.east, 5*time.Millisecond)
@@ -73,6 +74,7 @@ func TestReload(t *testing.T) {
 // A port's parameters changed by reload: MTU and an address go to the living
 // device; the cipher suite needs a new one, and both ends secure again.
 func TestReloadChanges(t *testing.T) {
+	t.Parallel()
 	p := newPair(t, lab.Options{}, lab.Port{})
 	key0 := p.start(t)[0].Tx.Key
 	for _, a := range p.both() {
@@ -95,6 +97,7 @@ func TestReloadChanges(t *testing.T) {
 
 // A carrier that goes for less than 3 s keeps the SAs and the key.
 func TestCarrierFlap(t *testing.T) {
+	t.Parallel()
 	p := newPair(t, lab.Options{Bridge: true}, lab.Port{})
 	ports := p.start(t)
 	x := traffic(t, p.west, p.east, 5*time.Millisecond)
@@ -121,6 +124,7 @@ func TestCarrierFlap(t *testing.T) {
 // A MACsec device that somebody deletes is made again, and the link secured; a
 // parent that vanishes is reported, and taken again when it is back.
 func TestVanished(t *testing.T) {
+	t.Parallel()
 	p := newPair(t, lab.Options{Bridge: true}, lab.Port{})
 	key0 := p.start(t)[0].Tx.Key
 	ip := func(args string) {

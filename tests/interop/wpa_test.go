@@ -68,6 +68,7 @@ func (m *mixed) secured(t *testing.T, server bool, sealed func()) status.Port {
 // TestSupplicant is the matrix of who is key server, the CAK's and the CKN's
 // length. In short, each CKN length with both roles and both CAKs, one each.
 func TestSupplicant(t *testing.T) {
+	t.Parallel()
 	for i, ckn := range []int{1, 15, 16, 17, 32} {
 		for _, cak := range []int{16, 32} {
 			for _, server := range []bool{true, false} {
@@ -89,6 +90,7 @@ func TestSupplicant(t *testing.T) {
 }
 
 func TestSupplicantIntegrityOnly(t *testing.T) {
+	t.Parallel()
 	for _, server := range []bool{true, false} {
 		t.Run(fmt.Sprintf("key server %v", server), func(t *testing.T) {
 			t.Parallel()
@@ -117,6 +119,7 @@ func TestSupplicantIntegrityOnly(t *testing.T) {
 }
 
 func TestSupplicantReplayWindow(t *testing.T) {
+	t.Parallel()
 	for _, server := range []bool{true, false} {
 		t.Run(fmt.Sprintf("key server %v", server), func(t *testing.T) {
 			t.Parallel()
@@ -138,6 +141,7 @@ func TestSupplicantReplayWindow(t *testing.T) {
 // A 256-bit suite works if linkseal is key server and the peer's device was
 // made with that suite first.
 func TestSupplicantGCM256(t *testing.T) {
+	t.Parallel()
 	m := newMixed(t, key(t, 16, 32), lab.Port{Priority: wins, Cipher: "gcm-aes-256"})
 	m.peer.createDevice256(t)
 	if p := m.secure(t, true); p.Cipher != "gcm-aes-256" {
@@ -147,8 +151,10 @@ func TestSupplicantGCM256(t *testing.T) {
 
 // The peer is stopped and started: traffic goes again.
 func TestSupplicantRestart(t *testing.T) {
+	t.Parallel()
 	for _, server := range []bool{true, false} {
 		t.Run(fmt.Sprintf("key server %v", server), func(t *testing.T) {
+			t.Parallel()
 			port := lab.Port{Priority: loses}
 			if server {
 				port.Priority = wins
@@ -176,6 +182,7 @@ func TestSupplicantRestart(t *testing.T) {
 // CAKs that differ leave the link unsecured, and whoever asks is told why: in
 // status, in the log, and by inspect of what was captured.
 func TestSupplicantCAKMismatch(t *testing.T) {
+	t.Parallel()
 	m := newMixed(t, key(t, 16, 16), lab.Port{Priority: wins})
 	other := lab.Key{CKN: m.key.CKN, CAK: key(t, 16, 16).CAK}
 	m.peer.write(t, peerConf{key: other, priority: wpaPriority})

@@ -10,9 +10,6 @@ import (
 	"time"
 )
 
-// echoPort is where the lab's traffic is answered.
-const echoPort = 7007
-
 // Traffic is a stream of numbered datagrams from one appliance to another and
 // back: what ping -i does, counted exactly.
 type Traffic struct {
@@ -59,10 +56,10 @@ func (c Count) Lost() uint64 { return c.Sent - c.Answered }
 func StartTraffic(from, to *Appliance, interval time.Duration) (*Traffic, error) {
 	t := &Traffic{Interval: interval, answered: map[uint64]bool{}}
 	var err error
-	if t.server, err = listen(to, to.Address.Addr(), echoPort); err != nil {
+	if t.server, err = listen(to, to.Address.Addr()); err != nil {
 		return nil, err
 	}
-	if t.client, err = listen(from, from.Address.Addr(), 0); err != nil {
+	if t.client, err = listen(from, from.Address.Addr()); err != nil {
 		t.server.Close()
 		return nil, err
 	}
@@ -70,13 +67,15 @@ func StartTraffic(from, to *Appliance, interval time.Duration) (*Traffic, error)
 	t.stop = cancel
 	t.listening.Go(t.echo)
 	t.listening.Go(t.receive)
-	t.sending.Go(func() { t.send(ctx, netip.AddrPortFrom(to.Address.Addr(), echoPort)) })
+	t.sending.Go(func() { t.send(ctx, t.server.LocalAddr().(*net.UDPAddr).AddrPort()) })
 	return t, nil
 }
 
-func listen(a *Appliance, addr netip.Addr, port uint16) (c *net.UDPConn, err error) {
+// listen takes any port: one just closed is taken still while another goroutine
+// starts a process.
+func listen(a *Appliance, addr netip.Addr) (c *net.UDPConn, err error) {
 	err = a.NS.Do(func() error {
-		c, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(addr, port)))
+		c, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(addr, 0)))
 		return err
 	})
 	if err != nil {
