@@ -132,7 +132,7 @@ func (g *Guest) follow(r io.Reader, began time.Time) error {
 func (g *Guest) arguments(initrd string) []string {
 	accel := []string{"-accel", "tcg,thread=multi"}
 	switch {
-	case unix.Access("/dev/kvm", unix.R_OK|unix.W_OK) == nil:
+	case canKVM():
 		accel = append([]string{"-accel", "kvm"}, accel...)
 	case g.Steady:
 		accel = []string{"-accel", "tcg,thread=single", "-icount", "shift=0,sleep=on"}
