@@ -145,7 +145,7 @@ func TestRefuses(t *testing.T) {
 		{"short life", port("mka: {hello: 2s, life: 5s}"), "9:28: life 5s is under three hellos of 2s; accepted: life of 6s to 10m"},
 		{"default life too short", port("mka: {hello: 3s}"), "9:18: life 6s is under three hellos of 3s; accepted: life of 9s to 10m"},
 		{"long life", port("mka: {life: 1d}"), "9:17: life 1d; accepted: life of 6s to 10m"},
-		{"rekey", port("mka: {rekey: 1s}"), "9:18: rekey 1s leaves an old SAK no time to retire; accepted: 0s (never for its age), or 5s and more"},
+		{"rekey", port("mka: {rekey: 1s}"), "9:18: rekey 1s is under the life of 6s; accepted: 0s (never for its age), or 6s and more"},
 		{"rekey in days", port("mka: {rekey: 30d}"), ""},
 		{"destination", port("mka: {destination: 01-80-c2-00-00-03}"), `9:24: destination: "01-80-c2-00-00-03"; accepted: a MAC address as 01:80:c2:00:00:03`},
 		{"ethertype decimal", port("mka: {ethertype: 34958}"), `9:22: ethertype: "34958"; accepted: an EtherType as 0x888e, from 0x0600`},
@@ -341,7 +341,7 @@ func TestPrintedReads(t *testing.T) {
 		p.MKA.Priority = rapid.Uint8().Draw(t, "priority")
 		p.MKA.Hello = time.Duration(rapid.Int64Range(int64(boundedHello)+1, int64(maxHello)).Draw(t, "hello"))
 		p.MKA.Life = time.Duration(rapid.Int64Range(3*int64(p.MKA.Hello), int64(maxLife)).Draw(t, "life"))
-		p.MKA.Rekey = time.Duration(rapid.Int64Range(5, 1e7).Draw(t, "rekey")) * time.Second
+		p.MKA.Rekey = p.MKA.Life + time.Duration(rapid.Int64Range(0, 1e7).Draw(t, "rekey"))*time.Second
 		p.MKA.Destination, p.MKA.EtherType = MAC{1, rapid.Uint8().Draw(t, "mac")}, 0x88b5
 		c.Keychains[0].Path = filepath.Clean(c.Keychains[0].Path)
 		back, err := Parse(c.File, c.YAML())

@@ -24,8 +24,6 @@ const (
 	boundedHello = 500 * time.Millisecond
 	maxHello     = time.Minute
 	maxLife      = 10 * time.Minute
-	// minRekey leaves an old SAK its 3 s to retire, and some.
-	minRekey = 5 * time.Second
 	// maxXPNWindow is the kernel's limit of a replay window with XPN.
 	maxXPNWindow = 1<<30 - 1
 	minMTU       = 68
@@ -151,8 +149,9 @@ func (d *decoder) mka(v strict.Value, p Port) MKA {
 	case m.Life > maxLife:
 		life.Wrong("life "+show(m.Life), fmt.Sprintf("life of %s to %s", show(3*m.Hello), show(maxLife)))
 	}
-	if m.Rekey != 0 && m.Rekey < minRekey {
-		rekey.Wrong("rekey "+show(m.Rekey)+" leaves an old SAK no time to retire", "0s (never for its age), or "+show(minRekey)+" and more")
+	if m.Rekey != 0 && m.Rekey < m.Life {
+		// A member that misses a SAK is waited for that long.
+		rekey.Wrong(fmt.Sprintf("rekey %s is under the life of %s", show(m.Rekey), show(m.Life)), "0s (never for its age), or "+show(m.Life)+" and more")
 	}
 	m.Destination = d.mac(f.Get("destination"), m.Destination)
 	m.EtherType = d.etherType(f.Get("ethertype"), m.EtherType)
