@@ -50,8 +50,12 @@ func (b *builder) enforce(p Port) {
 	if _, present := b.Links[p.Device]; !p.Must || !present {
 		return
 	}
+	why := ""
+	if _, unreadable := b.Unreadable[p.Device]; unreadable {
+		why = "it is not known what filter it has"
+	}
 	if have, ok := b.Filters[p.Device]; !ok || !have.Equal(p.Filter) {
-		b.add(Step{Kind: SetFilter, Port: p.Name, Device: p.Device, Filter: &p.Filter})
+		b.add(Step{Kind: SetFilter, Port: p.Name, Device: p.Device, Filter: &p.Filter, Why: why})
 	}
 }
 

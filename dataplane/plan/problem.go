@@ -23,7 +23,8 @@ func (p Problem) Error() string {
 }
 
 // Check returns what keeps ports of desired from being built on the machine
-// observed, every problem of every port. No step resolves a problem.
+// observed, every problem of every port. No step resolves a problem, but that
+// setting a filter may help where one cannot be read.
 func Check(desired Desired, observed Observed) []Problem {
 	var all []Problem
 	for _, p := range desired.Ports {
@@ -35,6 +36,9 @@ func Check(desired Desired, observed Observed) []Problem {
 			note("linkseal goes on when it appears; `ip link` lists the devices that there are",
 				"device %s does not exist", p.Device)
 			continue
+		}
+		if why, unreadable := observed.Unreadable[p.Device]; unreadable && p.Must {
+			note("linkseal tries to set it, and looks again", "the filter of %s cannot be read: %s", p.Device, why)
 		}
 		if most := parent.MTU - Overhead; p.MTU > most {
 			note(fmt.Sprintf("ip link set %s mtu %d, or mtu: %d in the configuration", p.Device, p.MTU+Overhead, most),

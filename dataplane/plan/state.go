@@ -127,9 +127,11 @@ type MACsec struct {
 // Observed is the machine: its links by name.
 type Observed struct {
 	Links map[string]Link
-	// Filters are linkseal's filters by the parent's name, those pinned for
-	// a device that is gone included.
+	// Filters are linkseal's filters by the parent's name.
 	Filters map[string]Filter
+	// Unreadable says of devices of must-secure ports why it could not be
+	// seen what filter they have.
+	Unreadable map[string]string
 }
 
 // Link is a network interface as observed.

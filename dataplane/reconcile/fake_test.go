@@ -64,7 +64,7 @@ func (m *fakeMachine) Observe(plan.Desired) (plan.Observed, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.observed <- struct{}{}
-	return plan.Observed{Links: maps.Clone(m.o.Links), Filters: maps.Clone(m.o.Filters)}, m.blind
+	return plan.Observed{Links: maps.Clone(m.o.Links), Filters: maps.Clone(m.o.Filters), Unreadable: maps.Clone(m.o.Unreadable)}, m.blind
 }
 
 func (m *fakeMachine) Apply(s plan.Step) error {

@@ -63,7 +63,7 @@ func (k *Kernel) dial() (*macsec.Conn, error) {
 
 // Observe reports the links of the namespace with what linkseal sets on them.
 func (k *Kernel) Observe(d plan.Desired) (plan.Observed, error) {
-	o := plan.Observed{Links: make(map[string]plan.Link), Filters: make(map[string]plan.Filter)}
+	o := plan.Observed{Links: make(map[string]plan.Link), Filters: make(map[string]plan.Filter), Unreadable: make(map[string]string)}
 	links, err := k.links.List()
 	if err != nil {
 		return o, err
@@ -94,10 +94,10 @@ func (k *Kernel) Observe(d plan.Desired) (plan.Observed, error) {
 			continue
 		}
 		filter, there, err := k.filter(l.Index)
-		if err != nil && must[l.Name] {
-			return o, err
-		}
-		if there {
+		switch {
+		case err != nil && must[l.Name]:
+			o.Unreadable[l.Name] = err.Error()
+		case there:
 			o.Filters[l.Name] = filter
 		}
 	}

@@ -27,8 +27,8 @@ const (
 
 // Machine is what the reconciler observes and changes; Kernel is the real one.
 type Machine interface {
-	// Observe reports all links; of d's ports the filters must be known, or
-	// it is an error.
+	// Observe reports all links; of d's must-secure ports the filters too, or
+	// why they cannot be read.
 	Observe(d plan.Desired) (plan.Observed, error)
 	// Apply carries out one step. Steps are idempotent.
 	Apply(plan.Step) error

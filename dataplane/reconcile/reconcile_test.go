@@ -456,6 +456,20 @@ func TestRefusedSession(t *testing.T) {
 	})
 }
 
+// TestUnreadableFilter: what cannot be seen of one port is that port's problem.
+func TestUnreadableFilter(t *testing.T) {
+	m := newMachine("eth1", "eth2")
+	m.o.Unreadable = map[string]string{"eth1": "no permission"}
+	run(t, m, portLine("a", "eth1", "")+portLine("b", "eth2", ""), func(w *world) {
+		w.want("sessions", []string{"b"}, w.open())
+		w.want("reason", "the filter of eth1 cannot be read: no permission", w.port("a").UnsecuredReason)
+		w.machine.change(func() { m.o.Unreadable = nil })
+		time.Sleep(firstRetry)
+		w.settle()
+		w.want("sessions", []string{"b", "a"}, w.open())
+	})
+}
+
 func TestBlind(t *testing.T) {
 	m := newMachine("eth1")
 	m.blind = errors.New("netlink is gone")
