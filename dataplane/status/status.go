@@ -57,7 +57,10 @@ type Port struct {
 	Keychain string `json:"keychain"`
 	// KeysError is why the keychain's source could not be used at the last
 	// try. The keys before it go on.
-	KeysError    string            `json:"keys_error,omitempty"`
+	KeysError string `json:"keys_error,omitempty"`
+	// StateError is why what a restart needs cannot be saved: an alarm. A
+	// daemon that is started again would not know the CKNs of its SAs.
+	StateError   string            `json:"state_error,omitempty"`
 	Participants []Participant     `json:"participants"`
 	Tx           *Tx               `json:"tx"` // null while no SA encodes
 	Rx           []Rx              `json:"rx"`

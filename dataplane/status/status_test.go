@@ -31,7 +31,7 @@ func example() Status {
 		{Name: "link2", Device: "eth2", Interface: "macsec2", Dataplane: "kernel", State: Unsecured, Secure: "should",
 			Cipher: "gcm-aes-256", Passing: "clear", Keychain: "link2", SCI: "0200000000030001",
 			UnsecuredReason: "no live peer: ICV of MKPDUs from 02:00:00:00:00:04 under CKN 01 is bad: the CAK differs",
-			Remedy:          "compare `linkseal keys list` at both ends", KeysError: "/etc/linkseal/keys/link2.yaml: torn",
+			Remedy:          "compare `linkseal keys list` at both ends", KeysError: "/etc/linkseal/keys/link2.yaml: torn", StateError: "open /var/lib/linkseal: read-only file system",
 			Participants: []Participant{{CKN: "01", Priority: 16, Peers: []Peer{{SCI: "0200000000040001", MI: "2112131415161718191a1b1c"}}}}},
 	}}
 }

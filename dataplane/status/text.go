@@ -51,6 +51,9 @@ func (p Port) write(b *strings.Builder, now time.Time) {
 	if p.Problem != "" && p.Problem != p.UnsecuredReason {
 		line("problem", "%s", p.Problem)
 	}
+	if p.StateError != "" {
+		line("state", "not saved, so that a restart would not know its SAs: %s", p.StateError)
+	}
 	if p.KeysError != "" {
 		line("keys", "%s", p.KeysError)
 	}

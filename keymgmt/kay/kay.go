@@ -89,6 +89,8 @@ type KaY struct {
 	sendErrors   uint64
 	sendErr      string
 	pollErr      string
+	unsaved      *file // what the store does not have yet; nil: nothing
+	saveErr      string
 
 	closing, first sync.Once
 }
@@ -177,8 +179,10 @@ func (k *KaY) run(ctx context.Context) {
 	}
 }
 
-// poll gives the Entity the packet numbers.
+// poll gives the Entity the packet numbers. What could not be saved is tried
+// again.
 func (k *KaY) poll() {
+	k.save()
 	if k.observe() {
 		k.step(mka.Event{Kind: mka.PacketNumbers, Table: &k.table})
 	}
@@ -212,9 +216,8 @@ func (k *KaY) step(ev mka.Event) {
 			case mka.Tell:
 				k.tell(a.Report)
 			case mka.Save:
-				if err := k.save(a.Saved); err != nil {
-					k.cfg.Log.Error("MKA state cannot be saved; a restart would not know its SAs' CKNs", "port", k.cfg.Port, "error", err)
-				}
+				k.unsaved = record(a.Saved)
+				k.save()
 			case mka.SetPort:
 				k.setPort(a.Port)
 			case mka.Change:

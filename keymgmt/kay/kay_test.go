@@ -191,4 +191,33 @@ func TestUnreadableStore(t *testing.T) {
 	})
 }
 
+// TestUnwritableStore: the link is secured, the alarm is raised once, and what
+// could not be saved is saved when it can be.
+func TestUnwritableStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var wire kaytest.Wire
+		var a, b station
+		a.store.Fail(errors.New("read-only file system"))
+		a.start(t, 1, wire.Join(), key(1, 7))
+		b.start(t, 2, wire.Join(), key(1, 7))
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		st, _ := a.kay.Status()
+		if a.state() != sa.Secured || st.StateError != "read-only file system" || strings.Count(a.log.String(), "read-only file system") != 1 {
+			t.Errorf("%v, %q\n%s", a.state(), st.StateError, a.log.String())
+		}
+		a.store.Fail(nil)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if st, _ = a.kay.Status(); st.StateError != "" {
+			t.Errorf("state error %q after the store works", st.StateError)
+		}
+		if saved, _ := a.store.Load(); !bytes.Contains(saved, []byte(`"an":`)) {
+			t.Errorf("saved %q", saved)
+		}
+		a.kay.Close()
+		b.kay.Close()
+	})
+}
+
 var _ io.Closer = (*kay.KaY)(nil)

@@ -9,8 +9,8 @@ import (
 	"github.com/linkseal/linkseal/keymgmt/sa"
 )
 
-// record is mka.Saved as it is stored: names of keys, no keys.
-type record struct {
+// file is mka.Saved as it is stored: names of keys, no keys.
+type file struct {
 	Version int          `json:"version"`
 	SAs     []savedSA    `json:"sas"`
 	Used    []savedKeyID `json:"used"`
@@ -37,19 +37,37 @@ func (r savedKeyID) keyID() (id sa.KeyID, err error) {
 	return id, nil
 }
 
-func (k *KaY) save(v mka.Saved) error {
-	r := record{Version: 1, SAs: []savedSA{}, Used: []savedKeyID{}}
+func record(v mka.Saved) *file {
+	r := &file{Version: 1, SAs: []savedSA{}, Used: []savedKeyID{}}
 	for _, s := range v.SAs {
 		r.SAs = append(r.SAs, savedSA{savedKeyID{s.Key.MI.String(), s.Key.KN}, s.AN, hex.EncodeToString(s.CKN)})
 	}
 	for _, u := range v.Used {
 		r.Used = append(r.Used, savedKeyID{u.MI.String(), u.KN})
 	}
-	b, err := json.Marshal(r)
-	if err != nil {
-		return err
+	return r
+}
+
+// save stores what is unsaved, and logs a new reason why it cannot.
+func (k *KaY) save() {
+	if k.unsaved == nil {
+		return
 	}
-	return k.store.Save(b)
+	b, err := json.Marshal(k.unsaved)
+	if err == nil {
+		err = k.store.Save(b)
+	}
+	if err == nil {
+		if k.saveErr != "" {
+			k.cfg.Log.Info("MKA state is saved again", "port", k.cfg.Port)
+		}
+		k.unsaved, k.saveErr = nil, ""
+		return
+	}
+	if text := err.Error(); text != k.saveErr {
+		k.saveErr = text
+		k.cfg.Log.Error("MKA state cannot be saved; a restart would not know its SAs' CKNs; it is tried again", "port", k.cfg.Port, "error", err)
+	}
 }
 
 // load reads what save wrote. What it cannot read it leaves out, all of it.
@@ -58,7 +76,7 @@ func (k *KaY) load() (v mka.Saved, err error) {
 	if err != nil || len(b) == 0 {
 		return v, err
 	}
-	var r record
+	var r file
 	if err := json.Unmarshal(b, &r); err != nil {
 		return v, fmt.Errorf("not a record of MKA state: %w", err)
 	}

@@ -169,8 +169,16 @@ func without[T any](list []T, drop func(T) bool) []T {
 
 // Store keeps a record in memory.
 type Store struct {
-	mu sync.Mutex
-	b  []byte
+	mu   sync.Mutex
+	b    []byte
+	fail error
+}
+
+// Fail makes Save return err from now on; nil: no more.
+func (s *Store) Fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail = err
 }
 
 // Load implements kay.Store.
@@ -184,6 +192,9 @@ func (s *Store) Load() ([]byte, error) {
 func (s *Store) Save(b []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.fail != nil {
+		return s.fail
+	}
 	s.b = append([]byte(nil), b...)
 	return nil
 }
