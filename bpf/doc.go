@@ -32,6 +32,12 @@
 // A change of settings loads new programs and puts each in the place of the
 // old in one step; counters go on. Egress is closed first and opened last.
 //
+// # The gate
+//
+// A Gate is a program of its own, in the egress of the MACsec device and of the
+// port under it, for the moment in which the encoding SA changes. Neither
+// judges frames; see Gate.
+//
 // # What it cannot see
 //
 // Egress hooks are passed over by packet sockets with PACKET_QDISC_BYPASS, by

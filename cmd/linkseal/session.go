@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"sync"
 
+	"github.com/linkseal/linkseal/bpf"
 	"github.com/linkseal/linkseal/dataplane/config"
 	"github.com/linkseal/linkseal/dataplane/reconcile"
 	"github.com/linkseal/linkseal/dataplane/secy"
@@ -34,7 +35,7 @@ type session struct {
 
 // openSession starts the KaY of p. state is the state directory.
 func openSession(p config.Port, at reconcile.Place, state string, log *slog.Logger) (reconcile.Session, error) {
-	y, err := secy.Open(p.Interface, secy.Options{Should: !p.Must})
+	y, err := secy.Open(p.Interface, secy.Options{Should: !p.Must, Quiet: quiet(at, log.With("port", p.Name))})
 	if err != nil {
 		return nil, err
 	}
@@ -51,6 +52,26 @@ func openSession(p config.Port, at reconcile.Place, state string, log *slog.Logg
 		return nil, errors.Join(err, conn.Close(), y.Close())
 	}
 	return &session{kay: k, secy: y, priority: p.MKA.Priority}, nil
+}
+
+// quiet changes the encoding SA behind a gate, and without one where the kernel
+// lets none be made: the change is worth more than the frame that it may tear.
+func quiet(at reconcile.Place, log *slog.Logger) func(func() error) error {
+	return func(change func() error) error {
+		g, err := bpf.OpenGate(at.Interface, at.Parent)
+		if err != nil {
+			log.Warn("the encoding SA changes without a gate; a frame may be torn, which the peer counts in in_pkts_not_valid", "error", err)
+			return change()
+		}
+		inside, err := g.While(change)
+		if inside > 0 {
+			log.Info("the encoding SA changed while frames were in the device; one may be torn", "frames", inside)
+		}
+		if err := g.Close(); err != nil {
+			log.Warn("the gate before the encoding SA stays; the next change replaces it", "error", err)
+		}
+		return err
+	}
 }
 
 // SetKeys implements reconcile.Session: the active keys have a participant,
@@ -86,7 +107,7 @@ func (s *session) Report(p *status.Port) bool {
 	if !ok {
 		return false
 	}
-	p.State = status.Unsecured
+	p.State, p.StateError = status.Unsecured, st.StateError
 	p.UnsecuredReason = st.Reason
 	if st.MKA.Secured {
 		p.State, p.SecuredSince = status.Secured, &st.Since

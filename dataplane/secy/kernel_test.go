@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/vishvananda/netlink"
 
@@ -77,91 +76,6 @@ func TestKernelSuites(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestKernelSwitch moves the pair from AN to AN, make before break, as fast as
-// it goes while traffic runs.
-func TestKernelSwitch(t *testing.T) {
-	for _, suite := range []sa.Suite{sa.GCMAES256, sa.GCMAESXPN256} {
-		t.Run(suite.String(), func(t *testing.T) {
-			a, b := wire(t, suite, Options{})
-			secure(a, b, 0, 1)
-			tap := a.tap()
-			const n = 600
-			result := make(chan string, 1)
-			go func() {
-				out, _ := a.ping(n, 5)
-				result <- out
-			}()
-			out, switches, torn := "", 0, 0
-			for ; out == ""; switches++ {
-				torn += switchOver(t, a, b, uint32(switches+2))
-				select {
-				case out = <-result:
-				default:
-				}
-			}
-			t.Logf("%d switches, %d frames torn\n%s", switches, torn, out)
-			if switches < 4 {
-				t.Error("not every AN had its turn")
-			}
-			var received int
-			if i := strings.Index(out, " packets transmitted, "); i >= 0 {
-				fmt.Sscanf(out[i:], " packets transmitted, %d received", &received)
-			}
-			// A torn frame is a request or a reply, and an address resolution
-			// at times.
-			if received < n-torn {
-				t.Errorf("%d of %d lost, %d torn", n-received, n, torn)
-			}
-			if f := tap.frames(a); len(f) != 1 || f[etherMACsec] < n {
-				t.Errorf("frames by EtherType: %v", f)
-			}
-			if got := a.table(); len(got.Tx) != 1 || len(got.Rx) != 1 || got.Tx[0].AN != got.Encoding {
-				t.Errorf("left over: %+v", got)
-			}
-		})
-	}
-}
-
-// switchOver moves both ends from key kn-1 to kn. It returns how many frames
-// the kernel tore: it reads the encoding AN twice for each frame, first to find
-// the SA and then to write the SecTAG, so that a frame which a switch meets in
-// between is protected under the old key and labelled with the new AN. The
-// peer counts it in InPktsNotValid.
-func switchOver(t *testing.T, a, b *end, kn uint32) (torn int) {
-	t.Helper()
-	old, an := uint8((kn-2)%4), uint8((kn-1)%4)
-	notValid := map[*end]uint64{}
-	for _, e := range []*end{a, b} {
-		notValid[e] = e.counters().InPktsNotValid
-	}
-	for _, kind := range []sa.ChangeKind{sa.InstallRx, sa.InstallTx, sa.Encode} {
-		a.apply(kind, an, kn)
-		b.apply(kind, an, kn)
-	}
-	// The last frame under the old key has arrived when both ends agree on
-	// its PN, but for the torn one.
-	deadline := time.Now().Add(10 * time.Second)
-	for _, e := range []*end{a, b} {
-		for {
-			sent, _ := e.tx(old)
-			got, _ := e.other.rx(old)
-			bad := e.other.counters().InPktsNotValid - notValid[e.other]
-			if sent.PN <= got.PN+bad {
-				torn += int(bad)
-				break
-			}
-			if time.Now().After(deadline) {
-				t.Fatalf("an %d: sent to PN %d, received to %d and %d not valid", old, sent.PN, got.PN, bad)
-			}
-		}
-	}
-	for _, e := range []*end{a, b} {
-		e.apply(sa.DeleteTx, old, kn-1)
-		e.apply(sa.DeleteRx, old, kn-1)
-	}
-	return torn
 }
 
 // TestKernelDeleteEncoding: without its encoding SA a SecY sends nothing, in

@@ -43,6 +43,10 @@ var (
 type Options struct {
 	// Should allows the Clear state (secure: should).
 	Should bool
+	// Quiet calls change once and returns its error. Meanwhile, so far as it
+	// can, no frame is on its way through the device. See Apply. Nil calls
+	// change and no more.
+	Quiet func(change func() error) error
 }
 
 // SecY drives one MACsec device. It is safe for concurrent use; changes and
@@ -52,6 +56,7 @@ type SecY struct {
 	ifindex int
 	suite   sa.Suite
 	should  bool
+	quiet   func(change func() error) error
 
 	mu     sync.Mutex
 	kernel *macsec.Conn // nil after Close
@@ -67,7 +72,10 @@ type SecY struct {
 // A poll costs a dump of all MACsec devices of the namespace, since the kernel
 // offers no smaller one.
 func Open(ifname string, o Options) (*SecY, error) {
-	s := &SecY{name: ifname, should: o.Should}
+	s := &SecY{name: ifname, should: o.Should, quiet: o.Quiet}
+	if s.quiet == nil {
+		s.quiet = func(change func() error) error { return change() }
+	}
 	err := s.open()
 	if err != nil {
 		s.Close()
@@ -128,10 +136,11 @@ func (s *SecY) Close() error {
 // is idempotent, and a change that fails leaves nothing of itself behind that
 // a second Apply would trip over.
 //
-// Encode can cost the one frame that the kernel is protecting at that moment:
-// drivers/net/macsec.c reads the encoding AN once to find the SA and again to
-// write the SecTAG, and such a frame leaves under the old key with the new AN.
-// The peer drops it and counts it in InPktsNotValid. It is never in clear.
+// Encode in place of another SA is done in Options.Quiet, since it could tear
+// a frame that the kernel is protecting at that moment: drivers/net/macsec.c
+// reads the encoding AN once to find the SA and again to write the SecTAG, and
+// such a frame leaves under the old key with the new AN. The peer drops it and
+// counts it in InPktsNotValid. It is never in clear.
 //
 // RaiseLowestPN is errors.ErrUnsupported: the kernel would set the PN
 // unconditionally and so, racing with traffic, open the replay window again.
@@ -192,7 +201,11 @@ func (s *SecY) do(st step, c sa.Change) error {
 	case activateTxSA:
 		return s.kernel.SetTxSAActive(s.ifindex, an, true)
 	case encodeTxSA:
-		return s.kernel.ChangeDevice(s.ifindex, macsec.Config{EncodingSA: &an})
+		encode := func() error { return s.kernel.ChangeDevice(s.ifindex, macsec.Config{EncodingSA: &an}) }
+		if st.moves {
+			return s.quiet(encode)
+		}
+		return encode()
 	case deleteTxSA:
 		return s.kernel.DeleteTxSA(s.ifindex, an)
 	}

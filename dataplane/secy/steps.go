@@ -29,13 +29,17 @@ var opNames = [...]string{addRxSC: "add rx sc", deleteRxSC: "delete rx sc", addR
 
 // step is an op on the SC and AN of the change that it belongs to.
 type step struct {
-	op op
-	pn uint64 // of addRxSA and addTxSA
+	op    op
+	pn    uint64 // of addRxSA and addTxSA
+	moves bool   // of encodeTxSA: away from an SA that transmits
 }
 
 func (s step) String() string {
-	if s.pn != 0 {
+	switch {
+	case s.pn != 0:
 		return fmt.Sprintf("%s pn %d", opNames[s.op], s.pn)
+	case s.moves:
+		return opNames[s.op] + " from another"
 	}
 	return opNames[s.op]
 }
@@ -143,7 +147,8 @@ func encode(dev *macsec.SecY, c sa.Change) (todo []step, err error) {
 	// Activating the encoding SA makes the SecY operational; of one that is
 	// active the kernel may have lost sight.
 	if dev.EncodingSA != a.AN || a.Active && !dev.Operational {
-		todo = append(todo, step{op: encodeTxSA})
+		old := findTx(dev, dev.EncodingSA)
+		todo = append(todo, step{op: encodeTxSA, moves: old != nil && old != a && old.Active})
 	}
 	return todo, nil
 }

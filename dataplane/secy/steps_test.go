@@ -70,7 +70,7 @@ func TestSteps(t *testing.T) {
 		{"tx is there, not encoding", device(), sa.InstallTx, sa.SCI{}, 2, 2, "", nil},
 		{"tx an in use", device(), sa.InstallTx, sa.SCI{}, 1, 9, "", ErrKeyInUse},
 		{"tx key at another an", device(), sa.InstallTx, sa.SCI{}, 0, 1, "", ErrKeyInUse},
-		{"encode activates first", device(), sa.Encode, sa.SCI{}, 2, 2, "activate tx sa, encode tx sa", nil},
+		{"encode activates first", device(), sa.Encode, sa.SCI{}, 2, 2, "activate tx sa, encode tx sa from another", nil},
 		{"encodes already", device(), sa.Encode, sa.SCI{}, 1, 1, "", nil},
 		{"encodes, but the SecY stopped", lost, sa.Encode, sa.SCI{}, 1, 1, "encode tx sa", nil},
 		{"encode absent", device(), sa.Encode, sa.SCI{}, 0, 9, "", ErrNotInstalled},

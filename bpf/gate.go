@@ -1,0 +1,154 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// shutFor is how long a gate stays shut at the most. It opens by itself
+	// then, whatever has become of who shut it.
+	shutFor = 5 * time.Millisecond
+	// insideFor is how long frames may take to leave the device.
+	insideFor = 3 * time.Millisecond
+)
+
+// Gate stands in front of a MACsec device's transmission. It does nothing until
+// While shuts it. It is not safe for concurrent use.
+type Gate struct {
+	shut, busy *ebpf.Map
+	detach     []func() error
+}
+
+// OpenGate attaches an open gate to the MACsec device with the index upper and
+// the port with the index lower under it, in the calling thread's network
+// namespace. With TCX it ends with the process; in a clsact qdisc one that was
+// left behind is open, and is replaced by the next.
+func OpenGate(upper, lower int) (*Gate, error) {
+	var obj gateObjects
+	if err := loadGateObjects(&obj, nil); err != nil {
+		return nil, fmt.Errorf("bpf: load the gate: %w", remedy(err))
+	}
+	defer obj.gatePrograms.Close()
+	g := &Gate{shut: obj.Shut, busy: obj.Busy}
+	// First where frames leave: one that was never seen to leave is waited for
+	// in vain.
+	for _, h := range []struct {
+		ifindex int
+		prog    *ebpf.Program
+		name    string
+		pref    uint16
+		anchor  link.Anchor
+	}{
+		{lower, obj.LinksealLeave, gateProgLinksealLeave, 2, link.Tail()}, // after the filter
+		{upper, obj.LinksealEnter, gateProgLinksealEnter, 1, link.Head()},
+	} {
+		detach, err := attachGate(h.ifindex, h.prog, h.name, h.pref, h.anchor)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("bpf: attach the gate to device %d: %w", h.ifindex, remedy(err)), g.Close())
+		}
+		g.detach = append(g.detach, detach)
+	}
+	return g, nil
+}
+
+// attachGate attaches one program in egress, for as long as nothing detaches it.
+func attachGate(ifindex int, p *ebpf.Program, name string, pref uint16, anchor link.Anchor) (detach func() error, err error) {
+	l, err := link.AttachTCX(link.TCXOptions{Interface: ifindex, Program: p, Attach: ebpf.AttachTCXEgress, Anchor: anchor})
+	switch {
+	case err == nil:
+		return l.Close, nil
+	case !errors.Is(err, unix.EINVAL) && !errors.Is(err, ebpf.ErrNotSupported):
+		return nil, fmt.Errorf("TCX: %w", err)
+	}
+	dev, err := netlink.LinkByIndex(ifindex)
+	if err != nil {
+		return nil, err
+	}
+	if err := netlink.QdiscAdd(clsact(dev)); err != nil && !errors.Is(err, unix.EEXIST) {
+		return nil, fmt.Errorf("add the clsact qdisc: %w", err)
+	}
+	f := &netlink.BpfFilter{
+		FilterAttrs: netlink.FilterAttrs{
+			LinkIndex: ifindex, Parent: netlink.HANDLE_MIN_EGRESS,
+			// A handle that others, who count from 1, do not have.
+			Priority: pref, Handle: gateHandle, Protocol: unix.ETH_P_ALL,
+		},
+		Name: name, Fd: p.FD(), DirectAction: true,
+	}
+	if err := netlink.FilterReplace(f); err != nil {
+		return nil, fmt.Errorf("clsact egress filter: %w", err)
+	}
+	return func() error {
+		if err := netlink.FilterDel(f); err != nil && !errors.Is(err, unix.ENOENT) {
+			return fmt.Errorf("clsact egress filter: %w", err)
+		}
+		return nil
+	}, nil
+}
+
+const gateHandle = 0x6c73
+
+// While calls change once, and returns its error, while no frame is between
+// the device's egress hook and the port's: those that come wait at the gate.
+// inside is how many frames were left inside nonetheless, because they did not
+// come out within 3 ms: a device that drops them has none that comes out. The
+// gate opens by itself after 5 ms, change or no.
+func (g *Gate) While(change func() error) (inside int, err error) {
+	inside, err = g.close()
+	defer g.shut.Put(uint32(0), uint64(0))
+	if err != nil {
+		return inside, errors.Join(fmt.Errorf("bpf: shut the gate: %w", err), change())
+	}
+	return inside, change()
+}
+
+// close shuts the gate and waits until nothing is inside.
+func (g *Gate) close() (inside int, err error) {
+	start, err := monotonic()
+	if err != nil {
+		return 0, err
+	}
+	if err := g.shut.Put(uint32(0), uint64(start+shutFor)); err != nil {
+		return 0, err
+	}
+	for {
+		// Asleep, so that a processor is free for what is inside.
+		time.Sleep(20 * time.Microsecond)
+		var cpus []uint64
+		if err := g.busy.Lookup(uint32(0), &cpus); err != nil {
+			return 0, err
+		}
+		inside = 0
+		for _, n := range cpus {
+			inside += int(n)
+		}
+		now, err := monotonic()
+		if err != nil || inside == 0 || now-start > insideFor {
+			return inside, err
+		}
+	}
+}
+
+// monotonic is the time as BPF programs have it: bpf_ktime_get_ns.
+func monotonic() (time.Duration, error) {
+	var t unix.Timespec
+	err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t)
+	return time.Duration(t.Nano()), err
+}
+
+// Close takes the gate away.
+func (g *Gate) Close() error {
+	var errs []error
+	for _, detach := range g.detach {
+		errs = append(errs, detach())
+	}
+	g.detach = nil
+	return errors.Join(append(errs, g.shut.Close(), g.busy.Close())...)
+}
