@@ -297,7 +297,12 @@ func TestForeignXDP(t *testing.T) {
 // itself first since.
 func TestForeignTCX(t *testing.T) {
 	if probetest.InGuest() && !probe.TCX.Check().OK {
-		t.Log("the guest's kernel has no TCX; the host tests it")
+		// The kernel is older than 6.6: then it has to be the clsact qdisc.
+		w := newWire(t)
+		w.attach(t, plain, modes{})
+		if s := w.observe(t); s.Egress.Mode != Clsact || !s.Enforces(plain) {
+			t.Errorf("observed %+v", s)
+		}
 		return
 	}
 	probetest.Need(t, probe.TCX)

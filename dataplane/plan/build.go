@@ -181,16 +181,24 @@ func (b *builder) addresses(p Port, link Link) {
 // kernelMade tells the addresses that a kernel gives an IPv6 interface.
 func kernelMade(a netip.Prefix) bool { return a.Addr().Is6() && a.Addr().IsLinkLocalUnicast() }
 
-// release removes the filters that no must-secure port wants.
+// release gives back the devices that have a filter and no must-secure port:
+// IPv6, and last the filter goes. Addresses are for whoever uses the device
+// next.
 func (b *builder) release(desired Desired) {
+	const why = "no must-secure port is on it"
+	var filters []Step
 	for _, device := range slices.Sorted(maps.Keys(b.Filters)) {
-		s := Step{Kind: RemoveFilter, Device: device, Why: "no must-secure port is on it"}
+		port := ""
 		if i := slices.IndexFunc(desired.Ports, func(p Port) bool { return p.Device == device }); i >= 0 {
 			if desired.Ports[i].Must {
 				continue
 			}
-			s.Port = desired.Ports[i].Name
+			port = desired.Ports[i].Name
 		}
-		b.add(s)
+		if link, present := b.Links[device]; present && !link.IPv6 {
+			b.add(Step{Kind: EnableIPv6, Port: port, Link: device, Why: why})
+		}
+		filters = append(filters, Step{Kind: RemoveFilter, Port: port, Device: device, Why: why})
 	}
+	b.steps = append(b.steps, filters...)
 }

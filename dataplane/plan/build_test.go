@@ -113,7 +113,7 @@ func TestBuild(t *testing.T) {
 			l.MACsec = &m
 			delete(o.Filters, "eth1")
 		}), ""},
-		"must to should": {with(func(p *Port) { p.Must = false }), secured(), "remove the filter from eth1 (no must-secure port is on it)\n"},
+		"must to should": {with(func(p *Port) { p.Must = false }), secured(), "enable IPv6 on eth1 (no must-secure port is on it)\nremove the filter from eth1 (no must-secure port is on it)\n"},
 		"allow list": {with(func(p *Port) { p.Filter.Allow = []string{"lldp", "lacp"} }), secured(),
 			strings.Replace(filter, " may", ", lacp, lldp may", 1) + "\n"},
 		"addresses changed": {with(func(p *Port) { p.Addresses = []netip.Prefix{netip.MustParsePrefix("198.51.100.1/31")} }), secured(),
@@ -122,7 +122,7 @@ func TestBuild(t *testing.T) {
 		"addresses none":     {with(func(p *Port) { p.Addresses = []netip.Prefix{} }), secured(), "remove address 192.0.2.1/30 from macsec1\n"},
 		"admin down":         {with(same), seen(func(_ Observed, l *Link) { l.Up = false }), "set macsec1 up\n"},
 		"port removed": {Desired{}, secured(),
-			"delete macsec1 (port link1 is not in the configuration)\nremove the filter from eth1 (no must-secure port is on it)\n"},
+			"delete macsec1 (port link1 is not in the configuration)\nenable IPv6 on eth1 (no must-secure port is on it)\nremove the filter from eth1 (no must-secure port is on it)\n"},
 		"interface renamed": {with(func(p *Port) { p.Interface = "sec0" }), secured(),
 			"delete macsec1 (port link1 now has interface sec0)\n" + strings.ReplaceAll(create+rest, "macsec1", "sec0")},
 		"device gone":                 {with(same), machine(), ""},
@@ -148,7 +148,7 @@ func TestBuild(t *testing.T) {
 		}(), strings.ReplaceAll(filter, "eth1", "eth2") + "\n" +
 			"delete macsec1 (it stands on eth1, port link1 now on eth2)\n" +
 			"create macsec1 on eth2: gcm-aes-xpn-256, encrypt, replay window 0, sci 0200000000020001\n" + rest +
-			"remove the filter from eth1 (no must-secure port is on it)\n"},
+			"enable IPv6 on eth1 (no must-secure port is on it)\nremove the filter from eth1 (no must-secure port is on it)\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if diff := cmp.Diff(c.want, lines(Build(c.desired, c.observed))); diff != "" {

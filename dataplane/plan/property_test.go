@@ -60,6 +60,8 @@ func apply(o Observed, s Step) error {
 	case AddAddress:
 		err = need(!slices.Contains(link.Addresses, s.Address), "address exists")
 		link.Addresses = append(slices.Clone(link.Addresses), s.Address)
+	case EnableIPv6:
+		link.IPv6 = true
 	case DisableIPv6:
 		link.IPv6 = false
 		link.Addresses = slices.DeleteFunc(slices.Clone(link.Addresses), func(a netip.Prefix) bool { return a.Addr().Is6() })

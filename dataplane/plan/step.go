@@ -32,6 +32,8 @@ const (
 	AddAddress Kind = "add-address"
 	// SetUp brings Link up.
 	SetUp Kind = "set-up"
+	// EnableIPv6 undoes DisableIPv6.
+	EnableIPv6 Kind = "enable-ipv6"
 	// RemoveFilter takes linkseal's filter off Device.
 	RemoveFilter Kind = "remove-filter"
 )
@@ -66,6 +68,8 @@ func (s Step) what() string {
 		return fmt.Sprintf("remove address %s from %s", s.Address, s.Link)
 	case DisableIPv6:
 		return "disable IPv6 on " + s.Link
+	case EnableIPv6:
+		return "enable IPv6 on " + s.Link
 	case DeleteDevice:
 		return "delete " + s.Link
 	case CreateDevice:

@@ -32,6 +32,8 @@ func (k *Kernel) Apply(s plan.Step) error {
 		return k.links.ReplaceAddress(l.Index, s.Address)
 	case s.Kind == plan.DisableIPv6:
 		return k.links.DisableIPv6(l.Index)
+	case s.Kind == plan.EnableIPv6:
+		return unlessGone(k.links.EnableIPv6(l.Index))
 	case s.Kind == plan.SetMTU:
 		return k.links.SetMTU(l.Index, s.MTU)
 	case s.Kind == plan.SetUp:

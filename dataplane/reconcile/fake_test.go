@@ -99,6 +99,8 @@ func (m *fakeMachine) Apply(s plan.Step) error {
 		l.MTU = s.MTU
 	case plan.SetUp:
 		l.Up = true
+	case plan.EnableIPv6:
+		l.IPv6 = true
 	case plan.DisableIPv6:
 		l.IPv6 = false
 	default:

@@ -81,8 +81,18 @@ func (k *Kernel) Observe(d plan.Desired) (plan.Observed, error) {
 		must[p.Device] = p.Must
 	}
 	for _, l := range links {
+		if devices[l.Index] == nil && len(l.MAC) == len(plan.MAC{}) {
+			filter, there, err := k.filter(l.Index)
+			switch {
+			case err != nil && must[l.Name]:
+				o.Unreadable[l.Name] = err.Error()
+			case there:
+				o.Filters[l.Name] = filter
+			}
+		}
+		_, filtered := o.Filters[l.Name]
 		_, parent := must[l.Name]
-		seen, err := k.link(l, names, devices[l.Index], parent)
+		seen, err := k.link(l, names, devices[l.Index], parent || filtered)
 		if errors.Is(err, link.ErrNotFound) {
 			continue // it has just gone
 		}
@@ -90,16 +100,6 @@ func (k *Kernel) Observe(d plan.Desired) (plan.Observed, error) {
 			return o, err
 		}
 		o.Links[l.Name] = seen
-		if seen.MACsec != nil || len(l.MAC) != len(seen.MAC) {
-			continue
-		}
-		filter, there, err := k.filter(l.Index)
-		switch {
-		case err != nil && must[l.Name]:
-			o.Unreadable[l.Name] = err.Error()
-		case there:
-			o.Filters[l.Name] = filter
-		}
 	}
 	return o, nil
 }
@@ -137,8 +137,8 @@ func (k *Kernel) secYs(links []link.Link) (map[int]*plan.MACsec, error) {
 	return all, nil
 }
 
-// link fills in addresses and IPv6 for a link that matters: a MACsec device
-// or a configured parent.
+// link fills in addresses and IPv6 for a link that matters: a MACsec device,
+// and a parent that is configured or was.
 func (k *Kernel) link(l link.Link, names map[int]string, m *plan.MACsec, parent bool) (plan.Link, error) {
 	seen := plan.Link{Name: l.Name, Index: l.Index, Alias: l.Alias, Parent: names[l.Parent], Up: l.Up, Carrier: l.Carrier, MTU: l.MTU, MACsec: m}
 	copy(seen.MAC[:], l.MAC)

@@ -244,6 +244,7 @@ func TestReload(t *testing.T) {
 		"keychain":         {strings.Replace(both, "keychain: k1", "keychain: k2", 1), nil, []string{"a", "b"}},
 		"mka restarts one": {portLine("a", "eth1", ", mka: {priority: 1}") + portLine("b", "eth2", ""), nil, []string{"b", "a"}},
 		"port removed": {portLine("b", "eth2", ""), []string{"delete meth1 (port a is not in the configuration)",
+			"enable IPv6 on eth1 (no must-secure port is on it)",
 			"remove the filter from eth1 (no must-secure port is on it)"}, []string{"b"}},
 		"cipher": {portLine("a", "eth1", ", cipher: gcm-aes-128") + portLine("b", "eth2", ""), []string{
 			"delete meth1 (cipher changes from gcm-aes-256 to gcm-aes-128, which a live device cannot: made anew)",

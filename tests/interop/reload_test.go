@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -121,18 +122,29 @@ func TestCarrierFlap(t *testing.T) {
 	nothingToPlan(t, p.both()...)
 }
 
-// A MACsec device that somebody deletes is made again, and the link secured; a
-// parent that vanishes is reported, and taken again when it is back.
+// A transmit SA that somebody switches off encodes again; a MACsec device that
+// somebody deletes is made again, and the link secured; a parent that vanishes
+// is reported, and taken again when it is back.
 func TestVanished(t *testing.T) {
 	t.Parallel()
 	p := newPair(t, lab.Options{Bridge: true}, lab.Port{})
-	key0 := p.start(t)[0].Tx.Key
+	tx := p.start(t)[0].Tx
+	key0 := tx.Key
 	ip := func(args string) {
 		t.Helper()
 		if out, err := p.west.NS.Command("ip", strings.Fields(args)...).CombinedOutput(); err != nil {
 			t.Fatalf("ip %s: %v: %s", args, err, out)
 		}
 	}
+	x := traffic(t, p.west, p.east, 5*time.Millisecond)
+	flows(t, x, 20)
+	ip(fmt.Sprintf("macsec set %s tx sa %d off", lab.Interface, tx.AN))
+	flows(t, x, 20)
+	x.Stop()
+	if now := p.settled(t, p.key.CKN)[0].Tx; now == nil || now.Key != key0 || now.PN <= tx.PN {
+		t.Errorf("the SA that was switched off, %+v, is now %+v", tx, now)
+	}
+
 	ip("link del " + lab.Interface)
 	wait(t, "a new SAK on a new device", func(s status.Port) bool {
 		return lab.Settled(s, p.key.CKN) && s.Tx.Key != key0
