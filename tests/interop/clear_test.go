@@ -134,8 +134,12 @@ func TestClear(t *testing.T) {
 		t.Errorf("%d frames and %d datagrams in clear came in at west; the last %x", in, n, lastIn)
 	}
 	f := p.settled(t, p.key.CKN)[0].Filter
-	// Not every frame reaches the port: the bridge drops some, and a full ring.
-	if f["egress_dropped_packets"]+f["egress_tagged_packets"] < uint64(counts[0]) || f["ingress_dropped_packets"]+f["ingress_tagged_packets"] < uint64(counts[1])/2 {
+	// Of what was sent to the port one kind in ten does not get there, LLDP,
+	// which a bridge keeps to itself; and of another, MACsec in a VLAN, the
+	// bridge takes the tag into its own hands, so that XDP sees a MACsec frame.
+	// A few more were on their way when the sender stopped.
+	t.Logf("filter %v; sent %v", f, counts)
+	if f["egress_dropped_packets"]+f["egress_tagged_packets"] < uint64(counts[0]) || f["ingress_dropped_packets"]+f["ingress_tagged_packets"] < uint64(counts[1])*8/10-10 {
 		t.Errorf("the filter counts %v; sent were %v", f, counts)
 	}
 	figure(t, "clear frames with the daemon up, killed, restarting: %d sent at the parent, %d passed; %d sent to it, %d received", counts[0], out, counts[1], in)
