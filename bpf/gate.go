@@ -119,8 +119,12 @@ func (g *Gate) close() (inside int, err error) {
 		return 0, err
 	}
 	for {
-		// Asleep, so that a processor is free for what is inside.
-		time.Sleep(20 * time.Microsecond)
+		// Asleep, so that a processor is free for what is inside. Go's own
+		// sleep is a millisecond at the least when the process is idle.
+		nap := unix.NsecToTimespec(int64(20 * time.Microsecond))
+		if err := unix.Nanosleep(&nap, nil); err != nil && err != unix.EINTR {
+			return 0, err
+		}
 		var cpus []uint64
 		if err := g.busy.Lookup(uint32(0), &cpus); err != nil {
 			return 0, err
