@@ -186,6 +186,7 @@ func (e *Entity) Deadline() time.Duration {
 		}
 		if p.offer.valid {
 			soon(p.offer.since + e.stale())
+			soon(max(p.offer.since, p.renewed) + 2*e.cfg.Life)
 		}
 	}
 	for an := range e.table {
@@ -205,6 +206,9 @@ func (e *Entity) Deadline() time.Duration {
 			soon(s.since + e.stale())
 			soon(s.gone + e.cfg.Life)
 			soon(s.since + e.cfg.Life)
+			if s.owner != nil {
+				soon(max(s.since, s.owner.renewed) + 2*e.cfg.Life)
+			}
 		}
 		if s.quiet != Never && an != e.encoding {
 			soon(s.quiet + RetireTime)

@@ -50,6 +50,12 @@ func (e *Entity) follow(now time.Duration, out *[]Action) {
 		if !s.used || s.ours || !e.pending(an) || s.transmitted() {
 			continue
 		}
+		if e.stuck(now, s) {
+			e.tell(now, out, Report{Kind: SAKAbandoned, CKN: s.ckn(), SCI: s.server, Key: s.key, AN: uint8(an), Cause: "its key server does not begin to transmit with it"})
+			e.renew(now, s.owner, out)
+			e.drop(an)
+			continue
+		}
 		if e.serverOf(s) != nil {
 			s.gone = 0
 		} else if s.gone == 0 {
@@ -59,9 +65,9 @@ func (e *Entity) follow(now time.Duration, out *[]Action) {
 		switch {
 		case s.gone == 0 && s.unnamed < 2:
 			continue
-		case s.gone > 0 && now < s.gone+e.cfg.Life && s.received():
-			// Another member may have heard the key server's last word and
-			// be about to transmit.
+		case s.gone > 0 && now < s.gone+e.cfg.Life && s.owner != nil && s.owner.liveCount() > 0:
+			// Another member may have heard the key server's last word, and
+			// transmit, or be about to.
 			continue
 		case s.gone > 0:
 			cause = "its key server is gone"
@@ -69,6 +75,14 @@ func (e *Entity) follow(now time.Duration, out *[]Action) {
 		e.tell(now, out, Report{Kind: SAKAbandoned, CKN: s.ckn(), SCI: s.server, Key: s.key, AN: uint8(an), Cause: cause})
 		e.drop(an)
 	}
+}
+
+// stuck tells whether a key server has left one of its SAKs lying: everybody
+// would have it by now, or it would have gone ahead. hostap's CP machine can
+// get there. A new member gets a new SAK.
+func (e *Entity) stuck(now time.Duration, s *slot) bool {
+	return s.owner != nil && s.gone == 0 && s.receiving() && !e.suspended(now) &&
+		now >= max(s.since, s.owner.renewed)+2*e.cfg.Life
 }
 
 func (s *slot) ckn() []byte {
@@ -95,19 +109,6 @@ func (s *slot) transmitted() bool {
 	}
 	for i := range s.owner.peers {
 		if q := &s.owner.peers[i]; q.live && q.transmits(s.key) {
-			return true
-		}
-	}
-	return false
-}
-
-// received tells whether a live peer announces receive on the slot's SAK.
-func (s *slot) received() bool {
-	if s.owner == nil {
-		return false
-	}
-	for i := range s.owner.peers {
-		if q := &s.owner.peers[i]; q.live && q.receives(s.key) {
 			return true
 		}
 	}
@@ -149,6 +150,10 @@ func (e *Entity) consider(now time.Duration, p *participant, out *[]Action) bool
 		return refuse("the key server chose another confidentiality (none, or another offset) than this port's: set the same on both ends")
 	case e.suspended(now):
 		return true
+	case !o.lists(p.mi):
+		// It was not made for us. With XPN another has our SSCI, and so our
+		// nonces; the key server makes another as soon as it knows us.
+		return false
 	case !e.membersKnown(p, o) && (suite.XPN() || now < o.since+e.stale()):
 		// Without the SCI of every member there are no SSCIs (802.1AE
 		// 10.7.13). Without XPN a late one can be added.
@@ -156,7 +161,12 @@ func (e *Entity) consider(now time.Duration, p *participant, out *[]Action) bool
 	}
 	an := int(o.dist.AN & 3)
 	if e.claimed(now, an, q, p, out) {
-		return true
+		if now < max(o.since, p.renewed)+2*e.cfg.Life {
+			return true
+		}
+		// As a new member we get another SAK, on another AN.
+		e.renew(now, p, out)
+		return false
 	}
 	sak, err := kdf.Unwrap(p.kek, o.dist.Wrapped)
 	if err != nil {
@@ -188,6 +198,12 @@ func (e *Entity) consider(now time.Duration, p *participant, out *[]Action) bool
 	q.lastKN = o.dist.KN
 	e.counters.SAKsReceived++
 	return false
+}
+
+// lists tells whether the offer was made for a member of that MI.
+func (o *offer) lists(mi sa.MI) bool {
+	_, ok := o.live.Find(mi)
+	return ok
 }
 
 // membersKnown tells whether we have heard every member that the key server
@@ -240,6 +256,10 @@ func (e *Entity) claimed(now time.Duration, an int, from *peer, p *participant, 
 	// The key server has given the AN up itself if it transmits with the new
 	// SAK already, or has not spoken on the old CKN for a while.
 	moved := from.transmits(sa.KeyID{MI: from.mi, KN: p.offer.dist.KN})
+	if moved && s.owner == p && s.server == from.sci && !from.names(s.key) {
+		// Its own SAK: nobody gets another under that key any more.
+		return false
+	}
 	for _, o := range e.participants {
 		for i := range o.peers {
 			q := &o.peers[i]

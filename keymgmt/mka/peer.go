@@ -36,6 +36,8 @@ type peer struct {
 	heard     time.Duration
 	expires   time.Duration // a live peer's: life after it last listed us
 	suspended time.Duration // until when it suspends MKA
+	// suspendedFrom is when that began; 0 once it has said that it is over.
+	suspendedFrom time.Duration
 
 	use     mkpdu.SAKUse
 	hasUse  bool

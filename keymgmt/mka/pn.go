@@ -129,8 +129,12 @@ func (e *Entity) renew(now time.Duration, p *participant, out *[]Action) {
 
 // peerExhausting tells whether a live peer reports a lowest PN near the end
 // of the SAK. A peer without XPN sets reports 32 bits: the high ones are what
-// we receive from it.
-func (e *Entity) peerExhausting(p *participant, s *slot) bool {
+// we receive from it. One that says so of a SAK that is new is wrong, and would
+// have one made after another.
+func (e *Entity) peerExhausting(now time.Duration, p *participant, s *slot) bool {
+	if now < s.since+e.cfg.Life {
+		return false
+	}
 	for i := range p.peers {
 		q := &p.peers[i]
 		if !q.live || !q.hasUse {

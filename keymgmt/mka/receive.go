@@ -168,16 +168,21 @@ func (e *Entity) suspend(now time.Duration, p *participant, q *peer, out *[]Acti
 	d := &e.pdu
 	if !d.HasXPN || d.XPN.Suspension == 0 {
 		if d.HasXPN {
-			q.suspended = 0
+			q.suspended, q.suspendedFrom = 0, 0
 		}
 		return
 	}
-	for_ := min(time.Duration(d.XPN.Suspension)*time.Second, MaxSuspension)
-	if q.suspended <= now {
+	if q.suspendedFrom == 0 {
+		q.suspendedFrom = max(now, 1)
 		e.tell(now, out, Report{Kind: SuspendedBy, CKN: p.ckn, SCI: q.sci})
 	}
-	q.suspended = now + for_
-	q.expires = max(q.expires, now+for_+e.cfg.Life)
+	// However often it says so, MaxSuspension in all: meanwhile PNs run out.
+	until := min(now+time.Duration(d.XPN.Suspension)*time.Second, q.suspendedFrom+MaxSuspension)
+	if until <= now {
+		return
+	}
+	q.suspended = until
+	q.expires = max(q.expires, until+e.cfg.Life)
 }
 
 // suspended tells whether a live peer has suspended MKA.

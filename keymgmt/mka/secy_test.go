@@ -20,11 +20,12 @@ type fakeSecY struct {
 	faulty bool
 	// gutted: it has lost its SAs by itself.
 	gutted bool
-	lowest uint64 // of the last RaiseLowestPN
+	lowest uint64           // of the last RaiseLowestPN
+	ssci   map[uint8]uint32 // by AN, transmit
 }
 
 func newFakeSecY() *fakeSecY {
-	return &fakeSecY{encoding: -1, tx: map[uint8]sa.TxState{}, rx: map[sa.SCI]map[uint8]sa.RxState{}, ever: map[string]bool{}}
+	return &fakeSecY{encoding: -1, tx: map[uint8]sa.TxState{}, rx: map[sa.SCI]map[uint8]sa.RxState{}, ssci: map[uint8]uint32{}, ever: map[string]bool{}}
 }
 
 func (f *fakeSecY) bad(format string, a ...any) error {
@@ -65,7 +66,7 @@ func (f *fakeSecY) apply(c sa.Change) error {
 		if err := f.once("tx ", c.SA.Key); err != nil {
 			return err
 		}
-		f.tx[an] = sa.TxState{AN: an, Key: c.SA.Key, PN: c.SA.PN}
+		f.tx[an], f.ssci[an] = sa.TxState{AN: an, Key: c.SA.Key, PN: c.SA.PN}, c.SA.SSCI
 	case sa.InstallRx:
 		sc := f.rx[c.SCI]
 		if sc == nil {

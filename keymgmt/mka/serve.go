@@ -186,7 +186,7 @@ func (e *Entity) due(now time.Duration, p *participant) bool {
 	switch {
 	case e.pending(latest):
 		return false
-	case !s.ours, e.clashes(now, latest), e.stranded(now, p, s), s.key.MI != p.mi, !p.sameMembers(s.members), s.exhausting, e.peerExhausting(p, s):
+	case !s.ours, e.clashes(now, latest), e.stranded(now, p, s), s.key.MI != p.mi, !p.sameMembers(s.members), s.exhausting, e.peerExhausting(now, p, s):
 		return true
 	}
 	return e.cfg.Rekey > 0 && now >= s.since+e.cfg.Rekey

@@ -393,6 +393,7 @@ func (w *world) check() {
 			}
 		}
 	}
+	w.checkNonces()
 	if len(w.watch) > 0 {
 		if l := w.lossy(w.watch...); l != nil {
 			w.t.Fatalf("%v: lost %v\n%s", w.now, l, w.dump())
@@ -406,6 +407,32 @@ func (w *world) check() {
 			if a != b {
 				w.checkPair(a, b)
 			}
+		}
+	}
+}
+
+// checkNonces: with XPN the SSCI tells the members' nonces apart. No two that
+// could transmit with a SAK have the same, unless a test puts another SSCI in
+// the key server's mouth.
+func (w *world) checkNonces() {
+	if w.tap != nil {
+		return
+	}
+	type nonces struct {
+		key  sa.KeyID
+		ssci uint32
+	}
+	seen := map[nonces]int{}
+	for _, n := range w.nodes {
+		for an, tx := range n.secy.tx {
+			if !n.cfg.Suite.XPN() {
+				continue
+			}
+			x := nonces{tx.Key, n.secy.ssci[an]}
+			if o, ok := seen[x]; ok {
+				w.t.Fatalf("%v: n%d and n%d both have SSCI %d under %s\n%s", w.now, o, n.id, x.ssci, x.key, w.dump())
+			}
+			seen[x] = n.id
 		}
 	}
 }

@@ -27,6 +27,7 @@ type slot struct {
 	txWanted  bool
 	tx        bool // installed
 	failed    bool
+	failures  int // in a row
 	retryAt   time.Duration
 	encWanted bool
 	unnamed   int // MKPDUs of its key server in a row that did not name it

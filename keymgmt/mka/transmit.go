@@ -8,7 +8,8 @@ import (
 )
 
 const (
-	// retryChange is how long a failed change of the SecY waits.
+	// retryChange is how long a failed change of the SecY waits at first. It
+	// doubles to the fourfold.
 	retryChange = 500 * time.Millisecond
 	// maxTries bounds a delete that fails. What it leaves is found again by
 	// packetNumbers.
@@ -24,7 +25,7 @@ func (e *Entity) changeDone(now time.Duration, err error, out *[]Action) {
 	c := e.changes[0]
 	if err != nil {
 		e.counters.ChangesFailed++
-		e.tell(now, out, Report{Kind: ChangeFailed, SCI: c.SCI, Key: c.SA.Key, AN: c.SA.AN, Cause: c.Kind.String() + ": " + err.Error()})
+		e.tellSeldom(now, out, ChangeFailed, Report{SCI: c.SCI, Key: c.SA.Key, AN: c.SA.AN, Cause: c.Kind.String() + ": " + err.Error()})
 		remove := c.Kind == sa.DeleteRx || c.Kind == sa.DeleteTx || c.Kind == sa.DeleteSC
 		if e.tries++; remove && e.tries < maxTries {
 			e.backoff = now + retryChange
@@ -62,9 +63,11 @@ func (e *Entity) changeDone(now time.Duration, err error, out *[]Action) {
 		return
 	}
 	if err != nil {
-		s.failed, s.retryAt = true, now+retryChange
+		s.failed, s.retryAt = true, now+retryChange<<min(s.failures, 2)
+		s.failures++
 		return
 	}
+	s.failures = 0
 	if s.sak != nil && s.receiving() {
 		if s.owner != nil {
 			s.owner.hurry()
@@ -170,7 +173,9 @@ func (e *Entity) mayTransmit(now time.Duration, an int, out *[]Action) bool {
 	}
 	if !s.ours {
 		q := e.serverOf(s)
-		return q != nil && q.transmits(s.key)
+		// What transmits and does not receive is not secured; but where
+		// another SAK encodes the peers have left it.
+		return q != nil && q.transmits(s.key) && (e.encoding >= 0 || s.receiving())
 	}
 	if !s.receiving() || s.owner.liveCount() == 0 {
 		if late {
