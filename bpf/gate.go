@@ -97,37 +97,45 @@ const gateHandle = 0x6c73
 
 // While calls change once, and returns its error, while no frame is between
 // the device's egress hook and the port's: those that come wait at the gate.
-// inside is how many frames were left inside nonetheless, because they did not
-// come out within 3 ms: a device that drops them has none that comes out. The
-// gate opens by itself after 5 ms, change or no.
-func (g *Gate) While(change func() error) (inside int, err error) {
-	inside, err = g.close()
+// torn says why a frame may have been inside nonetheless; "" if none was:
+// frames did not come out within 3 ms, which those that the device drops never
+// do, or change took longer than the gate stays shut, 5 ms in all.
+func (g *Gate) While(change func() error) (torn string, err error) {
+	inside, until, err := g.close()
 	defer g.shut.Put(uint32(0), uint64(0))
 	if err != nil {
-		return inside, errors.Join(fmt.Errorf("bpf: shut the gate: %w", err), change())
+		return "the gate was not shut", errors.Join(fmt.Errorf("bpf: shut the gate: %w", err), change())
 	}
-	return inside, change()
+	err = change()
+	if now, e := monotonic(); e == nil && now > until {
+		torn = fmt.Sprintf("the change took %v longer than the gate stays shut", now-until)
+	}
+	if inside > 0 {
+		torn = fmt.Sprintf("%d frames did not come out of the device", inside)
+	}
+	return torn, err
 }
 
 // close shuts the gate and waits until nothing is inside.
-func (g *Gate) close() (inside int, err error) {
+func (g *Gate) close() (inside int, until time.Duration, err error) {
 	start, err := monotonic()
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	if err := g.shut.Put(uint32(0), uint64(start+shutFor)); err != nil {
-		return 0, err
+	until = start + shutFor
+	if err := g.shut.Put(uint32(0), uint64(until)); err != nil {
+		return 0, until, err
 	}
 	for {
 		// Asleep, so that a processor is free for what is inside. Go's own
 		// sleep is a millisecond at the least when the process is idle.
 		nap := unix.NsecToTimespec(int64(20 * time.Microsecond))
 		if err := unix.Nanosleep(&nap, nil); err != nil && err != unix.EINTR {
-			return 0, err
+			return 0, until, err
 		}
 		var cpus []uint64
 		if err := g.busy.Lookup(uint32(0), &cpus); err != nil {
-			return 0, err
+			return 0, until, err
 		}
 		inside = 0
 		for _, n := range cpus {
@@ -135,7 +143,7 @@ func (g *Gate) close() (inside int, err error) {
 		}
 		now, err := monotonic()
 		if err != nil || inside == 0 || now-start > insideFor {
-			return inside, err
+			return inside, until, err
 		}
 	}
 }

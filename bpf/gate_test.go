@@ -2,6 +2,7 @@ package bpf
 
 import (
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -104,16 +105,26 @@ func TestGateHolds(t *testing.T) {
 func TestGateWhile(t *testing.T) {
 	g, p := gate(t)
 	failure := errors.New("the change's")
-	inside, err := g.While(func() error { return failure })
-	if inside != 0 || !errors.Is(err, failure) {
-		t.Errorf("%d inside, %v", inside, err)
+	torn, err := g.While(func() error { return failure })
+	if torn != "" || !errors.Is(err, failure) {
+		t.Errorf("%q, %v", torn, err)
+	}
+	torn, err = g.While(func() error {
+		for start, _ := monotonic(); ; {
+			if now, _ := monotonic(); now-start > 2*shutFor {
+				return nil
+			}
+		}
+	})
+	if !strings.Contains(torn, "the change took") || err != nil {
+		t.Errorf("%q, %v", torn, err)
 	}
 	pass(t, p.LinksealEnter)
 	before, _ := monotonic()
-	inside, err = g.While(func() error { return nil })
+	torn, err = g.While(func() error { return nil })
 	after, _ := monotonic()
-	if inside != 1 || err != nil || after-before < insideFor {
-		t.Errorf("%d inside, %v, after %v; want the frame to be waited for", inside, err, after-before)
+	if torn != "1 frames did not come out of the device" || err != nil || after-before < insideFor {
+		t.Errorf("%q, %v, after %v; want the frame to be waited for", torn, err, after-before)
 	}
 	var until uint64
 	if err := g.shut.Lookup(uint32(0), &until); err != nil || until != 0 {
@@ -142,8 +153,8 @@ func TestGateLive(t *testing.T) {
 					return err
 				}
 				for range 10 {
-					if inside, err := g.While(func() error { return nil }); err != nil || inside > 0 {
-						t.Logf("%d inside, %v", inside, err)
+					if torn, err := g.While(func() error { return nil }); err != nil || torn != "" {
+						t.Logf("%s, %v", torn, err)
 					}
 				}
 				return g.Close()

@@ -63,9 +63,9 @@ func quiet(at reconcile.Place, log *slog.Logger) func(func() error) error {
 			log.Warn("the encoding SA changes without a gate; a frame may be torn, which the peer counts in in_pkts_not_valid", "error", err)
 			return change()
 		}
-		inside, err := g.While(change)
-		if inside > 0 {
-			log.Info("the encoding SA changed while frames were in the device; one may be torn", "frames", inside)
+		torn, err := g.While(change)
+		if torn != "" {
+			log.Info("a frame may have been torn by the change of the encoding SA, which the peer counts in in_pkts_not_valid", "why", torn)
 		}
 		if err := g.Close(); err != nil {
 			log.Warn("the gate before the encoding SA stays; the next change replaces it", "error", err)
@@ -109,7 +109,7 @@ func (s *session) Report(p *status.Port) bool {
 	}
 	p.State, p.StateError = status.Unsecured, st.StateError
 	p.UnsecuredReason = st.Reason
-	if st.MKA.Secured {
+	if st.Secured {
 		p.State, p.SecuredSince = status.Secured, &st.Since
 	}
 	s.mu.Lock()

@@ -23,11 +23,11 @@ func Build(desired Desired, observed Observed) []Step {
 	for _, p := range desired.Ports {
 		b.bare(p)
 	}
-	b.deletions(desired)
 	blocked := make(map[string]bool)
 	for _, problem := range Check(desired, observed) {
 		blocked[problem.Port] = true
 	}
+	b.deletions(desired, blocked)
 	for _, p := range desired.Ports {
 		if _, present := observed.Links[p.Device]; present && !blocked[p.Name] {
 			b.device(p)
@@ -74,8 +74,9 @@ func (b *builder) bare(p Port) {
 	}
 }
 
-// deletions deletes linkseal's devices that no port wants as they are.
-func (b *builder) deletions(desired Desired) {
+// deletions deletes linkseal's devices that no port wants as they are. What a
+// blocked port has it keeps: it could not be made again.
+func (b *builder) deletions(desired Desired, blocked map[string]bool) {
 	ports := make(map[string]Port)
 	for _, p := range desired.Ports {
 		ports[p.Name] = p
@@ -88,6 +89,7 @@ func (b *builder) deletions(desired Desired) {
 			switch {
 			case !configured:
 				why = fmt.Sprintf("port %s is not in the configuration", owner)
+			case blocked[owner]:
 			case p.Interface != name:
 				why, port = fmt.Sprintf("port %s now has interface %s", owner, p.Interface), owner
 			default:
@@ -183,8 +185,14 @@ func kernelMade(a netip.Prefix) bool { return a.Addr().Is6() && a.Addr().IsLinkL
 
 // release gives back the devices that have a filter and no must-secure port:
 // IPv6, and last the filter goes. Addresses are for whoever uses the device
-// next.
+// next. Nothing is given back while a must-secure port's device is missing: a
+// device with a filter may be that one, under another name.
 func (b *builder) release(desired Desired) {
+	for _, p := range desired.Ports {
+		if _, present := b.Links[p.Device]; p.Must && !present {
+			return
+		}
+	}
 	const why = "no must-secure port is on it"
 	var filters []Step
 	for _, device := range slices.Sorted(maps.Keys(b.Filters)) {

@@ -125,8 +125,18 @@ func TestBuild(t *testing.T) {
 			"delete macsec1 (port link1 is not in the configuration)\nenable IPv6 on eth1 (no must-secure port is on it)\nremove the filter from eth1 (no must-secure port is on it)\n"},
 		"interface renamed": {with(func(p *Port) { p.Interface = "sec0" }), secured(),
 			"delete macsec1 (port link1 now has interface sec0)\n" + strings.ReplaceAll(create+rest, "macsec1", "sec0")},
-		"device gone":                 {with(same), machine(), ""},
-		"foreign device of that name": {with(same), seen(func(_ Observed, l *Link) { l.Alias = "" }), ""},
+		"device renamed": {with(same), func() Observed {
+			o := secured()
+			parent, secy := o.Links["eth1"], o.Links["macsec1"]
+			delete(o.Links, "eth1")
+			parent.Name, secy.Parent = "enp1s0", "enp1s0"
+			o.Links["enp1s0"], o.Links["macsec1"] = parent, secy
+			o.Filters = map[string]Filter{"enp1s0": o.Filters["eth1"]}
+			return o
+		}(), ""},
+		"blocked, and cannot be changed alive": {with(func(p *Port) { p.MTU, p.Suite = 9000, sa.GCMAES256 }), secured(), ""},
+		"device gone":                          {with(same), machine(), ""},
+		"foreign device of that name":          {with(same), seen(func(_ Observed, l *Link) { l.Alias = "" }), ""},
 		"foreign device of that name, parent not bare": {with(same), func() Observed {
 			l := built()
 			l.Alias = "mine"

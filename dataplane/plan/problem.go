@@ -44,6 +44,9 @@ func Check(desired Desired, observed Observed) []Problem {
 			note(fmt.Sprintf("ip link set %s mtu %d, or mtu: %d in the configuration", p.Device, p.MTU+Overhead, most),
 				"mtu %d does not fit on %s: its MTU is %d and MACsec takes %d octets of it", p.MTU, p.Device, parent.MTU, Overhead)
 		}
+		if parent.MAC == (MAC{}) {
+			note("name an Ethernet device; `ip link` lists them", "device %s has no Ethernet address", p.Device)
+		}
 		if parent.MACsec != nil {
 			note("name the device below it", "device %s is a MACsec device itself", p.Device)
 		}

@@ -21,6 +21,12 @@ type Kernel struct {
 	links  *link.Handle
 	macsec *macsec.Conn // nil until the kernel has MACsec
 	claim  *os.File     // nil without a Claim
+
+	// Devices that had a filter when all were looked at, by ifindex. A machine
+	// may have hundreds of links that are nothing to us, and each look costs
+	// system calls.
+	filtered map[int]bool
+	scanned  time.Time
 }
 
 // OpenKernel opens the calling thread's network namespace. A kernel without
@@ -80,18 +86,23 @@ func (k *Kernel) Observe(d plan.Desired) (plan.Observed, error) {
 	for _, p := range d.Ports {
 		must[p.Device] = p.Must
 	}
+	all := k.scanned.IsZero() || time.Since(k.scanned) >= resync
+	if all {
+		k.filtered, k.scanned = make(map[int]bool), time.Now()
+	}
 	for _, l := range links {
-		if devices[l.Index] == nil && len(l.MAC) == len(plan.MAC{}) {
+		_, parent := must[l.Name]
+		if devices[l.Index] == nil && len(l.MAC) == len(plan.MAC{}) && (all || parent || k.filtered[l.Index]) {
 			filter, there, err := k.filter(l.Index)
 			switch {
 			case err != nil && must[l.Name]:
 				o.Unreadable[l.Name] = err.Error()
 			case there:
 				o.Filters[l.Name] = filter
+				k.filtered[l.Index] = true
 			}
 		}
 		_, filtered := o.Filters[l.Name]
-		_, parent := must[l.Name]
 		seen, err := k.link(l, names, devices[l.Index], parent || filtered)
 		if errors.Is(err, link.ErrNotFound) {
 			continue // it has just gone

@@ -279,7 +279,9 @@ func TestBadReloadKeepsWhatRuns(t *testing.T) {
 		"every error of the file": {portLine("a", "eth1", ", cipher: des, colour: red"), keys(32, 0x11), []string{"cipher", "colour"}},
 		"short CAK":               {both, keys(16, 0x11), []string{"the CAK of CKN 11 has 16 octets, too few for gcm-aes-256 of port a", "of port b"}},
 		"no key":                  {both, keys(32), []string{"holds no key"}},
-		"torn key file":           {both, failing("torn"), []string{"torn"}},
+		"not on this machine": {portLine("a", "eth1", ", cipher: gcm-aes-128, mtu: 9000") + portLine("b", "eth2", ""), keys(32, 0x11),
+			[]string{"port a: mtu 9000 does not fit on eth1"}},
+		"torn key file": {both, failing("torn"), []string{"torn"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			run(t, newMachine("eth1", "eth2"), both, func(w *world) {

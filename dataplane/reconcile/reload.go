@@ -1,9 +1,8 @@
 package reconcile
 
 import (
-	"errors"
-
 	"github.com/linkseal/linkseal/dataplane/config"
+	"github.com/linkseal/linkseal/dataplane/plan"
 	"github.com/linkseal/linkseal/linux/sdnotify"
 )
 
@@ -18,12 +17,15 @@ func (r *Reconciler) reload() {
 	r.notify(sdnotify.Reloading())
 	defer r.notify(sdnotify.Ready)
 	cfg, err := r.o.Load()
-	if err == nil {
-		err = r.vet(cfg)
-	}
+	var all []error
 	if err != nil {
+		all = each(err)
+	} else {
+		all = append(r.vet(cfg), r.fits(cfg)...)
+	}
+	if len(all) > 0 {
 		var texts []string
-		for _, e := range each(err) {
+		for _, e := range all {
 			r.log.Error("the configuration is refused; what runs goes on", "error", e)
 			texts = append(texts, e.Error())
 		}
@@ -45,8 +47,7 @@ func (r *Reconciler) reload() {
 
 // vet reads the keychains of a new configuration, so that a bad one is
 // refused as a whole.
-func (r *Reconciler) vet(c *config.Config) error {
-	var all []error
+func (r *Reconciler) vet(c *config.Config) (all []error) {
 	done := make(map[string]bool)
 	for _, p := range c.Ports {
 		k := c.Keychain(p.Keychain)
@@ -65,10 +66,27 @@ func (r *Reconciler) vet(c *config.Config) error {
 			all = append(all, each(err)...)
 		}
 	}
-	if len(all) == 1 {
-		return all[0]
+	return all
+}
+
+// fits refuses a configuration under which a port that runs could not be made
+// on this machine. One that does not run now may wait for its device.
+func (r *Reconciler) fits(c *config.Config) (all []error) {
+	desired := Desired(c)
+	observed, err := r.o.Machine.Observe(desired)
+	if err != nil {
+		return nil // nothing is known against it
 	}
-	return errors.Join(all...)
+	before := make(map[plan.Problem]bool)
+	for _, p := range plan.Check(Desired(r.cfg), observed) {
+		before[p] = true
+	}
+	for _, p := range plan.Check(desired, observed) {
+		if runs := r.ports[p.Port]; runs != nil && runs.session != nil && !before[p] {
+			all = append(all, p)
+		}
+	}
+	return all
 }
 
 func (r *Reconciler) setReloadErrors(texts []string) {

@@ -64,9 +64,9 @@ func (e *end) gate(change func() error) error {
 		if err != nil {
 			return err
 		}
-		inside, err := g.While(change)
-		if inside > 0 {
-			e.t.Logf("%d frames were inside", inside)
+		torn, err := g.While(change)
+		if torn != "" {
+			e.t.Log(torn)
 		}
 		return errors.Join(err, g.Close())
 	})

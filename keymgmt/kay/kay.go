@@ -22,6 +22,10 @@ import (
 // when a PN wraps.
 const pollPN = 250 * time.Millisecond
 
+// lookAtPort is how often the Controlled Port is set anew, lest somebody else's
+// change of it lasts.
+const lookAtPort = 2 * time.Second
+
 // SecY is what a KaY needs of a SecY (802.1AE 10.7). Its methods are called
 // from one goroutine.
 type SecY interface {
@@ -85,6 +89,10 @@ type KaY struct {
 
 	heard        time.Duration // when a frame last came; 0: never
 	secured      bool
+	port         sa.ControlledPort // as it is to be, if portSet
+	portSet      bool
+	portErr      string
+	portAt       time.Duration // when it was set last
 	securedSince time.Time
 	sendErrors   uint64
 	sendErr      string
@@ -179,10 +187,13 @@ func (k *KaY) run(ctx context.Context) {
 	}
 }
 
-// poll gives the Entity the packet numbers. What could not be saved is tried
-// again.
+// poll gives the Entity the packet numbers. What could not be saved or set is
+// tried again.
 func (k *KaY) poll() {
 	k.save()
+	if k.portSet && (k.portErr != "" || k.now()-k.portAt >= lookAtPort) {
+		k.assertPort()
+	}
 	if k.observe() {
 		k.step(mka.Event{Kind: mka.PacketNumbers, Table: &k.table})
 	}
@@ -251,11 +262,29 @@ func (k *KaY) setPort(p sa.ControlledPort) {
 	if p == sa.Unsecured && k.cfg.Should {
 		p = sa.Clear
 	}
-	if err := k.secy.SetControlledPort(p); err != nil {
-		k.cfg.Log.Error("controlled port not set", "port", k.cfg.Port, "state", p.String(), "error", err)
-	}
+	k.port, k.portSet = p, true
+	k.assertPort()
 	if k.cfg.Changed != nil {
 		k.cfg.Changed(k.secured)
+	}
+}
+
+// assertPort sets the Controlled Port as it is to be, once more if need be: the
+// SecY may have refused, or somebody else may have changed it. It logs a new
+// reason why it cannot.
+func (k *KaY) assertPort() {
+	k.portAt = k.now()
+	err := k.secy.SetControlledPort(k.port)
+	if err == nil {
+		if k.portErr != "" {
+			k.cfg.Log.Info("controlled port set", "port", k.cfg.Port, "state", k.port.String())
+		}
+		k.portErr = ""
+		return
+	}
+	if text := err.Error(); text != k.portErr {
+		k.portErr = text
+		k.cfg.Log.Error("controlled port not set; it is tried again", "port", k.cfg.Port, "state", k.port.String(), "error", err)
 	}
 }
 

@@ -191,6 +191,41 @@ func TestUnreadableStore(t *testing.T) {
 	})
 }
 
+// TestControlledPortRefused: a port that cannot be secured is not called so,
+// and is tried again; and what somebody else does to it does not last.
+func TestControlledPortRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var wire kaytest.Wire
+		var a, b station
+		a.start(t, 1, wire.Join(), key(1, 7))
+		synctest.Wait()
+		a.secy.FailPort(errors.New("no buffer"))
+		b.start(t, 2, wire.Join(), key(1, 7))
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if st, _ := a.kay.Status(); st.Secured || !st.MKA.Secured || !strings.Contains(st.Reason, "no buffer") {
+			t.Errorf("%+v", st)
+		}
+		if n := strings.Count(a.log.String(), "no buffer"); n != 1 {
+			t.Errorf("told %d times", n)
+		}
+		a.secy.FailPort(nil)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if st, _ := a.kay.Status(); !st.Secured || a.state() != sa.Secured {
+			t.Errorf("%+v, port %v", st, a.state())
+		}
+		a.secy.SetControlledPort(sa.Clear)
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		if a.state() != sa.Secured {
+			t.Errorf("port %v after somebody opened it", a.state())
+		}
+		a.kay.Close()
+		b.kay.Close()
+	})
+}
+
 // TestUnwritableStore: the link is secured, the alarm is raised once, and what
 // could not be saved is saved when it can be.
 func TestUnwritableStore(t *testing.T) {

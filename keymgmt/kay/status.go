@@ -15,6 +15,8 @@ type Status struct {
 	SCI   sa.SCI
 	Suite sa.Suite
 	MKA   mka.State
+	// Secured tells that MKA is, and that the Controlled Port has been set so.
+	Secured bool
 	// Since is when the port became what it is, secured or not.
 	Since time.Time
 	// Reason is why it is not secured, and what to do; empty if it is.
@@ -33,7 +35,10 @@ func (k *KaY) Status() (s Status, ok bool) {
 		s.Table.Encoding = k.table.Encoding
 		s.Table.Tx = append(s.Table.Tx, k.table.Tx...)
 		s.Table.Rx = append(s.Table.Rx, k.table.Rx...)
-		if !s.MKA.Secured {
+		switch s.Secured = s.MKA.Secured && k.portErr == ""; {
+		case k.portErr != "":
+			s.Reason = "the Controlled Port cannot be set, and is tried again: " + k.portErr
+		case !s.Secured:
 			s.Reason = reason(&s.MKA, k.now(), k.cfg.MKA.Life, k.heard, k.sendErr)
 		}
 	})

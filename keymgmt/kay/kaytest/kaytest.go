@@ -80,6 +80,14 @@ type SecY struct {
 	table sa.Table
 	port  sa.ControlledPort
 	set   bool
+	fail  error
+}
+
+// FailPort makes SetControlledPort return err from now on; nil: no more.
+func (s *SecY) FailPort(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail = err
 }
 
 // Port is the Controlled Port's state; false if it was never set.
@@ -93,6 +101,9 @@ func (s *SecY) Port() (sa.ControlledPort, bool) {
 func (s *SecY) SetControlledPort(p sa.ControlledPort) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.fail != nil {
+		return s.fail
+	}
 	s.port, s.set = p, true
 	return nil
 }
