@@ -75,6 +75,13 @@ func clsact(l netlink.Link) *netlink.Clsact {
 	}}
 }
 
+func addClsact(l netlink.Link) error {
+	if err := netlink.QdiscAdd(clsact(l)); err != nil && !errors.Is(err, unix.EEXIST) {
+		return fmt.Errorf("add the clsact qdisc: %w", remedy(err))
+	}
+	return nil
+}
+
 // findClsact looks for our filter in the device's clsact qdisc. Another
 // filter in its place is an error.
 func findClsact(l netlink.Link) (*program, error) {
@@ -114,8 +121,8 @@ func findClsact(l netlink.Link) (*program, error) {
 
 // attachClsact puts p in our place, in one step if one of ours is there.
 func attachClsact(l netlink.Link, p *program) error {
-	if err := netlink.QdiscAdd(clsact(l)); err != nil && !errors.Is(err, unix.EEXIST) {
-		return fmt.Errorf("add the clsact qdisc: %w", remedy(err))
+	if err := addClsact(l); err != nil {
+		return err
 	}
 	f := ours(l)
 	f.Fd = p.FD()

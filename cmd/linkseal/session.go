@@ -39,6 +39,9 @@ func openSession(p config.Port, at reconcile.Place, state string, log *slog.Logg
 	if err != nil {
 		return nil, err
 	}
+	if err := bpf.PrepareGate(at.Parent, at.Interface); err != nil {
+		log.Warn("no gate for changes of the encoding SA", "port", p.Name, "error", err)
+	}
 	conn, err := eapol.Listen(at.Parent, eapol.Options{Destination: p.MKA.Destination, EtherType: p.MKA.EtherType})
 	if err != nil {
 		return nil, errors.Join(err, y.Close())
