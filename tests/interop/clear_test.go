@@ -235,6 +235,15 @@ func TestShould(t *testing.T) {
 	wait(t, "both ends to pass nothing in clear", func(s status.Port) bool { return s.Passing == "protected" }, p.both()...)
 	nothingToPlan(t, p.both()...)
 	carries(t, p.west, p.east)
+	// What somebody else opens does not stay open.
+	if out, err := p.west.NS.Command("ip", "link", "set", lab.Interface, "type", "macsec", "protect", "off").CombinedOutput(); err != nil {
+		t.Fatalf("ip: %v: %s", err, out)
+	}
+	eventually(t, "protection to be on again", func() bool {
+		out, err := p.west.NS.Command("ip", "-d", "link", "show", lab.Interface).CombinedOutput()
+		check(t, err)
+		return strings.Contains(string(out), "protect on")
+	})
 
 	// Only what the MACsec device sends: the parent of a should-secure port
 	// is open, so IPv6 on it is the host's own business.
