@@ -207,7 +207,7 @@ func (e *Entity) Deadline() time.Duration {
 			soon(s.gone + e.cfg.Life)
 			soon(s.since + e.cfg.Life)
 			if s.owner != nil {
-				soon(max(s.since, s.owner.renewed) + 2*e.cfg.Life)
+				soon(s.stuckAt(e.cfg.Life))
 			}
 		}
 		if s.quiet != Never && an != e.encoding {

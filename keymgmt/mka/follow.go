@@ -50,16 +50,17 @@ func (e *Entity) follow(now time.Duration, out *[]Action) {
 		if !s.used || s.ours || !e.pending(an) || s.transmitted() {
 			continue
 		}
+		switch server := e.serverOf(s); {
+		case server == nil && s.gone == 0:
+			s.gone = max(now, 1)
+		case server != nil && s.gone > 0:
+			s.gone, s.waits = 0, now
+		}
 		if e.stuck(now, s) {
 			e.tell(now, out, Report{Kind: SAKAbandoned, CKN: s.ckn(), SCI: s.server, Key: s.key, AN: uint8(an), Cause: "its key server does not begin to transmit with it"})
 			e.renew(now, s.owner, out)
 			e.drop(an)
 			continue
-		}
-		if e.serverOf(s) != nil {
-			s.gone = 0
-		} else if s.gone == 0 {
-			s.gone = max(now, 1)
 		}
 		cause := "its key server no longer names it"
 		switch {
@@ -82,7 +83,13 @@ func (e *Entity) follow(now time.Duration, out *[]Action) {
 // get there. A new member gets a new SAK.
 func (e *Entity) stuck(now time.Duration, s *slot) bool {
 	return s.owner != nil && s.gone == 0 && s.receiving() && !e.suspended(now) &&
-		now >= max(s.since, s.owner.renewed)+2*e.cfg.Life
+		now >= s.stuckAt(e.cfg.Life)
+}
+
+// stuckAt is when a SAK whose key server is live, and that is installed, is
+// given up.
+func (s *slot) stuckAt(life time.Duration) time.Duration {
+	return max(s.since, s.waits, s.owner.renewed) + 2*life
 }
 
 func (s *slot) ckn() []byte {
