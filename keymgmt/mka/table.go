@@ -33,8 +33,8 @@ type slot struct {
 	unnamed   int // MKPDUs of its key server in a row that did not name it
 
 	since    time.Duration // when it was made or arrived
-	waits    time.Duration // since when that is live again, or 0
 	gone     time.Duration // since when its key server has not been live, or 0
+	waits    time.Duration // since when that is live again, or 0
 	encSince time.Duration // when we began to encode with it
 	quiet    time.Duration // old: since when nobody uses it; Never: somebody does
 
