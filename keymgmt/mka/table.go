@@ -99,8 +99,8 @@ func (e *Entity) pending(an int) bool {
 	return s.used && an != e.encoding && s.encSince == 0 && !s.adopted
 }
 
-// latest and old are the two newest ANs of a participant's: what its SAK Use
-// names.
+// latest and old are what a participant's SAK Use names: the newest of its ANs,
+// and the one that encodes or else the next to newest.
 func (e *Entity) latest(p *participant) (latest, old int) {
 	latest, old = -1, -1
 	for an := range e.table {
@@ -114,6 +114,9 @@ func (e *Entity) latest(p *participant) (latest, old int) {
 		case old < 0 || s.seq > e.table[old].seq:
 			old = an
 		}
+	}
+	if e.encoding >= 0 && e.encoding != latest && e.table[e.encoding].owner == p {
+		old = e.encoding
 	}
 	return latest, old
 }
