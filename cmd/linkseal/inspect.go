@@ -60,7 +60,9 @@ Keys on the command line can be seen by other users of this machine:
 				return usage(err)
 			}
 			defer in.Close()
-			return runInspect(c.Context(), args[0], in, f.json, c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr())
+			ctx, stop := onlyFirst(untilSignal(c))
+			defer stop()
+			return runInspect(ctx, args[0], in, f.json, c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}
 	p := c.Flags()

@@ -3,8 +3,10 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/signal"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/linkseal/linkseal/keymgmt/sa"
 	"github.com/linkseal/linkseal/tests/lab"
@@ -25,7 +27,15 @@ func labVerb() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return lab.Run(c.Context(), c.OutOrStdout(), self, suite)
+			// Whatever ends the lab, it has to clear up first.
+			defer survivePipes()()
+			ends := []os.Signal{unix.SIGQUIT}
+			if !signal.Ignored(unix.SIGHUP) { // as nohup has it
+				ends = append(ends, unix.SIGHUP)
+			}
+			ctx, stop := untilSignal(c, ends...)
+			defer stop()
+			return lab.Run(ctx, c.OutOrStdout(), self, suite)
 		},
 	}
 	c.Flags().StringVar(&cipher, "cipher", cipher, "cipher suite")

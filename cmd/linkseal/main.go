@@ -7,11 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 )
 
 // exitError carries an exit status other than 1. A nil err prints nothing:
@@ -67,9 +65,7 @@ func root() *cobra.Command {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
-	defer stop()
-	err := root().ExecuteContext(ctx)
+	err := root().ExecuteContext(context.Background())
 	if err == nil {
 		return
 	}

@@ -31,6 +31,8 @@ SIGTERM it ends and leaves everything in place: the kernel goes on encrypting,
 the filters go on refusing what is in clear.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			// A log that nobody reads any more is lost; keys are agreed on.
+			defer survivePipes()()
 			log, err := newLog(format)
 			if err != nil {
 				return err
@@ -39,7 +41,9 @@ the filters go on refusing what is in clear.`,
 			if err != nil {
 				return err
 			}
-			return runDaemon(c.Context(), path, cfg, log)
+			ctx, stop := untilSignal(c)
+			defer stop()
+			return runDaemon(ctx, path, cfg, log)
 		},
 	}
 	c.Flags().StringVar(&path, "config", "", "configuration `FILE`")

@@ -32,7 +32,9 @@ func statusVerb() *cobra.Command {
 			}
 			show := showStatus(status.NewClient(socket), asJSON)
 			if watch {
-				return watchStatus(c.Context(), c.OutOrStdout(), show, asJSON)
+				ctx, stop := onlyFirst(untilSignal(c))
+				defer stop()
+				return watchStatus(ctx, c.OutOrStdout(), show, asJSON)
 			}
 			return show(c.Context(), c.OutOrStdout())
 		},
