@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -97,16 +98,26 @@ func (a *Appliance) Start() error {
 	}
 	cmd := a.NS.Command(a.binary, "run", "--config", a.ConfigFile())
 	cmd.Stdout, cmd.Stderr = &a.log, &a.log
-	// A terminal's Ctrl-C is the lab's to handle.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
+	// A terminal's Ctrl-C is the lab's to handle. The death of a lab that could
+	// not clear up, of SIGKILL, ends the daemon too.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	started, exited := make(chan error, 1), make(chan struct{})
+	go func() {
+		// Pdeathsig comes when the thread that started the process ends: this
+		// one stays until the process has ended.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		defer close(exited)
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			cmd.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
 		return fmt.Errorf("appliance %s: %w", a.Name, err)
 	}
-	a.daemon, a.exited = cmd.Cmd, make(chan struct{})
-	go func(c *exec.Cmd, done chan struct{}) {
-		c.Wait()
-		close(done)
-	}(a.daemon, a.exited)
+	a.daemon, a.exited = cmd.Cmd, exited
 	return nil
 }
 

@@ -25,6 +25,7 @@ const (
 // story is one run of the lab verb.
 type story struct {
 	out   io.Writer
+	fail  context.CancelCauseFunc // ends the story when it cannot be told
 	start time.Time
 	west  *Appliance
 	east  *Appliance
@@ -47,7 +48,9 @@ func Run(ctx context.Context, out io.Writer, binary string, suite sa.Suite) (err
 	if err != nil {
 		return err
 	}
-	s := &story{out: out, start: time.Now(), west: l.Appliances[0], east: l.Appliances[1]}
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	s := &story{out: out, fail: fail, start: time.Now(), west: l.Appliances[0], east: l.Appliances[1]}
 	defer func() {
 		if err != nil && ctx.Err() == nil {
 			fmt.Fprintf(out, "\nwest's log:\n%s\neast's log:\n%s\n", s.west.Log(), s.east.Log())
@@ -56,13 +59,19 @@ func Run(ctx context.Context, out io.Writer, binary string, suite sa.Suite) (err
 			err = errors.Join(err, fmt.Errorf("clearing up: %w", e))
 			return
 		}
+		if err == nil {
+			// The last lines may have been written to nobody too.
+			defer func() { err = context.Cause(ctx) }()
+		}
 		s.say("the daemons have stopped; namespaces, devices and files are removed")
 	}()
 	return s.play(ctx, suite)
 }
 
 func (s *story) say(format string, args ...any) {
-	fmt.Fprintf(s.out, "%7.2f s  %s\n", time.Since(s.start).Seconds(), fmt.Sprintf(format, args...))
+	if _, err := fmt.Fprintf(s.out, "%7.2f s  %s\n", time.Since(s.start).Seconds(), fmt.Sprintf(format, args...)); err != nil {
+		s.fail(fmt.Errorf("the story cannot be told: %w", err))
+	}
 }
 
 func (s *story) play(ctx context.Context, suite sa.Suite) error {
