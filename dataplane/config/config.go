@@ -174,5 +174,5 @@ func (c *Config) Problem(path, what, accepted string) *strict.Problem {
 	if !ok {
 		pos = strict.Pos{File: c.File}
 	}
-	return &strict.Problem{Pos: pos, What: strict.Hide(what), Accepted: accepted, Source: c.doc.Line(pos.Line)}
+	return c.doc.Problem(pos, what, accepted)
 }

@@ -3,6 +3,7 @@ package strict
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -19,6 +20,8 @@ const (
 	// What bounds nesting, for the parser recurses: levels of flow style,
 	// collections that begin in one line, columns of indentation.
 	maxFlow, maxInLine, maxIndent = 32, 2048, 256
+	// maxProblems is how many are told one by one.
+	maxProblems = 100
 )
 
 // Document is one file being read. It collects Problems.
@@ -26,7 +29,10 @@ type Document struct {
 	file     string
 	secret   bool
 	lines    []string
-	problems Problems
+	sources  map[int]*source // of the lines that were shown
+	problems Problems        // up to maxProblems
+	more     int             // that were found besides
+	moreAt   Pos             // the first of them
 	root     ast.Node
 }
 
@@ -34,7 +40,7 @@ type Document struct {
 // fails: what is wrong is in Problems, and Root of a document that is not
 // YAML has nothing in it. A secret document shows none of its content.
 func Parse(file, text string, secret bool) *Document {
-	d := &Document{file: file, secret: secret}
+	d := &Document{file: file, secret: secret, sources: map[int]*source{}}
 	switch {
 	case len(text) > MaxSize:
 		d.add(Pos{File: file}, fmt.Sprintf("the file has %d octets", len(text)), fmt.Sprintf("up to %d", MaxSize))
@@ -43,6 +49,9 @@ func Parse(file, text string, secret bool) *Document {
 		d.add(Pos{File: file}, "the file is not text", "YAML in UTF-8")
 		return d
 	}
+	// YAML lets a file begin with a byte order mark (1.2, 5.2), as some editors
+	// have it; columns count without it.
+	text = strings.TrimPrefix(text, "\ufeff")
 	if !secret {
 		d.lines = strings.Split(text, "\n")
 	}
@@ -81,15 +90,26 @@ func (d *Document) shallow(tokens token.Tokens) bool {
 			flow++
 		case token.SequenceEndType, token.MappingEndType:
 			flow--
+		case token.CollectEntryType:
+			block = 0 // in flow style the next entry does not nest in the last
 		case token.SequenceEntryType, token.MappingKeyType, token.MappingValueType, token.TagType, token.AnchorType:
 			// Block collections nest by column, or in one line.
-			if t.Position.Line != line {
+			if flow == 0 && t.Position.Line != line {
 				line, block = t.Position.Line, 0
 			}
 			block++
 		}
-		if flow > maxFlow || block > maxInLine || t.Position.IndentNum > maxIndent {
-			d.add(d.pos(t), "too deeply nested", fmt.Sprintf("up to %d levels", maxFlow))
+		limit := ""
+		switch {
+		case flow > maxFlow:
+			limit = fmt.Sprintf("up to %d levels of [ and {", maxFlow)
+		case block > maxInLine:
+			limit = fmt.Sprintf("up to %d collections that begin in one line", maxInLine)
+		case t.Position.IndentNum > maxIndent:
+			limit = fmt.Sprintf("up to %d columns of indentation", maxIndent)
+		}
+		if limit != "" {
+			d.add(d.pos(t), "too deeply nested", limit)
 			return false
 		}
 	}
@@ -112,30 +132,45 @@ func (d *Document) syntax(err error) {
 	d.add(pos, what, "YAML, two spaces a level, no tabs")
 }
 
-// Problems are all that was found, in order of place.
+// Problems are what was found, in order of place; of very many only the first
+// that were found, and how many more there are.
 func (d *Document) Problems() Problems {
-	d.problems.Sort()
-	return d.problems
+	list := slices.Clone(d.problems)
+	if d.more > 0 {
+		list = append(list, &Problem{Pos: d.moreAt, What: fmt.Sprintf("%d more problems, the first of them here", d.more), Accepted: "mend those above, and check again", rest: true})
+	}
+	list.Sort()
+	return list
 }
 
 // Add reports what is wrong at pos.
 func (d *Document) Add(pos Pos, what, accepted string) { d.add(pos, what, accepted) }
 
 func (d *Document) add(pos Pos, what, accepted string) {
-	p := &Problem{Pos: pos, What: what, Accepted: accepted}
-	if !d.secret {
-		p.What = Hide(what)
-		p.Source = d.Line(pos.Line)
+	if len(d.problems) >= maxProblems {
+		if d.more++; d.more == 1 {
+			d.moreAt = pos
+		}
+		return
 	}
-	d.problems = append(d.problems, p)
+	d.problems = append(d.problems, d.Problem(pos, what, accepted))
 }
 
-// Line is line n with keys hidden; empty for a secret document.
-func (d *Document) Line(n int) string {
-	if n < 1 || n > len(d.lines) {
-		return ""
+// Problem is what is wrong at pos, with its line, as something for the caller
+// to report.
+func (d *Document) Problem(pos Pos, what, accepted string) *Problem {
+	p := &Problem{Pos: pos, What: what, Accepted: shorten(accepted)}
+	if d.secret {
+		return p
 	}
-	return Hide(strings.TrimRight(d.lines[n-1], "\r"))
+	p.What = shorten(Hide(what))
+	if n := pos.Line; n >= 1 && n <= len(d.lines) {
+		if d.sources[n] == nil {
+			d.sources[n] = newSource(strings.TrimRight(d.lines[n-1], "\r"))
+		}
+		p.Source, p.SourceColumn = d.sources[n].around(pos.Column)
+	}
+	return p
 }
 
 func (d *Document) pos(t *token.Token) Pos {

@@ -30,9 +30,13 @@ type Problem struct {
 	// What is wrong, and what is Accepted instead.
 	What     string `json:"what"`
 	Accepted string `json:"accepted"`
-	// Source is the line, with whatever looks like a key hidden; empty for a
-	// file that holds keys, of which no line is ever shown.
-	Source string `json:"source,omitempty"`
+	// Source is the line, or the part of a long one about the column, with
+	// whatever looks like a key hidden; empty for a file that holds keys, of
+	// which no line is ever shown. SourceColumn is where Column is in it.
+	Source       string `json:"source,omitempty"`
+	SourceColumn int    `json:"source_column,omitempty"`
+
+	rest bool // stands for all that are not shown
 }
 
 // Error is one line: FILE:LINE:COL: what is wrong; what is accepted.
@@ -47,7 +51,7 @@ func (p *Problem) Text() string {
 	}
 	var pad strings.Builder
 	for i, r := range []rune(p.Source) {
-		if i >= p.Column-1 {
+		if i >= p.SourceColumn-1 {
 			break
 		}
 		if r != '\t' {
@@ -78,6 +82,7 @@ func (ps Problems) Err() error {
 }
 
 // Sort orders by line and column, files in the order of their first problem.
+// What stands for those not shown is a file's last.
 func (ps Problems) Sort() {
 	order := map[string]int{}
 	for _, p := range ps {
@@ -86,6 +91,13 @@ func (ps Problems) Sort() {
 		}
 	}
 	slices.SortStableFunc(ps, func(a, b *Problem) int {
-		return cmp.Or(cmp.Compare(order[a.File], order[b.File]), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+		return cmp.Or(cmp.Compare(order[a.File], order[b.File]), cmp.Compare(last(a), last(b)), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
+}
+
+func last(p *Problem) int {
+	if p.rest {
+		return 1
+	}
+	return 0
 }

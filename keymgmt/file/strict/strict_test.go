@@ -63,8 +63,13 @@ func TestRead(t *testing.T) {
 		{"torn", "list: [a, b\n", "", "f.yaml:1:7: not YAML: sequence end token ']' not found; accepted: YAML, two spaces a level, no tabs"},
 		{"CRLF and umlauts", "name: ü\r\nlist: [ä, {}]\r\n", "ü ä", "f.yaml:2:11: element is a mapping; accepted: a word"},
 		{"not text", "name: \xff\n", "", "f.yaml:1:1: the file is not text; accepted: YAML in UTF-8"},
-		{"deep", "name: " + strings.Repeat("[", 100000), "", "f.yaml:1:39: too deeply nested; accepted: up to 32 levels"},
-		{"deep in a line", strings.Repeat("- ", 100000), "", "f.yaml:1:4097: too deeply nested; accepted: up to 32 levels"},
+		{"deep", "name: " + strings.Repeat("[", 100000), "", "f.yaml:1:39: too deeply nested; accepted: up to 32 levels of [ and {"},
+		{"deep in a line", strings.Repeat("- ", 100000), "", "f.yaml:1:4097: too deeply nested; accepted: up to 2048 collections that begin in one line"},
+		{"deep in a flow entry", "name: {" + strings.Repeat("? ", 100000), "", "f.yaml:1:4102: too deeply nested; accepted: up to 2048 collections that begin in one line"},
+		{"deep by column", strings.Repeat(" ", 2*maxIndent) + "name: x\n", "", "f.yaml:1:513: too deeply nested; accepted: up to 256 columns of indentation"},
+		{"wide in a line", "list: [" + strings.Repeat("x, ", 5000) + "{a: 1}]\n", strings.TrimSpace(strings.Repeat("x ", 5000)), "f.yaml:1:15008: element is a mapping; accepted: a word"},
+		{"byte order mark", "\ufeffname: x\nsize: 101\n", "x 7ns", "f.yaml:2:7: size: \"101\"; accepted: a number from 0 to 100"},
+		{"byte order mark, columns", "\ufeffnmae: x\n", "", `f.yaml:1:1: unknown key "nmae" in the file (did you mean name?); accepted: name, size, on, wait, at, sub, list, kind`},
 		{"too long", strings.Repeat("#", MaxSize+1), "", "f.yaml:1:1: the file has 1048577 octets; accepted: up to 1048576"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -120,7 +125,16 @@ func TestHide(t *testing.T) {
 		"path: /etc/linkseal/keys/link1.yaml":                "path: /etc/linkseal/keys/link1.yaml",
 		"name: " + leak + " # x":                             "name: [hidden] # x",
 		"x: c0:ff:ee:11:c0:ff:ee:22":                         "x: [hidden]",
-		"{cak: 0011, ckn: ab}":                               "{cak: [hidden], ckn: ab}",
+		"{cak: 0011, ckn: ab}":                               "{cak: [hidden]", // in block style, the comma is of the value
+		"psk_text: \"correct, horse\"":                       "psk_text: [hidden]",
+		"psk_text: correct, horse # battery":                 "psk_text: [hidden]",
+		"{\"psk_text\": \"a \\\" } ] # , b\", \"x\": 1}":     "{\"psk_text\": [hidden], \"x\": 1}",
+		"{psk_text: 'it''s, }', x: 1}":                       "{psk_text: [hidden], x: 1}",
+		"psk_text: 'a'   # b":                                "psk_text: [hidden]   # b",
+		"psk_text: \"a\" b":                                  "psk_text: [hidden]",
+		"psk_text: \"open, ] and":                            "psk_text: [hidden]",
+		"[cak: " + leak + "]":                                "[cak: [hidden]",
+		"{cak: \"" + leak + "\"}":                            "{cak: [hidden]}",
 		"psk_text: correct horse":                            "psk_text: [hidden]",
 		"peer: AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=": "peer: [hidden]",
 		"\"password\": 'x'":                                  "\"password\": [hidden]",
@@ -136,7 +150,9 @@ func TestHide(t *testing.T) {
 func TestDuration(t *testing.T) {
 	for text, want := range map[string]time.Duration{
 		"30d": 30 * day, "1d12h": 36 * time.Hour, "2s": 2 * time.Second, "720h": 30 * day, "0s": 0, "0": 0, "1.5h": 90 * time.Minute,
-		"": -1, "d": -1, "1.5d": -1, "-1s": -1, "+1s": -1, "1d-1h": -1, "5": -1, "1 d": -1, "99999d": -1, "1d1d": -1, "1h1d": -1,
+		"1.5d": 36 * time.Hour, "0.5d": 12 * time.Hour, ".5d": 12 * time.Hour, "1h1d": 25 * time.Hour, "1m0.5d1s": 12*time.Hour + time.Minute + time.Second, "1d1d": 2 * day, "99999d": 99999 * day,
+		"": -1, "d": -1, "-1s": -1, "+1s": -1, "1d-1h": -1, "1d+1h": -1, "5": -1, "1 d": -1, "1d5": -1, "1d ": -1, "1dd": -1, "1.d.": -1, ".d": -1, "1.2.3d": -1, "1D": -1, "1e3d": -1,
+		"999999d": -1, "99999d99999d": -1, "2562047h48d": -1, "1.5": -1,
 	} {
 		got, err := ParseDuration(text)
 		if (err != nil) != (want < 0) || err == nil && got != want {
