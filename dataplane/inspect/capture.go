@@ -17,14 +17,20 @@ import (
 
 // Capture reads the packets of a pcap or pcapng file, gzip compressed or not.
 type Capture struct {
-	read     func() ([]byte, gopacket.CaptureInfo, error)
+	read     func() (packet, error)
 	linkType layers.LinkType // of a pcap file; a pcapng packet says its own
-	fcs      int             // octets of FCS at the end of each packet
 
 	in     *counter
 	at     int64 // pcap: where the next packet's header starts
 	isPcap bool
 	done   bool
+}
+
+// packet is one as the file has it.
+type packet struct {
+	data []byte
+	info gopacket.CaptureInfo
+	fcs  int // octets of FCS at its end
 }
 
 // Packet is one captured packet.
@@ -78,7 +84,14 @@ func NewCapture(r io.Reader) (*Capture, error) {
 		if err != nil {
 			return nil, fmt.Errorf("pcapng: %w", err)
 		}
-		c.read = ng.ZeroCopyReadPacketData
+		c.read = func() (p packet, err error) {
+			var o pcapgo.NgPacketOptions
+			p.data, p.info, o, err = ng.ZeroCopyReadPacketDataWithOptions()
+			if o.Flags != nil {
+				p.fcs = int(o.Flags.ToUint32() >> 5 & 0xf) // epb_flags, bits 5 to 8
+			}
+			return p, err
+		}
 		return c, nil
 	case 0xA1B2C3D4, 0xA1B23C4D:
 		order = binary.BigEndian
@@ -88,8 +101,9 @@ func NewCapture(r io.Reader) (*Capture, error) {
 		// 16 bits, if it is known (pcap-savefile).
 		word := order.Uint32(head[20:])
 		c.linkType, c.isPcap = layers.LinkType(word), true
+		fcs := 0
 		if word&0x04000000 != 0 {
-			c.fcs = int(word>>28) * 2
+			fcs = int(word>>28) * 2
 		}
 		if err := ethernet(c.linkType); err != nil {
 			return nil, err
@@ -98,7 +112,10 @@ func NewCapture(r io.Reader) (*Capture, error) {
 		if err != nil {
 			return nil, fmt.Errorf("pcap: %w", err)
 		}
-		c.read = p.ZeroCopyReadPacketData
+		c.read = func() (packet, error) {
+			data, info, err := p.ZeroCopyReadPacketData()
+			return packet{data, info, fcs}, err
+		}
 		return c, nil
 	}
 	return nil, fmt.Errorf("no pcap or pcapng file: it starts with %x", head[:4])
@@ -123,7 +140,8 @@ func (c *Capture) Next() (Packet, error) {
 	if c.done {
 		return Packet{}, io.ErrUnexpectedEOF
 	}
-	data, info, err := c.read()
+	got, err := c.read()
+	data, info := got.data, got.info
 	p := Packet{Time: info.Timestamp, Data: data, Length: info.Length}
 	switch {
 	case err == nil:
@@ -148,8 +166,8 @@ func (c *Capture) Next() (Packet, error) {
 			p.Err = ethernet(t)
 		}
 	}
-	if c.fcs > 0 && p.Length >= c.fcs {
-		p.Length -= c.fcs
+	if got.fcs > 0 && p.Length >= got.fcs {
+		p.Length -= got.fcs
 		p.Data = p.Data[:min(len(p.Data), p.Length)]
 	}
 	return p, nil
@@ -162,9 +180,8 @@ func (in *Inspector) Packet(p Packet) Record {
 		in.frames++
 		return Record{Frame: in.frames, Time: in.at(p.Time), Kind: KindClear, Clear: &Clear{}, Error: p.Err.Error()}
 	}
-	r := in.Frame(p.Time, p.Data, max(p.Length, len(p.Data)))
 	if p.Err != nil {
-		r.Error = fmt.Sprintf("%v, with %d of its %d octets", p.Err, len(p.Data), p.Length)
+		return in.frame(p.Time, p.Data, p.Length, torn)
 	}
-	return r
+	return in.Frame(p.Time, p.Data, max(p.Length, len(p.Data)))
 }

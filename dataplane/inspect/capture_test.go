@@ -73,6 +73,26 @@ func pcapngOf(t testing.TB, links []layers.LinkType, list ...[]byte) []byte {
 	return b.Bytes()
 }
 
+// pcapngWithFCS says of each packet that its last 4 octets are the FCS.
+func pcapngWithFCS(t testing.TB, list ...[]byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w, err := pcapgo.NewNgWriter(&b, layers.LinkTypeEthernet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, f := range list {
+		o := pcapgo.NgPacketOptions{Flags: &pcapgo.NgEpbFlags{FCSLen: pcapgo.NewNgEpbFlagFCSLength(4)}}
+		if err := w.WritePacketWithOptions(info(i, f), f, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
 // bigEndian turns a nanosecond pcap round.
 func bigEndian(b []byte) []byte {
 	out := bytes.Clone(b)
@@ -114,7 +134,7 @@ func TestFileForms(t *testing.T) {
 	binary.LittleEndian.PutUint32(fcs[20:], 0x24000001) // FCS of 4 octets
 	for name, b := range map[string][]byte{
 		"pcap": pcap, "big-endian": bigEndian(pcap), "gzip": zipped(t, pcap), "with FCS": fcs,
-		"pcapng": pcapngOf(t, []layers.LinkType{layers.LinkTypeEthernet}, list...),
+		"pcapng": pcapngOf(t, []layers.LinkType{layers.LinkTypeEthernet}, list...), "pcapng with FCS": pcapngWithFCS(t, withFCS...),
 	} {
 		l := newLink(t)
 		records, err := explain(t, l.Inspector, bytes.NewReader(b))
@@ -208,7 +228,7 @@ func TestCutShort(t *testing.T) {
 	l := newLink(t)
 	records, _ := explain(t, l.Inspector, bytes.NewReader(b[:len(b)-1]))
 	r := records[len(list)-1]
-	if r.Kind != KindMACsec || r.MACsec.SCI != "0200000000010001" || r.MACsec.ICV != ICVBad || !strings.Contains(r.Error, "with 145 of its 146 octets") {
+	if r.Kind != KindMACsec || r.MACsec.SCI != "0200000000010001" || r.MACsec.ICV != ICVNoKey || r.MACsec.Length != 102 || !strings.Contains(r.Error, "with 145 of its 146 octets") {
 		t.Errorf("%s", r.Text())
 	}
 }

@@ -7,6 +7,7 @@ package inspect
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/linkseal/linkseal/dataplane/softsecy"
@@ -64,6 +65,8 @@ type Inspector struct {
 	macsec map[sa.SCI]*tally // MACsec frames by the SCI that they tell
 	clear  map[uint16]int    // other frames by EtherType
 	total  tally
+	mka    int // MKPDUs, also malformed and cut ones
+	cut    cuts
 
 	pdu     mkpdu.PDU
 	mpdu    softsecy.MPDU
@@ -72,13 +75,15 @@ type Inspector struct {
 }
 
 // tally counts MACsec frames by how their validation ended.
-type tally struct{ ok, bad, noKey int }
+type tally struct{ ok, bad, noKey, cut int }
 
-func (t *tally) add(icv string) {
-	switch icv {
-	case ICVOK:
+func (t *tally) add(icv string, cut bool) {
+	switch {
+	case cut:
+		t.cut++
+	case icv == ICVOK:
 		t.ok++
-	case ICVBad:
+	case icv == ICVBad:
 		t.bad++
 	default:
 		t.noKey++
@@ -91,6 +96,7 @@ func New(o Options) (*Inspector, error) {
 	in := &Inspector{
 		showKeys: o.ShowKeys, etherType: o.EtherType,
 		ckns: map[string]*ckn{}, macsec: map[sa.SCI]*tally{}, clear: map[uint16]int{},
+		cut: cuts{mka: map[string]int{}},
 	}
 	for _, c := range o.CAKs {
 		a, err := newCA(c)
@@ -159,13 +165,25 @@ func (a *ca) isMember(sci sa.SCI) bool {
 // what it had on the wire: more than len(data) if the capture cut it. The
 // Record keeps nothing of data.
 func (in *Inspector) Frame(ts time.Time, data []byte, length int) Record {
+	w := entire
+	if len(data) < length {
+		w = snapped
+	}
+	return in.frame(ts, data, length, w)
+}
+
+func (in *Inspector) frame(ts time.Time, data []byte, length int, w whole) Record {
 	in.frames++
 	r := Record{Frame: in.frames, Time: in.at(ts)}
-	if len(data) < length {
+	switch w {
+	case snapped:
 		r.Error = fmt.Sprintf("the capture has %d of the frame's %d octets; capture with a greater snap length", len(data), length)
+	case torn:
+		r.Error = fmt.Sprintf("%v, with %d of its %d octets", ErrCutShort, len(data), length)
 	}
 	if len(data) < 14 {
 		r.Kind, r.Clear = KindClear, &Clear{}
+		in.cutUnknown(data, w)
 		if r.Error == "" {
 			r.Error = fmt.Sprintf("frame of %d octets has no Ethernet header", len(data))
 		}
@@ -183,20 +201,27 @@ func (in *Inspector) Frame(ts time.Time, data []byte, length int) Record {
 	switch {
 	case etherType == softsecy.EtherType:
 		r.Kind = KindMACsec
-		in.frameMACsec(&r, data)
+		in.frameMACsec(&r, data, length, w)
 	case isEAPOL && len(data) >= 16+vlans && data[15+vlans] == mkpdu.EAPOLType:
 		r.Kind = KindMKA
+		in.mka++
 		if vlans > 0 {
 			in.noVLANs = append(append(in.noVLANs[:0], data[:12]...), data[12+vlans:]...)
 			data = in.noVLANs
 		}
-		in.frameMKA(&r, data)
+		in.frameMKA(&r, data, w)
 	default:
+		if isEAPOL && len(data) < 16+vlans || len(data) < 18+vlans && slices.Contains(vlanTypes, etherType) {
+			in.cutUnknown(data, w) // it may be MKA
+		}
 		r.Kind, r.Clear = KindClear, &Clear{EtherType: fmt.Sprintf("0x%04x", etherType)}
 		in.countClear(etherType)
 	}
 	return r
 }
+
+// vlanTypes are the EtherTypes of what softsecy.VLANsLen counts.
+var vlanTypes = []uint16{0x8100, 0x88a8, 0x9100}
 
 // at notes the time: a capture of several interfaces is not always in order.
 // It gives the zero time for one that RFC 3339 and so JSON cannot write.

@@ -9,14 +9,19 @@ import (
 	"github.com/linkseal/linkseal/keymgmt/sa"
 )
 
-// frameMACsec explains a MACsec frame.
-func (in *Inspector) frameMACsec(r *Record, data []byte) {
+// frameMACsec explains a MACsec frame of length octets.
+func (in *Inspector) frameMACsec(r *Record, data []byte, length int, w whole) {
 	m := &in.mpdu
 	err := m.Parse(data)
+	// The ICV is the frame's end, but for the padding that a short length tells.
+	cut := w != entire && (err != nil || m.SecTAG.SL == 0)
 	tag := &m.SecTAG
 	rec := &MACsec{
 		AN: tag.AN, PN: uint64(tag.PN), Encrypted: tag.Encrypted(), TCI: tag.TCI.String(), SL: tag.SL,
 		Length: len(m.Secure),
+	}
+	if cut && rec.Length > 0 {
+		rec.Length += length - len(data)
 	}
 	r.MACsec = rec
 	scis := in.scisOf(m)
@@ -26,10 +31,10 @@ func (in *Inspector) frameMACsec(r *Record, data []byte) {
 	member := in.isMember(scis)
 	saks := in.saksFor(scis, tag.AN)
 	switch {
-	case err != nil || r.Error != "":
-		if r.Error == "" {
-			r.Error = err.Error()
-		}
+	case cut:
+		rec.ICV = ICVNoKey // there is nothing to hold against a key
+	case err != nil:
+		r.Error = err.Error()
 		rec.ICV = ICVNoKey
 		if len(saks) > 0 {
 			rec.ICV = ICVBad
@@ -44,17 +49,20 @@ func (in *Inspector) frameMACsec(r *Record, data []byte) {
 			r.Hint = in.whyNoKey(false, tag.AN)
 		}
 	}
-	var sci sa.SCI
 	if len(scis) > 0 {
-		sci = scis[0]
+		sci := scis[0]
+		if in.macsec[sci] == nil && len(in.macsec) < maxTallies {
+			in.macsec[sci] = &tally{}
+		}
+		if t := in.macsec[sci]; t != nil {
+			t.add(rec.ICV, cut)
+		}
 	}
-	if in.macsec[sci] == nil && len(in.macsec) < maxTallies {
-		in.macsec[sci] = &tally{}
+	in.total.add(rec.ICV, cut)
+	if cut && w == snapped {
+		in.cut.macsec++
+		in.cut.most = max(in.cut.most, len(data))
 	}
-	if t := in.macsec[sci]; t != nil {
-		t.add(rec.ICV)
-	}
-	in.total.add(rec.ICV)
 }
 
 // validate tries the SAKs under the SCIs that the frame may have.

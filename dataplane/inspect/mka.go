@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -11,9 +12,14 @@ import (
 )
 
 // frameMKA explains an MKPDU; data is the frame without VLAN tags.
-func (in *Inspector) frameMKA(r *Record, data []byte) {
+func (in *Inspector) frameMKA(r *Record, data []byte, w whole) {
 	p := &in.pdu
 	perr := mkpdu.Parse(data, p)
+	// Where only the padding is cut, all is there that the ICV protects.
+	if w != entire && (errors.Is(perr, mkpdu.FrameShort) || errors.Is(perr, mkpdu.EAPOLTruncated)) {
+		in.cutMKA(r, data, w)
+		return
+	}
 	if perr != nil && r.Error == "" {
 		r.Error = perr.Error()
 	}

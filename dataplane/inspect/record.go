@@ -75,6 +75,8 @@ type MKA struct {
 	SAKUse         *SAKUse         `json:"sak_use,omitempty"`
 	DistributedSAK *DistributedSAK `json:"distributed_sak,omitempty"`
 	XPN            *XPN            `json:"xpn,omitempty"`
+
+	cut bool // before its ICV: what it says of peers and keys is not known
 }
 
 // Peer is an entry of a peer list.

@@ -38,6 +38,13 @@ func (r *Record) Text() string {
 }
 
 func (m *MKA) text(b *strings.Builder) {
+	if m.cut {
+		b.WriteString(" icv not captured")
+		if m.CKN != "" {
+			fmt.Fprintf(b, " ckn %s sci %s mi %s mn %d v%d prio %d", m.CKN, m.SCI, m.MI, m.MN, m.Version, m.Priority)
+		}
+		return
+	}
 	role := ""
 	if m.KeyServer {
 		role = " key-server"
@@ -130,7 +137,10 @@ func (m *MACsec) text(b *strings.Builder) {
 	if sci == "" {
 		sci = "unknown"
 	}
-	fmt.Fprintf(b, " icv %s sci %s an %d pn %d %s, tci %s, %d octets", m.ICV, sci, m.AN, m.PN, mode, m.TCI, m.Length)
+	fmt.Fprintf(b, " icv %s sci %s an %d pn %d %s, tci %s", m.ICV, sci, m.AN, m.PN, mode, m.TCI)
+	if m.Length > 0 { // else it is cut, or malformed
+		fmt.Fprintf(b, ", %d octets", m.Length)
+	}
 	if m.Cipher != "" {
 		fmt.Fprintf(b, ", %s", m.Cipher)
 	}

@@ -21,12 +21,16 @@ func (in *Inspector) Verdict() []string {
 	var lines []string
 	for _, c := range in.order {
 		state, why := c.judge(in.last)
+		if n := in.cut.mka[string(c.octets)]; n > 0 && state != "up" {
+			state = "not known"
+			why = append([]string{fmt.Sprintf("%s cut by the snap length; what follows is of the others alone", were(n, "MKPDU"))}, why...)
+		}
 		lines = append(lines, fmt.Sprintf("CKN %x: %s", c.octets, state))
 		for _, w := range why {
 			lines = append(lines, "  "+w)
 		}
 	}
-	lines = append(lines, in.unspoken()...)
+	lines = append(append(lines, in.unspoken()...), in.judgeCuts()...)
 	return append(lines, in.traffic()...)
 }
 
@@ -203,11 +207,18 @@ func (c *ckn) plainText() bool { return c.latest != nil && c.latest.plainText }
 // unspoken tells what is wrong between CKNs, or that MKA is absent.
 func (in *Inspector) unspoken() (lines []string) {
 	for _, a := range in.cas {
-		if in.ckns[a.ckn] == nil {
+		switch {
+		case in.ckns[a.ckn] != nil || in.cut.mka[a.ckn] > 0: // judged, or told among those cut
+		case in.cut.mka[""]+in.cut.unknown > 0:
+			lines = append(lines, fmt.Sprintf("CKN %x: no whole MKPDU of it in this capture", a.ckn))
+		default:
 			lines = append(lines, fmt.Sprintf("CKN %x: no MKPDU of it in this capture", a.ckn))
 		}
 	}
-	if len(in.order) == 0 && len(in.bare) == 0 {
+	if n := in.mka; n > 0 && len(in.order)+len(in.cut.mka) == 0 {
+		lines = append(lines, fmt.Sprintf("%s in this capture, and none could be read as far as its CKN", count(n, "MKPDU")))
+	}
+	if in.mka+in.cut.unknown == 0 && len(in.bare) == 0 {
 		lines = append(lines, "no MKPDU in this capture: MKA does not run on this port, or is filtered, or has another EtherType")
 	}
 	for i, b := range in.order {
@@ -223,17 +234,17 @@ func (in *Inspector) unspoken() (lines []string) {
 
 // traffic sums up the frames that are not MKA.
 func (in *Inspector) traffic() (lines []string) {
-	t := in.total
-	switch all := t.ok + t.bad + t.noKey; {
+	t := &in.total
+	switch all := t.ok + t.bad + t.noKey + t.cut; {
 	case all == 0:
 		lines = append(lines, "MACsec frames: none")
 	case t.ok == all:
 		lines = append(lines, fmt.Sprintf("MACsec frames: %d, all verified", all))
 	default:
-		lines = append(lines, fmt.Sprintf("MACsec frames: %d: %d verified, %d with a wrong ICV, %d under no known key", all, t.ok, t.bad, t.noKey))
+		lines = append(lines, fmt.Sprintf("MACsec frames: %d: %s", all, t))
 		for _, sci := range slices.SortedFunc(maps.Keys(in.macsec), func(a, b sa.SCI) int { return slices.Compare(a[:], b[:]) }) {
-			if m := in.macsec[sci]; m.bad+m.noKey > 0 {
-				lines = append(lines, fmt.Sprintf("  of SCI %s: %d verified, %d with a wrong ICV, %d under no known key", sci, m.ok, m.bad, m.noKey))
+			if m := in.macsec[sci]; m.bad+m.noKey+m.cut > 0 {
+				lines = append(lines, fmt.Sprintf("  of SCI %s: %s", sci, m))
 			}
 		}
 	}
@@ -261,6 +272,14 @@ func (in *Inspector) traffic() (lines []string) {
 	return append(lines, fmt.Sprintf("clear frames besides: %d, not protected (%s)", sum, strings.Join(parts, ", ")))
 }
 
+func (t *tally) String() string {
+	s := fmt.Sprintf("%d verified, %d with a wrong ICV, %d under no known key", t.ok, t.bad, t.noKey)
+	if t.cut > 0 {
+		s += fmt.Sprintf(", %d cut before the ICV", t.cut)
+	}
+	return s
+}
+
 func names(list []*speaker) string {
 	var n []string
 	for _, s := range list {
@@ -274,6 +293,14 @@ func count(n int, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// were is count with its verb.
+func were(n int, what string) string {
+	if n == 1 {
+		return count(n, what) + " was"
+	}
+	return count(n, what) + " were"
 }
 
 func times(n int) string {
