@@ -72,3 +72,21 @@ func TestCheckNamesTheMachineAndTheKeysAtOnce(t *testing.T) {
 		t.Errorf("%v, %q, got\n%s\nwant\n%s", err, out, errOut, want)
 	}
 }
+
+// A key that is wrong does not hide that another is too short.
+func TestCheckNamesShortKeysBesideBadOnes(t *testing.T) {
+	const long = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+	for name, bad := range map[string]string{
+		"odd": "{ckn: 02, cak: " + long[1:] + "}", "duplicate": "{ckn: 01, cak: " + long + "}", "expired before it begins": "{ckn: 02, cak: " + long + ", not_before: 2026-11-01T00:00:00Z, expires: 2026-11-01T00:00:00Z}",
+	} {
+		dir, _, errOut, err := checkIn(t, "keys:\n  - {ckn: 01, cak: "+long[:32]+"}\n  - "+bad+"\n", 1532)
+		file := filepath.Join(dir, "link1.yaml")
+		lines := strings.Split(strings.TrimSpace(errOut), "\n")
+		if err == nil || len(lines) != 2 || !strings.HasPrefix(lines[0], file+":2:20: the CAK of CKN 01 has 16 octets, too few") || !strings.HasPrefix(lines[1], file+":3:") {
+			t.Errorf("%s: %v\n%s", name, err, errOut)
+		}
+		if strings.Contains(errOut, "00112233") {
+			t.Errorf("%s: a key is shown: %s", name, errOut)
+		}
+	}
+}

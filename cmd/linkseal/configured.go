@@ -53,6 +53,10 @@ func readConfig(path string, on config.System) (*configured, strict.Problems) {
 			continue
 		}
 		all = append(all, sourceProblems(cfg, k.Name, err)...)
+		var refused *file.Refused
+		if errors.As(err, &refused) {
+			all = append(all, cfg.CheckLengths(k.Name, refused.Keys)...)
+		}
 	}
 	all = append(all, cfg.CheckKeys(c.chains)...)
 	all.Sort()

@@ -22,16 +22,40 @@ func (c *Config) CheckKeys(chains map[string]*keychain.Keychain) strict.Problems
 			ps = append(ps, c.Problem(fmt.Sprintf("ports.%d.keychain", i), fmt.Sprintf("keychain %s has PSKs of a tunnel, no CAK", p.Keychain), "a keychain whose keys have ckn and cak"))
 		}
 		for _, k := range chain.Keys {
-			if n := p.Cipher.Suite().KeyLen(); k.CAK.Len() < n {
-				ps = append(ps, &strict.Problem{
-					Pos:      strict.Pos{File: k.Origin.File, Line: k.Origin.Line, Column: k.Origin.Column},
-					What:     fmt.Sprintf("the CAK of CKN %s has %d octets, too few for %s of port %s (%s)", k.CKN, k.CAK.Len(), p.Cipher, p.Name, c.place(i, "keychain")),
-					Accepted: fmt.Sprintf("%d octets: %d hex digits; or a 128-bit cipher on the port", n, 2*n),
-				})
-			}
+			ps = append(ps, c.checkLength(i, keychain.Outline{CKN: k.CKN, Octets: k.CAK.Len(), Origin: k.Origin})...)
 		}
 	}
 	return ps
+}
+
+// CheckLengths is CheckKeys for what could be read of a keychain whose file is
+// refused, so that the lengths of its keys are not found wrong only when the
+// file is mended.
+func (c *Config) CheckLengths(name string, keys []keychain.Outline) strict.Problems {
+	var ps strict.Problems
+	for i, p := range c.Ports {
+		if p.Keychain != name {
+			continue
+		}
+		for _, k := range keys {
+			ps = append(ps, c.checkLength(i, k)...)
+		}
+	}
+	return ps
+}
+
+// checkLength holds a key against the cipher of a port.
+func (c *Config) checkLength(port int, k keychain.Outline) strict.Problems {
+	p := &c.Ports[port]
+	n := p.Cipher.Suite().KeyLen()
+	if k.Octets >= n {
+		return nil
+	}
+	return strict.Problems{{
+		Pos:      strict.Pos{File: k.Origin.File, Line: k.Origin.Line, Column: k.Origin.Column},
+		What:     fmt.Sprintf("the CAK of CKN %s has %d octets, too few for %s of port %s (%s)", k.CKN, k.Octets, p.Cipher, p.Name, c.place(port, "keychain")),
+		Accepted: fmt.Sprintf("%d octets: %d hex digits; or a 128-bit cipher on the port", n, 2*n),
+	}}
 }
 
 func (c *Config) place(port int, key string) string {

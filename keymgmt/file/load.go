@@ -30,7 +30,7 @@ func (e *AccessError) Unwrap() error { return e.Err }
 // Load reads the keychain in path. Symbolic links are followed, as mounted
 // secrets are links; what they lead to must be a regular file, owned by root
 // or by the running user, with mode 0600 or stricter. The error is an
-// *AccessError or strict.Problems; then the caller keeps what it has.
+// *AccessError or a *Refused; then the caller keeps what it has.
 func Load(path string) (*keychain.Keychain, error) {
 	data, err := read(path)
 	if err != nil {

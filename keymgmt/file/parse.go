@@ -18,14 +18,26 @@ const (
 	listAccepted = "a list of keys, each with ckn and cak, or with id and psk or psk_text"
 )
 
+// Refused is a key file that could be read and has something wrong in it. It
+// wraps Problems, with positions and without any of the content.
+type Refused struct {
+	Problems strict.Problems
+	// Keys are those with a well-formed CKN and CAK, without the octets: what
+	// else is wrong with them can still be told.
+	Keys []keychain.Outline
+}
+
+func (r *Refused) Error() string { return r.Problems.Error() }
+
+func (r *Refused) Unwrap() error { return r.Problems }
+
 // Parse reads a keychain from data, the content of the file name, and zeroes
-// data. The error is strict.Problems: all that is wrong, with positions and
-// without any of the content.
+// data. The error is *Refused: all that is wrong.
 func Parse(name string, data []byte) (*keychain.Keychain, error) {
 	defer clear(data)
 	m, ok := mask(data)
 	if !ok {
-		return nil, strict.Problems{{Pos: strict.Pos{File: name}, What: "the file is not text", Accepted: "YAML in UTF-8"}}
+		return nil, &Refused{Problems: strict.Problems{{Pos: strict.Pos{File: name}, What: "the file is not text", Accepted: "YAML in UTF-8"}}}
 	}
 	p := parser{mask: m, doc: strict.Parse(name, m.text, true), chain: &keychain.Keychain{}, names: map[string]int{}}
 	top := p.doc.Root().Fields("the file", "keys")
@@ -40,9 +52,9 @@ func Parse(name string, data []byte) (*keychain.Keychain, error) {
 	if len(p.chain.Keys) > 0 && len(p.chain.PSKs) > 0 {
 		list.Wrong("MACsec keys and PSKs in one keychain", "a file of the one or of the other")
 	}
-	if err := p.doc.Problems().Err(); err != nil {
+	if problems := p.doc.Problems(); len(problems) > 0 {
 		p.chain.Zero()
-		return nil, err
+		return nil, &Refused{Problems: problems, Keys: p.read}
 	}
 	return p.chain, nil
 }
@@ -51,6 +63,7 @@ type parser struct {
 	mask  masked
 	doc   *strict.Document
 	chain *keychain.Keychain
+	read  []keychain.Outline
 	names map[string]int // CKN or ID -> the line that has it
 }
 
@@ -73,6 +86,11 @@ func (p *parser) key(v strict.Value) {
 	}
 	ckn, okName := p.hex(f.Need("ckn", cknAccepted), cknAccepted, func(n int) bool { return n >= 1 && n <= keychain.MaxCKN })
 	cak, okKey := p.hex(f.Need("cak", cakAccepted), cakAccepted, func(n int) bool { return n == 16 || n == 32 })
+	at := f.Get("cak").Pos()
+	origin := keychain.Origin{File: at.File, Line: at.Line, Column: at.Column}
+	if okName && okKey {
+		p.read = append(p.read, keychain.Outline{CKN: keychain.CKN(ckn), Octets: len(cak), Origin: origin})
+	}
 	if okName && !p.unique(f.Get("ckn"), string(ckn), "this CKN") {
 		okName = false
 	}
@@ -80,9 +98,7 @@ func (p *parser) key(v strict.Value) {
 		clear(cak)
 		return
 	}
-	at := f.Get("cak").Pos()
-	k.CKN, k.CAK = keychain.CKN(ckn), secret.New(cak)
-	k.Origin = keychain.Origin{File: at.File, Line: at.Line, Column: at.Column}
+	k.CKN, k.CAK, k.Origin = keychain.CKN(ckn), secret.New(cak), origin
 	p.chain.Keys = append(p.chain.Keys, k)
 }
 

@@ -127,6 +127,13 @@ type Key struct {
 	Origin    Origin
 }
 
+// Outline is what of a key may be told: not its octets, but how many.
+type Outline struct {
+	CKN    CKN
+	Octets int
+	Origin Origin
+}
+
 // start is what "the newest started" goes by.
 func (k *Key) start() time.Time {
 	if !k.NotBefore.IsZero() {
