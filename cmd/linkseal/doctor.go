@@ -131,8 +131,10 @@ func examine(check func(probe.Feature) probe.Result, required []requirement) *ex
 		if f.Since() != (probe.Version{}) {
 			fi.Since = f.Since().String()
 		}
-		fi.Required = slices.ContainsFunc(required, func(r requirement) bool { return slices.Contains(r.anyOf, f) })
 		x.Features = append(x.Features, fi)
+	}
+	for i, f := range probe.All() {
+		x.Features[i].Required = slices.ContainsFunc(required, func(r requirement) bool { return r.hangsOn(f, results) })
 	}
 	for _, r := range required {
 		if !slices.ContainsFunc(r.anyOf, func(f probe.Feature) bool { return results[f].OK }) {
@@ -141,6 +143,11 @@ func examine(check func(probe.Feature) probe.Result, required []requirement) *ex
 	}
 	x.Auto = chooseAuto(results)
 	return x
+}
+
+// hangsOn tells whether f has to be there: no other of anyOf is.
+func (r requirement) hangsOn(f probe.Feature, results map[probe.Feature]probe.Result) bool {
+	return slices.Contains(r.anyOf, f) && !slices.ContainsFunc(r.anyOf, func(o probe.Feature) bool { return o != f && results[o].OK })
 }
 
 func (r requirement) String() string {

@@ -42,6 +42,30 @@ func TestExamineRequirements(t *testing.T) {
 	}
 }
 
+// Of several that will do, one is required only where no other is there.
+func TestRequiredOfAlternatives(t *testing.T) {
+	egress := requirement{[]probe.Feature{probe.TCX, probe.Clsact}, "must-secure"}
+	for _, c := range []struct {
+		lacks []probe.Feature
+		want  string
+	}{
+		{nil, ""},
+		{[]probe.Feature{probe.TCX}, "clsact"},
+		{[]probe.Feature{probe.Clsact}, "tcx"},
+		{[]probe.Feature{probe.TCX, probe.Clsact}, "clsact tcx"},
+	} {
+		var got []string
+		for _, f := range examine(answers(c.lacks...), []requirement{egress}).Features {
+			if f.Required {
+				got = append(got, f.ID)
+			}
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("without %v: %q are required, want %q", c.lacks, got, c.want)
+		}
+	}
+}
+
 func TestRequirements(t *testing.T) {
 	must, should := config.DefaultPort(), config.DefaultPort()
 	must.Name, must.Must, must.Cipher = "link1", true, "gcm-aes-xpn-256"
