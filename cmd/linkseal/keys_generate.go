@@ -4,8 +4,10 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -31,13 +33,23 @@ type generated struct {
 	keyDocument
 }
 
+func (d *generated) write(w io.Writer) error {
+	text := fmt.Sprintf("new key in %s\nckn:         %s\nfingerprint: %s (%d bit)\n", d.Path, d.CKN, d.Fingerprint, d.Octets*8)
+	if d.CAK != "" { // with --show-keys
+		text += fmt.Sprintf("cak:         %s\n", d.CAK)
+	}
+	_, err := io.WriteString(w, text)
+	return err
+}
+
 func keysGenerateVerb() *cobra.Command {
 	var f generateFlags
 	c := &cobra.Command{
 		Use:   "generate KEYCHAIN --config FILE | generate --out FILE",
 		Short: "Make a new CKN and CAK in a keychain's file",
 		Long: `Make a new CKN and CAK from the kernel's random numbers and add it to the file
-of KEYCHAIN, or write it to a new file, mode 0600. A running daemon takes a key
+of KEYCHAIN, or write it to a new file, mode 0600. The folder of KEYCHAIN's file
+is made if it is not there. A running daemon takes a key
 up as soon as it is in the file; traffic moves to it when the other end has it
 too. Bring the pair to the other end over a way that you trust with it.`,
 		Example: `  linkseal keys generate link1 --config /etc/linkseal/linkseal.yaml --not-before 1h
@@ -49,12 +61,12 @@ too. Bring the pair to the other end over a way that you trust with it.`,
 				return err
 			}
 			if f.json {
-				return writeJSON(c.OutOrStdout(), doc)
+				err = writeJSON(c.OutOrStdout(), doc)
+			} else {
+				err = doc.write(c.OutOrStdout())
 			}
-			w := c.OutOrStdout()
-			fmt.Fprintf(w, "new key in %s\nckn:         %s\nfingerprint: %s (%d bit)\n", doc.Path, doc.CKN, doc.Fingerprint, doc.Octets*8)
-			if f.showKeys {
-				fmt.Fprintf(w, "cak:         %s\n", doc.CAK)
+			if err != nil {
+				return fmt.Errorf("the new key is in %s, but could not be told: %w", doc.Path, err)
 			}
 			return nil
 		},
@@ -93,6 +105,10 @@ func (f *generateFlags) generate(args []string, now time.Time) (doc generated, e
 	defer k.CAK.Zero()
 	write := file.Create
 	if f.out == "" {
+		// Nobody else makes the folder of the first keychain.
+		if err := os.MkdirAll(filepath.Dir(doc.Path), 0o700); err != nil {
+			return doc, fmt.Errorf("folder of keychain %s: %w; its path in %s names another", doc.Keychain, err, f.config)
+		}
 		if _, err := os.Stat(doc.Path); !errors.Is(err, fs.ErrNotExist) {
 			write = file.Append
 		}

@@ -127,7 +127,7 @@ func joined(old, more []byte) []byte {
 func locked(path string, f func() error) error {
 	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {
-		return &AccessError{Path: path, What: "has no directory: " + cause(err), Accepted: "a path in a directory that exists", Err: err}
+		return &AccessError{Path: path, What: "has no directory: " + cause(err), Accepted: "a path in a directory that exists (mkdir -m 0700 -p " + filepath.Dir(path) + ")", Err: err}
 	}
 	defer dir.Close()
 	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX); err != nil {
