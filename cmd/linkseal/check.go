@@ -39,10 +39,12 @@ No line of a key file is ever shown. Exit status 0: all is well, 1: it is not.`,
 					return err
 				}
 			case len(problems) == 0 && print:
-				fmt.Fprint(c.OutOrStdout(), cfg.YAML())
+				_, err := fmt.Fprint(c.OutOrStdout(), cfg.YAML())
+				return err
 			case len(problems) == 0:
-				fmt.Fprintf(c.OutOrStdout(), "%s: ok, %s, %s, %s\n", path,
+				_, err := fmt.Fprintf(c.OutOrStdout(), "%s: ok, %s, %s, %s\n", path,
 					count(len(cfg.Ports), "port"), count(len(cfg.chains), "keychain"), count(cfg.keys(), "key"))
+				return err
 			default:
 				for _, p := range problems {
 					fmt.Fprint(c.ErrOrStderr(), p.Text())

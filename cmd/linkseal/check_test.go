@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/linkseal/linkseal/dataplane/config"
@@ -87,6 +89,30 @@ func TestCheckNamesShortKeysBesideBadOnes(t *testing.T) {
 		}
 		if strings.Contains(errOut, "00112233") {
 			t.Errorf("%s: a key is shown: %s", name, errOut)
+		}
+	}
+}
+
+// full is a device without room.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// A check whose answer cannot be written has not answered.
+func TestCheckOutputFails(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"l.yaml": checkConfig, "link1.yaml": goodKeys} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, args := range [][]string{{}, {"--print"}, {"--json"}} {
+		c := checkOn(anEthernet{1532})
+		c.SetOut(full{})
+		c.SilenceErrors, c.SilenceUsage = true, true
+		c.SetArgs(append([]string{"--config", filepath.Join(dir, "l.yaml")}, args...))
+		if err := c.Execute(); !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("check %v: %v", args, err)
 		}
 	}
 }

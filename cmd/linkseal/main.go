@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -61,21 +62,63 @@ func root() *cobra.Command {
 		runVerb(),
 		statusVerb(),
 	)
+	c.SetHelpCommand(helpVerb())
+	strictCompletion(c)
 	return c
 }
 
-func main() {
-	err := root().ExecuteContext(context.Background())
-	if err == nil {
-		return
+func main() { os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// execute runs a command line and gives its exit status.
+func execute(args []string, stdout, stderr io.Writer) (status int) {
+	out := &output{Writer: stdout}
+	c := root()
+	c.SetArgs(args)
+	c.SetOut(out)
+	c.SetErr(stderr)
+	err := c.ExecuteContext(context.Background())
+	if err == nil && out.err != nil {
+		err = fmt.Errorf("output: %w", out.err)
 	}
-	status := 1
+	if err == nil {
+		return 0
+	}
+	status = 1
 	var exit *exitError
 	if errors.As(err, &exit) {
 		status = exit.status
 	}
-	if exit == nil || exit.err != nil {
-		fmt.Fprintf(os.Stderr, "linkseal: %s\n", strings.TrimPrefix(err.Error(), "linkseal: "))
+	if exit != nil && exit.err == nil {
+		return status
 	}
-	os.Exit(status)
+	if status == 2 && verb(args) == "plan" {
+		status = 1 // 2 says that there are changes to make, not that usage is wrong
+	}
+	fmt.Fprintf(stderr, "linkseal: %s\n", strings.TrimPrefix(err.Error(), "linkseal: "))
+	return status
+}
+
+// verb is the first argument that is no flag.
+func verb(args []string) string {
+	for _, a := range args {
+		if !strings.HasPrefix(a, "-") {
+			return a
+		}
+	}
+	return ""
+}
+
+// output remembers that something could not be written: what a verb prints is
+// why it was run.
+type output struct {
+	io.Writer
+	err error
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.Writer.Write(p)
+	if err != nil && o.err == nil {
+		o.err = err
+	}
+	return n, err
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 
@@ -27,12 +26,11 @@ func planVerb() *cobra.Command {
 		Long: `Show what run would change on this machine, one step a line, in order, and
 change nothing. Exit status: 0 nothing to change, 2 changes, 1 any error, a
 port that cannot be made and wrong usage included.`,
-		// 2 means changes here.
-		Args: func(c *cobra.Command, args []string) error { return statusOne(noArgs(c, args)) },
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := loadConfig(path)
 			if err != nil {
-				return statusOne(err)
+				return err
 			}
 			k, err := reconcile.OpenKernel()
 			if err != nil {
@@ -48,19 +46,9 @@ port that cannot be made and wrong usage included.`,
 			return d.print(c.OutOrStdout(), c.ErrOrStderr(), asJSON)
 		},
 	}
-	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return err })
 	c.Flags().StringVar(&path, "config", "", "configuration `FILE`")
 	c.Flags().BoolVar(&asJSON, "json", false, "one JSON document")
 	return c
-}
-
-// statusOne takes the exit status 2 of wrong usage from err.
-func statusOne(err error) error {
-	var exit *exitError
-	if errors.As(err, &exit) {
-		return exit.err
-	}
-	return err
 }
 
 func (d planDocument) print(stdout, stderr io.Writer, asJSON bool) error {
