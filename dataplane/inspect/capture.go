@@ -80,14 +80,17 @@ func NewCapture(r io.Reader) (*Capture, error) {
 	c := &Capture{in: &counter{r: b}, at: 24}
 	switch order := binary.ByteOrder(binary.LittleEndian); binary.BigEndian.Uint32(head) {
 	case 0x0A0D0D0A:
-		ng, err := pcapgo.NewNgReader(b, pcapgo.NgReaderOptions{WantMixedLinkType: true, SkipUnknownVersion: true})
+		section, fcs := 0, newFCSReader(b)
+		ng, err := pcapgo.NewNgReader(fcs, pcapgo.NgReaderOptions{WantMixedLinkType: true, SkipUnknownVersion: true,
+			SectionEndCallback: func([]pcapgo.NgInterface, pcapgo.NgSectionInfo) { section++ }})
 		if err != nil {
 			return nil, fmt.Errorf("pcapng: %w", err)
 		}
 		c.read = func() (p packet, err error) {
 			var o pcapgo.NgPacketOptions
 			p.data, p.info, o, err = ng.ZeroCopyReadPacketDataWithOptions()
-			if o.Flags != nil {
+			p.fcs = fcs.of(section, p.info.InterfaceIndex)
+			if o.Flags != nil && o.Flags.FCSLen != 0 {
 				p.fcs = int(o.Flags.ToUint32() >> 5 & 0xf) // epb_flags, bits 5 to 8
 			}
 			return p, err

@@ -93,6 +93,17 @@ func pcapngWithFCS(t testing.TB, list ...[]byte) []byte {
 	return b.Bytes()
 }
 
+// withFCSLen gives the first interface of a pcapng file an if_fcslen.
+func withFCSLen(b []byte, n byte) []byte {
+	at := int(binary.LittleEndian.Uint32(b[4:])) // the section header's length
+	out := append(bytes.Clone(b[:at+16]), 13, 0, 1, 0, n, 0, 0, 0)
+	out = append(out, b[at+16:]...)
+	length := binary.LittleEndian.Uint32(b[at+4:])
+	binary.LittleEndian.PutUint32(out[at+4:], length+8)
+	binary.LittleEndian.PutUint32(out[at+int(length)+4:], length+8)
+	return out
+}
+
 // bigEndian turns a nanosecond pcap round.
 func bigEndian(b []byte) []byte {
 	out := bytes.Clone(b)
@@ -135,6 +146,8 @@ func TestFileForms(t *testing.T) {
 	for name, b := range map[string][]byte{
 		"pcap": pcap, "big-endian": bigEndian(pcap), "gzip": zipped(t, pcap), "with FCS": fcs,
 		"pcapng": pcapngOf(t, []layers.LinkType{layers.LinkTypeEthernet}, list...), "pcapng with FCS": pcapngWithFCS(t, withFCS...),
+		"pcapng of an interface with FCS": withFCSLen(pcapngOf(t, []layers.LinkType{layers.LinkTypeEthernet}, withFCS...), 4),
+		"the same, in bits":               withFCSLen(pcapngOf(t, []layers.LinkType{layers.LinkTypeEthernet}, withFCS...), 32),
 	} {
 		l := newLink(t)
 		records, err := explain(t, l.Inspector, bytes.NewReader(b))
