@@ -18,6 +18,8 @@ import (
 	"github.com/linkseal/linkseal/dataplane/config"
 	"github.com/linkseal/linkseal/dataplane/plan"
 	"github.com/linkseal/linkseal/dataplane/status"
+	"github.com/linkseal/linkseal/keymgmt/file"
+	"github.com/linkseal/linkseal/keymgmt/file/strict"
 	"github.com/linkseal/linkseal/keymgmt/keychain"
 	"github.com/linkseal/linkseal/keymgmt/secret"
 )
@@ -281,6 +283,10 @@ func TestBadReloadKeepsWhatRuns(t *testing.T) {
 		"no key":                  {both, keys(32), []string{"holds no key"}},
 		"not on this machine": {portLine("a", "eth1", ", cipher: gcm-aes-128, mtu: 9000") + portLine("b", "eth2", ""), keys(32, 0x11),
 			[]string{"port a: mtu 9000 does not fit on eth1"}},
+		"bad key beside a short CAK": {both, func() (*keychain.Keychain, error) {
+			return nil, &file.Refused{Problems: strict.Problems{{What: "an odd CKN"}},
+				Keys: []keychain.Outline{{CKN: keychain.CKN("\x22"), Octets: 16}}}
+		}, []string{"an odd CKN", "the CAK of CKN 22 has 16 octets, too few for gcm-aes-256 of port a"}},
 		"torn key file": {both, failing("torn"), []string{"torn"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,8 +1,11 @@
 package reconcile
 
 import (
+	"errors"
+
 	"github.com/linkseal/linkseal/dataplane/config"
 	"github.com/linkseal/linkseal/dataplane/plan"
+	"github.com/linkseal/linkseal/keymgmt/file"
 	"github.com/linkseal/linkseal/linux/sdnotify"
 )
 
@@ -64,6 +67,12 @@ func (r *Reconciler) vet(c *config.Config) (all []error) {
 		}
 		if err != nil {
 			all = append(all, each(err)...)
+		}
+		var refused *file.Refused
+		if errors.As(err, &refused) {
+			for _, p := range c.CheckLengths(k.Name, refused.Keys) {
+				all = append(all, p)
+			}
 		}
 	}
 	return all
