@@ -169,6 +169,10 @@ func (e *Entity) Deadline() time.Duration {
 	if !e.busy && len(e.changes) > 0 {
 		soon(e.backoff)
 	}
+	offered := false
+	for _, p := range e.participants {
+		offered = offered || p.offer.valid
+	}
 	for _, p := range e.participants {
 		d = min(d, p.sendAt())
 		for i := range p.peers {
@@ -178,6 +182,9 @@ func (e *Entity) Deadline() time.Duration {
 				soon(q.first + settleTime)
 			}
 			soon(q.suspended)
+			if offered {
+				soon(q.useAt + e.stale()) // see claimed
+			}
 		}
 		if p.want {
 			soon(p.wantSince + 2*settleTime)
