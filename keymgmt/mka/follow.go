@@ -66,7 +66,7 @@ func (e *Entity) follow(now time.Duration, out *[]Action) {
 		switch {
 		case s.gone == 0 && s.unnamed < 2:
 			continue
-		case s.gone > 0 && now < s.gone+e.cfg.Life && s.owner != nil && s.owner.liveCount() > 0:
+		case s.gone > 0 && now < s.gone+e.cfg.Life && s.owner != nil && s.owner.liveCount() > 0 && !e.overtaken(s):
 			// Another member may have heard the key server's last word, and
 			// transmit, or be about to.
 			continue
@@ -76,6 +76,12 @@ func (e *Entity) follow(now time.Duration, out *[]Action) {
 		e.tell(now, out, Report{Kind: SAKAbandoned, CKN: s.ckn(), SCI: s.server, Key: s.key, AN: uint8(an), Cause: cause})
 		e.drop(an)
 	}
+}
+
+// overtaken tells whether a later SAK of the CKN encodes: whoever comes back
+// gets another.
+func (e *Entity) overtaken(s *slot) bool {
+	return e.encoding >= 0 && e.table[e.encoding].owner == s.owner && e.table[e.encoding].seq > s.seq
 }
 
 // stuck tells whether a key server has left one of its SAKs lying: everybody
