@@ -77,6 +77,11 @@ func (w *world) mutual(a, b *node, k sa.KeyID) bool {
 	if qa == nil || qb == nil || !qa.live || !qb.live || !qa.listsUs || !qb.listsUs {
 		return false
 	}
+	// One that has let go of the key server, or to whom an MKPDU from before
+	// its restart came after those from after it, is owed a fresh SAK too.
+	if k.MI != pb.mi && pb.byMI(&k.MI) == nil {
+		return false
+	}
 	// A member that came later is owed a fresh SAK, not this one.
 	return slices.Contains(w.made[k], s.owner.mi) && slices.Contains(w.made[k], pb.mi)
 }
