@@ -188,6 +188,7 @@ func (e *Entity) Deadline() time.Duration {
 		}
 		if p.want {
 			soon(p.wantSince + 2*settleTime)
+			soon(p.wantSince + e.cfg.Life)
 			soon(p.retryAfter)
 			soon(p.lastDist + distributionGap)
 		}

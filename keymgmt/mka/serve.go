@@ -216,7 +216,7 @@ func (e *Entity) distribute(now time.Duration, p *participant, out *[]Action) {
 	if p.settling(now) && now < p.wantSince+2*settleTime || now < p.retryAfter || now < p.lastDist+distributionGap {
 		return
 	}
-	an := e.freeAN()
+	an := e.freeAN(now < p.wantSince+e.cfg.Life)
 	if an < 0 {
 		return
 	}

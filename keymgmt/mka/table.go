@@ -124,8 +124,9 @@ func (e *Entity) latest(p *participant) (latest, old int) {
 // freeAN is the first AN after the encoding one, or after the one of a SAK that
 // has just been abandoned, that is neither installed
 // here nor named by a live peer on any CKN. If peers name all that are free
-// here, one that no peer transmits with is taken. -1: none.
-func (e *Entity) freeAN() int {
+// here, one that no peer transmits with is taken; and if each is transmitted
+// with, and there is no more waiting, any. -1: none.
+func (e *Entity) freeAN(wait bool) int {
 	first := 0
 	if e.encoding >= 0 {
 		first = e.encoding + 1
@@ -153,12 +154,14 @@ func (e *Entity) freeAN() int {
 			}
 		}
 	}
-	for pass := range 2 {
+	for _, not := range [][4]bool{named, busy, {}} {
 		for i := range 4 {
-			an := (first + i) & 3
-			if !e.table[an].used && !named[an] || pass == 1 && !e.table[an].used && !busy[an] {
+			if an := (first + i) & 3; !e.table[an].used && !not[an] {
 				return an
 			}
+		}
+		if not == busy && wait {
+			break
 		}
 	}
 	return -1
