@@ -261,7 +261,9 @@ func (e *Entity) inUse(now time.Duration, s, n *slot) bool {
 	for _, p := range e.participants {
 		for i := range p.peers {
 			q := &p.peers[i]
-			if !q.live {
+			if !q.live || s.ours && !q.receives(s.key) && !q.transmits(s.key) {
+				// SAK Use names what encodes; and with a SAK of ours nobody
+				// begins any more.
 				continue
 			}
 			k, ok := q.encodesWith()
