@@ -261,9 +261,7 @@ func (e *Entity) inUse(now time.Duration, s, n *slot) bool {
 	for _, p := range e.participants {
 		for i := range p.peers {
 			q := &p.peers[i]
-			if !q.live || s.ours && !q.receives(s.key) && !q.transmits(s.key) {
-				// SAK Use names what encodes; and with a SAK of ours nobody
-				// begins any more.
+			if !q.live || s.unnamedBy(q.sci) {
 				continue
 			}
 			k, ok := q.encodesWith()
@@ -286,6 +284,17 @@ func (e *Entity) inUse(now time.Duration, s, n *slot) bool {
 		}
 	}
 	return false
+}
+
+// unnamedBy tells whether a member of the CA of a SAK of ours has no use for
+// it: SAK Use names what encodes, and whoever does not name a SAK that we do
+// not distribute any more will not begin with it.
+func (s *slot) unnamedBy(sci sa.SCI) bool {
+	if !s.ours || s.owner == nil {
+		return false
+	}
+	q := s.owner.liveSCI(sci)
+	return q != nil && !q.receives(s.key) && !q.transmits(s.key)
 }
 
 // patience is how long an old SA is kept for peers that say nothing clear.
