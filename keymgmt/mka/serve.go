@@ -189,7 +189,22 @@ func (e *Entity) due(now time.Duration, p *participant) bool {
 	case !s.ours, e.clashes(now, latest), e.stranded(now, p, s), s.key.MI != p.mi, !p.sameMembers(s.members), s.exhausting, e.peerExhausting(now, p, s):
 		return true
 	}
+	if an, waits := e.waiting(p); waits {
+		// A move to another CKN waits for its AN: make room for it, and do not
+		// get in its way again.
+		return an == latest
+	}
 	return e.cfg.Rekey > 0 && now >= s.since+e.cfg.Rekey
+}
+
+// waiting is the AN of a SAK that was offered on another CKN than p's and waits.
+func (e *Entity) waiting(p *participant) (an int, ok bool) {
+	for _, o := range e.participants {
+		if o != p && o.offer.valid {
+			return int(o.offer.dist.AN & 3), true
+		}
+	}
+	return 0, false
 }
 
 // sameMembers compares the MIs of the live peers with those that a SAK was
