@@ -42,7 +42,8 @@ func (p *participant) take(now time.Duration, from sa.MI, d *mkpdu.PDU) {
 func (e *Entity) follow(now time.Duration, out *[]Action) {
 	for _, p := range e.participants {
 		if p.offer.valid && !e.consider(now, p, out) {
-			p.offer.valid = false
+			// What serve left for its sake may be due.
+			p.offer.valid, e.freed = false, true
 		}
 	}
 	for an := range e.table {
