@@ -150,6 +150,12 @@ func (e *Entity) back(an int) bool {
 		return false
 	}
 	q, o := e.serverOf(s), e.serverOf(n)
+	if q != nil {
+		// Its word on the other CKN may be the later one.
+		if there := n.owner.liveSCI(q.sci); there != nil && there.transmits(n.key) && there.useAt > q.useAt {
+			return false
+		}
+	}
 	return s.owner.allReceive(s.key) && q != nil && q.transmits(s.key) && (n.ours || o == nil || !o.transmits(n.key))
 }
 
