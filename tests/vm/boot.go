@@ -61,11 +61,17 @@ func (g *Guest) Run(ctx context.Context) error {
 		return err
 	}
 	defer host.Close()
+	monitor, qemuEnd, err := socketPair()
+	if err != nil {
+		guestEnd.Close()
+		return err
+	}
+	defer monitor.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var tail tailBuffer
 	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", g.arguments(initrd)...)
-	cmd.ExtraFiles = []*os.File{guestEnd} // descriptor 3
+	cmd.ExtraFiles = []*os.File{guestEnd, qemuEnd} // descriptors 3 and 4
 	cmd.Stdout, cmd.Stderr = &tail, &tail
 	if g.Console != nil {
 		cmd.Stdout = io.MultiWriter(&tail, g.Console)
@@ -76,9 +82,12 @@ func (g *Guest) Run(ctx context.Context) error {
 	began := time.Now()
 	if err := cmd.Start(); err != nil {
 		guestEnd.Close()
+		qemuEnd.Close()
 		return fmt.Errorf("start the guest: %w; run: apt-get install qemu-system-x86", err)
 	}
 	guestEnd.Close()
+	qemuEnd.Close()
+	go pulse(ctx, monitor)
 	// A reader that waits for the guest must learn of its end.
 	stop := context.AfterFunc(ctx, func() { host.Close() })
 	defer stop()
@@ -141,7 +150,7 @@ func (g *Guest) arguments(initrd string) []string {
 	return append(args,
 		"-smp", strconv.Itoa(g.CPUs), "-m", strconv.Itoa(g.MemoryM)+"M",
 		"-nodefaults", "-nographic", "-no-reboot", "-no-user-config",
-		"-serial", "stdio", "-monitor", "none",
+		"-serial", "stdio", "-chardev", "socket,id=monitor,fd=4", "-mon", "chardev=monitor,mode=control",
 		"-fsdev", "local,id=root,path=/,security_model=none,readonly=on,multidevs=remap",
 		"-device", "virtio-9p-pci,fsdev=root,mount_tag=host",
 		"-device", "virtio-serial-pci",
