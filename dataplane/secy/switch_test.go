@@ -23,7 +23,7 @@ func TestKernelSwitch(t *testing.T) {
 			}
 			secure(a, b, 0, 1)
 			tap := a.tap()
-			const n = 300
+			const n = 150
 			result := make(chan string, 1)
 			go func() {
 				out, _ := a.ping(n, 5)
