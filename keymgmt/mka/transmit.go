@@ -293,14 +293,14 @@ func (e *Entity) inUse(now time.Duration, s, n *slot) bool {
 }
 
 // unnamedBy tells whether a member of the CA of a SAK of ours has no use for
-// it: SAK Use names what encodes, and whoever does not name a SAK that we do
-// not distribute any more will not begin with it.
+// it: SAK Use has room for two, it does not fill them, and whoever has not got
+// a SAK that we do not distribute any more will not get it.
 func (s *slot) unnamedBy(sci sa.SCI) bool {
 	if !s.ours || s.owner == nil {
 		return false
 	}
 	q := s.owner.liveSCI(sci)
-	return q != nil && !q.receives(s.key) && !q.transmits(s.key)
+	return q != nil && !q.receives(s.key) && !q.transmits(s.key) && (!q.hasUse || q.use.Empty || q.use.Old.Key.IsZero())
 }
 
 // patience is how long an old SA is kept for peers that say nothing clear.
