@@ -97,7 +97,7 @@ type KaY struct {
 	sendErrors   uint64
 	sendErr      string
 	pollErr      string
-	unsaved      *file // what the store does not have yet; nil: nothing
+	unsaved      *record // what the store does not have yet; nil: nothing
 	saveErr      string
 
 	closing, first sync.Once
@@ -227,7 +227,7 @@ func (k *KaY) step(ev mka.Event) {
 			case mka.Tell:
 				k.tell(a.Report)
 			case mka.Save:
-				k.unsaved = record(a.Saved)
+				k.unsaved = newRecord(a.Saved)
 				k.save()
 			case mka.SetPort:
 				k.setPort(a.Port)

@@ -9,8 +9,8 @@ import (
 	"github.com/linkseal/linkseal/keymgmt/sa"
 )
 
-// file is mka.Saved as it is stored: names of keys, no keys.
-type file struct {
+// record is mka.Saved as it is stored: names of keys, no keys.
+type record struct {
 	Version int          `json:"version"`
 	SAs     []savedSA    `json:"sas"`
 	Used    []savedKeyID `json:"used"`
@@ -37,8 +37,9 @@ func (r savedKeyID) keyID() (id sa.KeyID, err error) {
 	return id, nil
 }
 
-func record(v mka.Saved) *file {
-	r := &file{Version: 1, SAs: []savedSA{}, Used: []savedKeyID{}}
+// newRecord is the form of v that is stored.
+func newRecord(v mka.Saved) *record {
+	r := &record{Version: 1, SAs: []savedSA{}, Used: []savedKeyID{}}
 	for _, s := range v.SAs {
 		r.SAs = append(r.SAs, savedSA{savedKeyID{s.Key.MI.String(), s.Key.KN}, s.AN, hex.EncodeToString(s.CKN)})
 	}
@@ -76,7 +77,7 @@ func (k *KaY) load() (v mka.Saved, err error) {
 	if err != nil || len(b) == 0 {
 		return v, err
 	}
-	var r file
+	var r record
 	if err := json.Unmarshal(b, &r); err != nil {
 		return v, fmt.Errorf("not a record of MKA state: %w", err)
 	}
