@@ -122,10 +122,10 @@ func (e *Entity) latest(p *participant) (latest, old int) {
 }
 
 // freeAN is the first AN after the encoding one, or after the one of a SAK that
-// has just been abandoned, that is neither installed
-// here nor named by a live peer on any CKN. If peers name all that are free
-// here, one that no peer transmits with is taken; and if each is transmitted
-// with, and there is no more waiting, any. -1: none.
+// has just been abandoned, that is neither installed here nor named by a live
+// peer on any CKN. If peers name all that are free here, one that no peer
+// transmits with is taken; and if peers transmit with each, any, unless it is
+// better to wait. -1: none.
 func (e *Entity) freeAN(wait bool) int {
 	first := 0
 	if e.encoding >= 0 {
@@ -154,14 +154,15 @@ func (e *Entity) freeAN(wait bool) int {
 			}
 		}
 	}
-	for _, not := range [][4]bool{named, busy, {}} {
+	avoid := [][4]bool{named, busy}
+	if !wait {
+		avoid = append(avoid, [4]bool{})
+	}
+	for _, not := range avoid {
 		for i := range 4 {
 			if an := (first + i) & 3; !e.table[an].used && !not[an] {
 				return an
 			}
-		}
-		if not == busy && wait {
-			break
 		}
 	}
 	return -1
