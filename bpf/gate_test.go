@@ -149,7 +149,7 @@ func TestGateLive(t *testing.T) {
 	go func() {
 		turns := 0
 		defer func() { done <- turns }()
-		for ; !stop.Load(); turns++ {
+		for ; turns == 0 || !stop.Load(); turns++ {
 			err := e.ns.Do(func() error {
 				upper, err := netlink.LinkByName("macsec0")
 				if err != nil {
