@@ -178,8 +178,25 @@ func TestCheck(t *testing.T) {
 		observed Observed
 		want     string // "" for none
 	}{
-		"fine":             {func(*Port) {}, secured(), ""},
-		"no device":        {func(*Port) {}, machine(), "port link1: device eth1 does not exist; linkseal goes on when it appears; `ip link` lists the devices that there are"},
+		"fine":      {func(*Port) {}, secured(), ""},
+		"no device": {func(*Port) {}, machine(), "port link1: device eth1 does not exist; linkseal goes on when it appears; `ip link` lists the devices that there are"},
+		"device renamed": {func(*Port) {}, func() Observed {
+			l := eth1()
+			l.Name = "enp1s0"
+			o := machine(l)
+			o.Filters["enp1s0"] = link1().Filter
+			return o
+		}(), "port link1: device eth1 does not exist; linkseal goes on when it appears; `ip link` lists the devices that there are; the filter of enp1s0 stays until then: it may be the same device, renamed"},
+		"no address": {func(*Port) {}, func() Observed {
+			l := eth1()
+			l.MAC = MAC{}
+			return machine(l)
+		}(), "port link1: device eth1 has no Ethernet address; name an Ethernet device; `ip link` lists them"},
+		"unreadable filter": {func(*Port) {}, func() Observed {
+			o := secured()
+			o.Unreadable = map[string]string{"eth1": "no permission"}
+			return o
+		}(), "port link1: the filter of eth1 cannot be read: no permission; linkseal tries to set it, and looks again"},
 		"mtu":              {func(p *Port) { p.MTU = 1501 }, secured(), "port link1: mtu 1501 does not fit on eth1: its MTU is 1532 and MACsec takes 32 octets of it; ip link set eth1 mtu 1533, or mtu: 1500 in the configuration"},
 		"foreign":          {func(*Port) {}, machine(eth1(), foreign), "port link1: interface macsec1 exists and was not made by linkseal; ip link delete macsec1 if nobody needs it, or give the port another interface name"},
 		"same SCI":         {func(*Port) {}, machine(eth1(), other), "port link1: macsec7 on eth1 has the port's SCI 0200000000010001 already and was not made by linkseal; ip link delete macsec7, or stop what made it"},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Problem is what keeps a port from being built, with what to do about it.
@@ -33,8 +34,12 @@ func Check(desired Desired, observed Observed) []Problem {
 		}
 		parent, ok := observed.Links[p.Device]
 		if !ok {
-			note("linkseal goes on when it appears; `ip link` lists the devices that there are",
-				"device %s does not exist", p.Device)
+			remedy := "linkseal goes on when it appears; `ip link` lists the devices that there are"
+			if kept := unclaimed(desired, observed); p.Must && len(kept) > 0 {
+				// See release.
+				remedy += "; the filter of " + strings.Join(kept, ", ") + " stays until then: it may be the same device, renamed"
+			}
+			note(remedy, "device %s does not exist", p.Device)
 			continue
 		}
 		if why, unreadable := observed.Unreadable[p.Device]; unreadable && p.Must {
@@ -67,4 +72,14 @@ func Check(desired Desired, observed Observed) []Problem {
 		}
 	}
 	return all
+}
+
+// unclaimed are the devices that have a filter and no port.
+func unclaimed(desired Desired, observed Observed) (devices []string) {
+	for _, device := range slices.Sorted(maps.Keys(observed.Filters)) {
+		if !slices.ContainsFunc(desired.Ports, func(p Port) bool { return p.Device == device }) {
+			devices = append(devices, device)
+		}
+	}
+	return devices
 }
