@@ -29,6 +29,30 @@ func (i info) encode(attrs func(*netlink.AttributeEncoder)) ([]byte, error) {
 	return append(b, a...), err
 }
 
+// The attributes of a tun device (include/uapi/linux/if_link.h), of which
+// IFLA_TUN_TYPE is an octet.
+const iflaTunType = 3
+
+// decodeKind reads IFLA_LINKINFO. The kernel puts the kind before its data.
+func (l *Link) decodeKind(ad *netlink.AttributeDecoder) error {
+	for ad.Next() {
+		switch {
+		case ad.Type() == unix.IFLA_INFO_KIND:
+			l.Kind = ad.String()
+		case ad.Type() == unix.IFLA_INFO_DATA && l.Kind == "tun":
+			ad.Nested(func(ad *netlink.AttributeDecoder) error {
+				for ad.Next() {
+					if ad.Type() == iflaTunType {
+						l.Tap = ad.Uint8() == unix.IFF_TAP
+					}
+				}
+				return ad.Err()
+			})
+		}
+	}
+	return ad.Err()
+}
+
 // decodeLink reads an RTM_NEWLINK or RTM_DELLINK. ok is false for a message
 // that is about a link's part in a bridge, and not the link.
 func decodeLink(b []byte) (l Link, ok bool, err error) {
@@ -64,14 +88,7 @@ func decodeLink(b []byte) (l Link, ok bool, err error) {
 		case unix.IFLA_LINKMODE:
 			l.Mode = Mode(ad.Uint8())
 		case unix.IFLA_LINKINFO:
-			ad.Nested(func(ad *netlink.AttributeDecoder) error {
-				for ad.Next() {
-					if ad.Type() == unix.IFLA_INFO_KIND {
-						l.Kind = ad.String()
-					}
-				}
-				return ad.Err()
-			})
+			ad.Nested(l.decodeKind)
 		}
 	}
 	if err := ad.Err(); err != nil {

@@ -64,6 +64,33 @@ func TestDecodeLink(t *testing.T) {
 	}
 }
 
+// A tap is a tun device whose data says so, and nothing else is.
+func TestDecodeTap(t *testing.T) {
+	for _, c := range []struct {
+		kind string
+		typ  uint8
+		want bool
+	}{{"tun", unix.IFF_TAP, true}, {"tun", unix.IFF_TUN, false}, {"macsec", unix.IFF_TAP, false}} {
+		b, err := info{index: 7}.encode(func(ae *netlink.AttributeEncoder) {
+			ae.Nested(unix.IFLA_LINKINFO, func(ae *netlink.AttributeEncoder) error {
+				ae.String(unix.IFLA_INFO_KIND, c.kind)
+				ae.Nested(unix.IFLA_INFO_DATA, func(ae *netlink.AttributeEncoder) error {
+					ae.Uint32(1, 0) // IFLA_TUN_OWNER
+					ae.Uint8(iflaTunType, c.typ)
+					return nil
+				})
+				return nil
+			})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l, ok, err := decodeLink(b); !ok || err != nil || l.Kind != c.kind || l.Tap != c.want {
+			t.Errorf("%s of type %d: %+v, %v, %v", c.kind, c.typ, l, ok, err)
+		}
+	}
+}
+
 func FuzzDecodeLink(f *testing.F) {
 	f.Add(message(f, 0, 1))
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -2,6 +2,7 @@ package link
 
 import (
 	"fmt"
+	"net"
 
 	mnl "github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -27,6 +28,13 @@ func (h *Handle) SetNameAlias(index int, name, alias string) error {
 			ae.String(unix.IFLA_IFNAME, name)
 			ae.String(unix.IFLA_IFALIAS, alias)
 		})
+}
+
+// SetMAC sets the MAC address. Not every kind of interface takes one while it
+// is up; taps do.
+func (h *Handle) SetMAC(index int, mac net.HardwareAddr) error {
+	return h.set(info{index: index}, fmt.Sprintf("set mac %s", mac),
+		func(ae *mnl.AttributeEncoder) { ae.Bytes(unix.IFLA_ADDRESS, mac) })
 }
 
 // SetMTU sets the MTU in octets.
