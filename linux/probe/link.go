@@ -2,10 +2,8 @@ package probe
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 )
 
 func tryNetNS() (string, error) {
@@ -59,25 +57,6 @@ func tryNetem() (string, error) {
 		}, netlink.NetemQdiscAttrs{Latency: 1000})
 		if err := netlink.QdiscAdd(q); err != nil {
 			return fmt.Errorf("add a netem qdisc: %w", err)
-		}
-		return nil
-	})
-}
-
-func tryTUN() (string, error) {
-	return "made a tap device", inScratch(func() error {
-		fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return &os.PathError{Op: "open", Path: "/dev/net/tun", Err: err}
-		}
-		defer unix.Close(fd)
-		req, err := unix.NewIfreq("probe2")
-		if err != nil {
-			return err
-		}
-		req.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI)
-		if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, req); err != nil {
-			return os.NewSyscallError("TUNSETIFF", err)
 		}
 		return nil
 	})

@@ -23,6 +23,7 @@ const (
 	Bridge                     // Ethernet bridge
 	VLAN                       // 802.1Q devices
 	TUN                        // tun and tap devices
+	Tap                        // taps with several queues and virtio-net headers
 	Netem                      // delay, loss and reordering in tests
 	AFPacket                   // raw Ethernet sockets: EAPOL, rings
 	MACsec                     // MACsec devices
@@ -75,6 +76,7 @@ var table = [featureCount]row{
 	Bridge:     {"bridge", "bridge", Version{2, 6, 0}, "use a kernel with CONFIG_BRIDGE", false, tryKind("bridge")},
 	VLAN:       {"vlan", "802.1Q", Version{2, 6, 0}, "use a kernel with CONFIG_VLAN_8021Q", false, tryVLAN},
 	TUN:        {"tun", "tun/tap", Version{2, 6, 27}, "use a kernel with CONFIG_TUN, and have /dev/net/tun", false, tryTUN},
+	Tap:        {"tap", "tap queues", Version{5, 0, 0}, "use Linux 5.0 or later with CONFIG_TUN, and have /dev/net/tun", false, tryTap},
 	Netem:      {"netem", "netem", Version{2, 6, 8}, "use a kernel with CONFIG_NET_SCH_NETEM", false, tryNetem},
 	AFPacket:   {"af_packet", "AF_PACKET", Version{2, 2, 0}, "use a kernel with CONFIG_PACKET, and grant CAP_NET_RAW", false, tryPacket},
 	MACsec:     {"macsec", "MACsec", Version{4, 6, 0}, "use a kernel with CONFIG_MACSEC (Debian: linux-image-amd64)", false, tryMACsec},
