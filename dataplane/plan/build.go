@@ -108,10 +108,16 @@ func (b *builder) deletions(desired Desired, blocked map[string]bool) {
 // unchangeable says why link, port p's own, cannot become what p wants while
 // it lives; "" if it can.
 func (b *builder) unchangeable(p Port, link Link) string {
+	const live = "which a live device cannot: made anew"
+	if have := link.dataplane(); have != p.dataplane() {
+		return fmt.Sprintf("dataplane changes from %s to %s, %s", have, p.dataplane(), live)
+	}
+	if link.Tap {
+		return "" // parent, cipher and SCI are its SecY's
+	}
 	if link.Parent != p.Device {
 		return fmt.Sprintf("it stands on %s, port %s now on %s", link.Parent, p.Name, p.Device)
 	}
-	const live = "which a live device cannot: made anew"
 	if have := link.MACsec.Suite; have != p.Suite {
 		return fmt.Sprintf("cipher changes from %s to %s, %s", have, p.Suite, live)
 	}
@@ -124,13 +130,13 @@ func (b *builder) unchangeable(p Port, link Link) string {
 
 func (b *builder) sci(p Port) sa.SCI { return sa.NewSCI(b.Links[p.Device].MAC, p.SCIPort) }
 
-// device makes p's MACsec device what it should be.
+// device makes p's device what it should be.
 func (b *builder) device(p Port) {
 	link, live := b.Links[p.Interface]
 	live = live && !b.gone[p.Interface]
 	want := MACsec{SCI: b.sci(p), Suite: p.Suite, Encrypt: p.Encrypt, SendSCI: p.SendSCI,
 		ReplayWindow: p.ReplayWindow, Protect: true, Validate: ValidateStrict}
-	if live {
+	if live && !link.Tap {
 		if !p.Must {
 			// The Controlled Port's, which the SecY moves.
 			want.Protect, want.Validate = link.MACsec.Protect, link.MACsec.Validate
@@ -144,9 +150,15 @@ func (b *builder) device(p Port) {
 		b.add(Step{Kind: SetUp, Port: p.Name, Link: p.Device})
 	}
 	if !live {
-		b.add(Step{Kind: CreateDevice, Port: p.Name, Link: p.Interface, Device: p.Device, MACsec: &want})
+		b.add(Step{Kind: CreateDevice, Port: p.Name, Link: p.Interface, Device: p.Device, Dataplane: p.dataplane(), MACsec: &want})
 		// As the kernel makes it: the parent's MTU less the overhead.
 		link = Link{Name: p.Interface, MTU: parent.MTU - Overhead}
+		if p.dataplane() == Userspace {
+			link = Link{Name: p.Interface, MTU: TapMTU, MAC: parent.MAC, Tap: true}
+		}
+	}
+	if link.Tap && link.MAC != parent.MAC {
+		b.add(Step{Kind: SetMAC, Port: p.Name, Link: p.Interface, MAC: parent.MAC, Why: "that of " + p.Device})
 	}
 	if want := p.mtu(parent); link.MTU != want {
 		b.add(Step{Kind: SetMTU, Port: p.Name, Link: p.Interface, MTU: want})

@@ -224,7 +224,7 @@ func TestStepJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"step":"create-device","port":"link1","interface":"macsec1","device":"eth1","macsec":{"sci":"0200000000010001","cipher":"gcm-aes-xpn-256","encrypt":true,"send_sci":true,"replay_window":null,"protect":true,"validate":"strict"},"text":"create macsec1 on eth1: gcm-aes-xpn-256, encrypt, no replay protection, sci 0200000000010001"}`
+	want := `{"step":"create-device","port":"link1","interface":"macsec1","device":"eth1","dataplane":"kernel","macsec":{"sci":"0200000000010001","cipher":"gcm-aes-xpn-256","encrypt":true,"send_sci":true,"replay_window":null,"protect":true,"validate":"strict"},"text":"create macsec1 on eth1: gcm-aes-xpn-256, encrypt, no replay protection, sci 0200000000010001"}`
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Errorf("json (-want +got):\n%s", diff)
 	}

@@ -9,13 +9,23 @@
 //
 //  1. the filter on the parent of every must-secure port;
 //  2. the parent bare: addresses removed, IPv6 off (no autoconfiguration);
-//  3. MACsec devices that go, or that must be made anew, deleted;
+//  3. devices of ports that go, or that must be made anew, deleted;
 //  4. for each port: live parameters put right, parent up, device made
-//     (dormant, protect on, validate strict), MTU, addresses, up;
+//     (dormant, protect on, validate strict), MAC address, MTU, addresses, up;
 //  5. filters whose port is gone, or no longer must-secure, removed.
 //
 // A plan is idempotent: applied in full, the next one is empty. Applied in
 // part, the next one is the rest.
+//
+// # Where the SecY runs
+//
+// Capabilities.Choose says it of a port: in the kernel, where the device is a
+// MACsec device on the parent, or in user space, where it is a persistent tap
+// that stands on nothing. A tap has no carrier while no daemon has it open: a
+// dead daemon passes nothing. Cipher, SCI and the other parameters of MACsec
+// are the daemon's there, so that a change of them, or of the parent, makes no
+// step on a tap, but that its MAC address is the parent's. A port that goes
+// from one to the other gets a new device.
 //
 // # Whose device it is
 //
@@ -24,7 +34,8 @@
 // note in the state directory it dies with the device, cannot go stale when
 // an index or a name is used again, outlives a lost state directory and is
 // seen by an operator in `ip link`. The alias cannot be set in the message
-// that makes the device: it is made as UnfinishedName and gets name and alias
+// that makes the device, nor by the ioctl that makes a tap: it is made as
+// UnfinishedName and gets name and alias
 // together, last. A device of that name is what a daemon left that was killed
 // in between.
 //

@@ -40,6 +40,11 @@ func Check(desired Desired, observed Observed) []Problem {
 				remedy += "; the filter of " + strings.Join(kept, ", ") + " stays until then: it may be the same device, renamed"
 			}
 			note(remedy, "device %s does not exist", p.Device)
+		}
+		if p.Lack != nil {
+			note(p.Lack.Remedy, "%s", p.Lack.Cause)
+		}
+		if !ok {
 			continue
 		}
 		if why, unreadable := observed.Unreadable[p.Device]; unreadable && p.Must {
@@ -52,7 +57,7 @@ func Check(desired Desired, observed Observed) []Problem {
 		if parent.MAC == (MAC{}) {
 			note("name an Ethernet device; `ip link` lists them", "device %s has no Ethernet address", p.Device)
 		}
-		if parent.MACsec != nil {
+		if _, owned := parent.port(); owned || parent.MACsec != nil {
 			note("name the device below it", "device %s is a MACsec device itself", p.Device)
 		}
 		if link, taken := observed.Links[p.Interface]; taken {

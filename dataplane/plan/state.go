@@ -16,11 +16,14 @@ const Overhead = 32
 // AliasPrefix begins the alias of every interface that linkseal made.
 const AliasPrefix = "linkseal:"
 
-// UnfinishedName is the name under which a MACsec device is made. It gets its
+// TapMTU is the MTU in octets with which the kernel makes a tap.
+const TapMTU = 1500
+
+// UnfinishedName is the name under which a port's device is made. It gets its
 // own name, and its alias, when it is as a CreateDevice step says.
 const UnfinishedName = "linkseal.new"
 
-// Alias is the interface alias of the MACsec device of the named port.
+// Alias is the interface alias of the device of the named port.
 func Alias(port string) string { return AliasPrefix + port }
 
 // MAC is a MAC address.
@@ -42,11 +45,15 @@ type Desired struct {
 type Port struct {
 	Name      string
 	Device    string // the parent
-	Interface string // the MACsec device on it
-	SCIPort   uint16 // with the parent's MAC address it makes the SCI
-	Suite     sa.Suite
-	Encrypt   bool // false: integrity only
-	SendSCI   bool
+	Interface string // the MACsec device on it, or the tap of a SecY in user space
+	// Dataplane is Kernel or Userspace, as chosen; "" is Kernel.
+	Dataplane Dataplane
+	// Lack says why this machine cannot have it; nil if it can.
+	Lack    *Lack
+	SCIPort uint16 // with the parent's MAC address it makes the SCI
+	Suite   sa.Suite
+	Encrypt bool // false: integrity only
+	SendSCI bool
 	// ReplayWindow in packets; nil: no replay protection.
 	ReplayWindow *uint32
 	// Must is secure: must. With it, the parent is filtered and bare.
@@ -148,13 +155,25 @@ type Link struct {
 	Addresses []netip.Prefix
 	IPv6      bool    // false: disable_ipv6 is set, or the kernel has no IPv6
 	MACsec    *MACsec // nil: not a MACsec device
+	Tap       bool    // a tap: the device of a SecY in user space, if its alias says so
 }
 
-// port is the name of the port whose MACsec device l is.
+// secY tells the kinds of device that a port's is.
+func (l Link) secY() bool { return l.MACsec != nil || l.Tap }
+
+// dataplane is where the SecY of device l runs.
+func (l Link) dataplane() Dataplane {
+	if l.Tap {
+		return Userspace
+	}
+	return Kernel
+}
+
+// port is the name of the port whose device l is.
 func (l Link) port() (string, bool) {
 	name, ok := strings.CutPrefix(l.Alias, AliasPrefix)
-	return name, ok && l.MACsec != nil
+	return name, ok && l.secY()
 }
 
 // unfinished tells a device whose maker died before it had its name and alias.
-func (l Link) unfinished() bool { return l.MACsec != nil && l.Name == UnfinishedName }
+func (l Link) unfinished() bool { return l.secY() && l.Name == UnfinishedName }

@@ -18,14 +18,18 @@ const (
 	RemoveAddress Kind = "remove-address"
 	// DisableIPv6 sets disable_ipv6 on Link.
 	DisableIPv6 Kind = "disable-ipv6"
-	// DeleteDevice deletes the MACsec device Link.
+	// DeleteDevice deletes the port's device Link.
 	DeleteDevice Kind = "delete-device"
-	// CreateDevice makes the MACsec device Link on Device with MACsec, in
-	// link mode DORMANT (the SecY says when it is usable), down, with the
-	// alias of Port.
+	// CreateDevice makes Link on Device, in link mode DORMANT (the SecY says
+	// when it is usable), down, with the alias of Port. Dataplane says what
+	// it is: Kernel, a MACsec device with MACsec; Userspace, a persistent tap
+	// with Device's MAC address and without carrier, whose SecY takes MACsec
+	// from the configuration.
 	CreateDevice Kind = "create-device"
 	// ChangeDevice gives the live MACsec device Link the parameters MACsec.
 	ChangeDevice Kind = "change-device"
+	// SetMAC gives the tap Link the address MAC.
+	SetMAC Kind = "set-mac"
 	// SetMTU sets Link's MTU.
 	SetMTU Kind = "set-mtu"
 	// AddAddress puts Address on Link.
@@ -40,15 +44,17 @@ const (
 
 // Step is one change. Which fields count depends on Kind.
 type Step struct {
-	Kind    Kind
-	Port    string // "" when no port of the configuration is meant
-	Link    string // the interface that is changed
-	Device  string // the parent
-	MACsec  *MACsec
-	Filter  *Filter
-	Address netip.Prefix
-	MTU     int
-	Why     string // why, where the step alone does not say it
+	Kind      Kind
+	Port      string // "" when no port of the configuration is meant
+	Link      string // the interface that is changed
+	Device    string // the parent
+	Dataplane Dataplane
+	MACsec    *MACsec
+	Filter    *Filter
+	Address   netip.Prefix
+	MAC       MAC
+	MTU       int
+	Why       string // why, where the step alone does not say it
 }
 
 // String is the step on one line.
@@ -73,9 +79,15 @@ func (s Step) what() string {
 	case DeleteDevice:
 		return "delete " + s.Link
 	case CreateDevice:
-		return fmt.Sprintf("create %s on %s: %s", s.Link, s.Device, s.MACsec)
+		what := ""
+		if s.Dataplane == Userspace {
+			what = "userspace SecY (tap), "
+		}
+		return fmt.Sprintf("create %s on %s: %s%s", s.Link, s.Device, what, s.MACsec)
 	case ChangeDevice:
 		return fmt.Sprintf("change %s: %s", s.Link, s.MACsec)
+	case SetMAC:
+		return fmt.Sprintf("set %s mac %s", s.Link, s.MAC)
 	case SetMTU:
 		return fmt.Sprintf("set %s mtu %d", s.Link, s.MTU)
 	case AddAddress:
@@ -112,16 +124,18 @@ func (m *MACsec) String() string {
 }
 
 type stepJSON struct {
-	Step    Kind        `json:"step"`
-	Port    string      `json:"port,omitempty"`
-	Link    string      `json:"interface,omitempty"`
-	Device  string      `json:"device,omitempty"`
-	MACsec  *macsecJSON `json:"macsec,omitempty"`
-	Filter  *Filter     `json:"filter,omitempty"`
-	Address string      `json:"address,omitempty"`
-	MTU     int         `json:"mtu,omitempty"`
-	Why     string      `json:"why,omitempty"`
-	Text    string      `json:"text"`
+	Step      Kind        `json:"step"`
+	Port      string      `json:"port,omitempty"`
+	Link      string      `json:"interface,omitempty"`
+	Device    string      `json:"device,omitempty"`
+	Dataplane Dataplane   `json:"dataplane,omitempty"`
+	MACsec    *macsecJSON `json:"macsec,omitempty"`
+	Filter    *Filter     `json:"filter,omitempty"`
+	Address   string      `json:"address,omitempty"`
+	MAC       string      `json:"mac,omitempty"`
+	MTU       int         `json:"mtu,omitempty"`
+	Why       string      `json:"why,omitempty"`
+	Text      string      `json:"text"`
 }
 
 type macsecJSON struct {
@@ -137,7 +151,10 @@ type macsecJSON struct {
 // MarshalJSON implements json.Marshaler: one object, snake_case, with the line
 // of String as "text".
 func (s Step) MarshalJSON() ([]byte, error) {
-	j := stepJSON{Step: s.Kind, Port: s.Port, Link: s.Link, Device: s.Device, Filter: s.Filter, MTU: s.MTU, Why: s.Why, Text: s.String()}
+	j := stepJSON{Step: s.Kind, Port: s.Port, Link: s.Link, Device: s.Device, Dataplane: s.Dataplane, Filter: s.Filter, MTU: s.MTU, Why: s.Why, Text: s.String()}
+	if s.Kind == SetMAC {
+		j.MAC = s.MAC.String()
+	}
 	if s.Address.IsValid() {
 		j.Address = s.Address.String()
 	}
