@@ -9,7 +9,7 @@
 // of whoever desires a port (plan) or a participant (kay).
 //
 // The whole of version 1 is decoded. What this release cannot run (tunnels,
-// a key vault, user-space MACsec, metrics) is refused by its name.
+// a key vault, metrics) is refused by its name.
 package config
 
 import (
@@ -97,7 +97,7 @@ func (c Cipher) Suite() sa.Suite {
 type Port struct {
 	Name      string
 	Device    string // the port itself
-	Interface string // the MACsec device on it
+	Interface string // the MACsec device on it, a tap in user space
 	Dataplane string // Auto, Kernel, Userspace
 	Must      bool   // secure: must; false: should
 	Cipher    Cipher

@@ -94,7 +94,7 @@ func window(v strict.Value, c Cipher) *uint32 {
 }
 
 // offset refuses what no SecY of this release can do: XPN suites are run
-// without offset, and the kernel has none.
+// without offset, and only user space has one.
 func offset(v strict.Value, p Port) int {
 	o := v.OneOf("0", "0", "30", "50")
 	switch {
@@ -103,7 +103,7 @@ func offset(v strict.Value, p Port) int {
 	case p.Cipher.Suite().XPN():
 		v.Wrong(fmt.Sprintf("confidentiality_offset %s with the XPN suite %s", o, p.Cipher), "0, or a cipher without XPN")
 	case p.Dataplane != Userspace:
-		v.Wrong(fmt.Sprintf("confidentiality_offset %s with dataplane %s: the kernel has no offset", o, p.Dataplane), "0")
+		v.Wrong(fmt.Sprintf("confidentiality_offset %s with dataplane %s: the kernel has no offset", o, p.Dataplane), "0, or dataplane: userspace")
 	}
 	if o == "30" {
 		return 30
@@ -134,7 +134,10 @@ func (d *decoder) mka(v strict.Value, p Port) MKA {
 	hello, life, rekey := f.Get("hello"), f.Get("life"), f.Get("rekey")
 	m.Hello, m.Life, m.Rekey = hello.Duration(m.Hello), life.Duration(m.Life), rekey.Duration(m.Rekey)
 	show := strict.FormatDuration
-	between := fmt.Sprintf("more than %s, up to %s", show(boundedHello), show(maxHello))
+	between := fmt.Sprintf("%s to %s", show(boundedHello), show(maxHello))
+	if p.Dataplane != Userspace {
+		between = fmt.Sprintf("more than %s, up to %s", show(boundedHello), show(maxHello))
+	}
 	switch {
 	case m.Hello <= boundedHello && p.Dataplane != Userspace:
 		hello.Wrong(fmt.Sprintf("hello %s is delay protection, which dataplane %s has not", show(m.Hello), p.Dataplane), between)

@@ -1,7 +1,5 @@
 package config
 
-import "fmt"
-
 // cannot refuses what version 1 of the file has and this release cannot run.
 // To accept it in silence would let a user believe that it runs.
 func (d *decoder) cannot() {
@@ -15,11 +13,6 @@ func (d *decoder) cannot() {
 	for _, k := range d.Keychains {
 		if k.Source == SourceVault {
 			refuse("keychains."+k.Name+".source", "source "+SourceVault+" is", SourceFile)
-		}
-	}
-	for i, p := range d.Ports {
-		if p.Dataplane == Userspace {
-			refuse(fmt.Sprintf("ports.%d.dataplane", i), "dataplane "+Userspace+" is", Auto+", "+Kernel)
 		}
 	}
 	if len(d.Tunnels) > 0 {
