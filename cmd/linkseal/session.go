@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 
@@ -35,6 +36,9 @@ type session struct {
 
 // openSession starts the KaY of p. state is the state directory.
 func openSession(p config.Port, at reconcile.Place, state string, log *slog.Logger) (reconcile.Session, error) {
+	if at.Userspace {
+		return nil, fmt.Errorf("interface %s: there is no SecY to open on a tap", p.Interface)
+	}
 	y, err := secy.Open(p.Interface, secy.Options{Should: !p.Must, Quiet: quiet(at, log.With("port", p.Name))})
 	if err != nil {
 		return nil, err
@@ -97,6 +101,10 @@ func (s *session) SetKeys(sel keychain.Selection) {
 	s.mu.Unlock()
 	s.kay.SetKeys(keys, cut...)
 }
+
+// Configure implements reconcile.Session: the kernel's SecY was changed by the
+// plan.
+func (s *session) Configure(config.Port) {}
 
 // LinkChanged implements reconcile.Session.
 func (s *session) LinkChanged(up bool) { s.kay.LinkChanged(up) }

@@ -7,6 +7,7 @@ import (
 	"github.com/linkseal/linkseal/bpf"
 	"github.com/linkseal/linkseal/dataplane/plan"
 	"github.com/linkseal/linkseal/linux/macsec"
+	"github.com/linkseal/linkseal/linux/tap"
 )
 
 // Apply carries out one step. To remove what is gone already is success.
@@ -15,6 +16,9 @@ func (k *Kernel) Apply(s plan.Step) error {
 	case plan.SetFilter:
 		return k.attach(s)
 	case plan.CreateDevice:
+		if s.Dataplane == plan.Userspace {
+			return k.createTap(s)
+		}
 		return k.create(s)
 	case plan.RemoveFilter:
 		l, err := k.links.ByName(s.Device)
@@ -34,6 +38,8 @@ func (k *Kernel) Apply(s plan.Step) error {
 		return k.links.DisableIPv6(l.Index)
 	case s.Kind == plan.EnableIPv6:
 		return unlessGone(k.links.EnableIPv6(l.Index))
+	case s.Kind == plan.SetMAC:
+		return k.links.SetMAC(l.Index, s.MAC[:])
 	case s.Kind == plan.SetMTU:
 		return k.links.SetMTU(l.Index, s.MTU)
 	case s.Kind == plan.SetUp:
@@ -44,6 +50,8 @@ func (k *Kernel) Apply(s plan.Step) error {
 			return err
 		}
 		return c.ChangeDevice(l.Index, parameters(s.MACsec))
+	case s.Kind == plan.DeleteDevice && l.Tap:
+		return k.links.Delete(l.Index)
 	case s.Kind == plan.DeleteDevice:
 		c, err := k.dial()
 		if err != nil {
@@ -110,6 +118,31 @@ func (k *Kernel) create(s plan.Step) error {
 	}
 	if err != nil {
 		return errors.Join(err, unlessGone(c.DeleteDevice(index)))
+	}
+	return nil
+}
+
+// createTap is create for a SecY in user space.
+func (k *Kernel) createTap(s plan.Step) error {
+	parent, err := k.links.ByName(s.Device)
+	if err != nil {
+		return err
+	}
+	if err := k.ns.Do(func() error { return tap.Create(plan.UnfinishedName) }); err != nil {
+		return err
+	}
+	l, err := k.links.ByName(plan.UnfinishedName)
+	if err != nil {
+		return err
+	}
+	if err = k.links.SetMAC(l.Index, parent.MAC); err == nil {
+		err = k.links.SetDormant(l.Index, true)
+	}
+	if err == nil {
+		err = k.links.SetNameAlias(l.Index, s.Link, plan.Alias(s.Port))
+	}
+	if err != nil {
+		return errors.Join(err, k.links.Delete(l.Index))
 	}
 	return nil
 }

@@ -9,13 +9,29 @@ import (
 // MAC address uses 1 (802.1AE 9.9).
 const sciPort = 1
 
-// Desired is what c asks of the machine.
-func Desired(c *config.Config) plan.Desired {
+// Choose says of each port of c, by its name, where its SecY runs on a machine
+// of these capabilities.
+func Choose(c *config.Config, can plan.Capabilities) map[string]plan.Choice {
+	chosen := make(map[string]plan.Choice, len(c.Ports))
+	for _, p := range c.Ports {
+		chosen[p.Name] = choose(p, can)
+	}
+	return chosen
+}
+
+func choose(p config.Port, can plan.Capabilities) plan.Choice {
+	return can.Choose(plan.Dataplane(p.Dataplane), p.Cipher.Suite())
+}
+
+// Desired is what c asks of the machine, its SecYs where they are chosen to
+// be.
+func Desired(c *config.Config, chosen map[string]plan.Choice) plan.Desired {
 	var d plan.Desired
 	for i := range c.Ports {
 		p := &c.Ports[i]
 		d.Ports = append(d.Ports, plan.Port{
 			Name: p.Name, Device: p.Device, Interface: p.Interface, SCIPort: sciPort,
+			Dataplane: chosen[p.Name].Dataplane, Lack: chosen[p.Name].Lack,
 			Suite: p.Cipher.Suite(), Encrypt: p.Encrypt, SendSCI: p.SendSCI, ReplayWindow: p.ReplayWindow,
 			Must: p.Must, MTU: p.MTU, Addresses: p.Addresses,
 			Filter: plan.Filter{EAPOLDestination: plan.MAC(p.MKA.Destination), EAPOLEtherType: p.MKA.EtherType, Allow: p.Allow},

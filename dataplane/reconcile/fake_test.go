@@ -24,6 +24,7 @@ type fakeMachine struct {
 	steps    []string
 	refuse   map[plan.Kind]error
 	blind    error
+	can      plan.Capabilities
 	tokens   chan struct{}
 	observed chan struct{} // takes a token for every look
 }
@@ -89,6 +90,11 @@ func (m *fakeMachine) Apply(s plan.Step) error {
 		m.index++
 		parent := m.o.Links[s.Device]
 		l = plan.Link{Name: s.Link, Index: m.index, Alias: plan.Alias(s.Port), Parent: s.Device, MTU: parent.MTU - plan.Overhead, MAC: parent.MAC, MACsec: s.MACsec}
+		if s.Dataplane == plan.Userspace {
+			l = plan.Link{Name: s.Link, Index: m.index, Alias: plan.Alias(s.Port), MTU: plan.TapMTU, MAC: parent.MAC, Tap: true}
+		}
+	case plan.SetMAC:
+		l.MAC = s.MAC
 	case plan.ChangeDevice:
 		l.MACsec = s.MACsec
 	case plan.AddAddress:
@@ -108,6 +114,12 @@ func (m *fakeMachine) Apply(s plan.Step) error {
 	}
 	m.o.Links[s.Link] = l
 	return nil
+}
+
+func (m *fakeMachine) Capabilities() plan.Capabilities {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.can
 }
 
 func (m *fakeMachine) Watch(context.Context) (<-chan struct{}, error) { return m.tokens, nil }
@@ -135,11 +147,12 @@ type fakeSession struct {
 	port  config.Port
 	place Place
 
-	mu     sync.Mutex
-	keys   []string // CKNs of the last SetKeys, with the octets' length
-	given  int      // how often
-	link   []bool
-	closed bool
+	mu      sync.Mutex
+	keys    []string // CKNs of the last SetKeys, with the octets' length
+	given   int      // how often
+	link    []bool
+	changes []config.Port // what Configure was told
+	closed  bool
 }
 
 func (s *fakeSession) SetKeys(sel keychain.Selection) {
@@ -165,6 +178,12 @@ func (s *fakeSession) LinkChanged(up bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.link = append(s.link, up)
+}
+
+func (s *fakeSession) Configure(p config.Port) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changes = append(s.changes, p)
 }
 
 func (s *fakeSession) Report(p *status.Port) bool {

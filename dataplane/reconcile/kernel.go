@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/linkseal/linkseal/bpf"
@@ -92,7 +93,7 @@ func (k *Kernel) Observe(d plan.Desired) (plan.Observed, error) {
 	}
 	for _, l := range links {
 		_, parent := must[l.Name]
-		if devices[l.Index] == nil && len(l.MAC) == len(plan.MAC{}) && (all || parent || k.filtered[l.Index]) {
+		if devices[l.Index] == nil && !ours(l) && len(l.MAC) == len(plan.MAC{}) && (all || parent || k.filtered[l.Index]) {
 			filter, there, err := k.filter(l.Index)
 			switch {
 			case err != nil && must[l.Name]:
@@ -148,12 +149,18 @@ func (k *Kernel) secYs(links []link.Link) (map[int]*plan.MACsec, error) {
 	return all, nil
 }
 
-// link fills in addresses and IPv6 for a link that matters: a MACsec device,
+// ours tells linkseal's taps, a half made one included. A machine may have
+// hundreds of others, of virtual machines.
+func ours(l link.Link) bool {
+	return l.Tap && (l.Name == plan.UnfinishedName || strings.HasPrefix(l.Alias, plan.AliasPrefix))
+}
+
+// link fills in addresses and IPv6 for a link that matters: a port's device,
 // and a parent that is configured or was.
 func (k *Kernel) link(l link.Link, names map[int]string, m *plan.MACsec, parent bool) (plan.Link, error) {
-	seen := plan.Link{Name: l.Name, Index: l.Index, Alias: l.Alias, Parent: names[l.Parent], Up: l.Up, Carrier: l.Carrier, MTU: l.MTU, MACsec: m}
+	seen := plan.Link{Name: l.Name, Index: l.Index, Alias: l.Alias, Parent: names[l.Parent], Up: l.Up, Carrier: l.Carrier, MTU: l.MTU, MACsec: m, Tap: l.Tap}
 	copy(seen.MAC[:], l.MAC)
-	if m == nil && !parent {
+	if m == nil && !ours(l) && !parent {
 		return seen, nil
 	}
 	var err error

@@ -3,15 +3,19 @@ package reconcile
 import (
 	"errors"
 	"fmt"
+	"reflect"
 
 	"github.com/linkseal/linkseal/dataplane/config"
 	"github.com/linkseal/linkseal/dataplane/plan"
+	"github.com/linkseal/linkseal/keymgmt/sa"
 	"github.com/linkseal/linkseal/linux/macsec"
 )
 
 // port is one port of the configuration as it runs.
 type port struct {
 	cfg     config.Port
+	choice  plan.Choice
+	changed bool    // cfg is not what session was told last
 	session Session // nil: none
 	place   Place
 	carrier bool
@@ -43,10 +47,15 @@ func (r *Reconciler) attend(d plan.Desired, o plan.Observed) {
 			p = &port{}
 			r.ports[c.Name] = p
 		}
-		if !sameSession(p.cfg, c) {
+		switch {
+		case p.cfg.Device != c.Device || p.cfg.Interface != c.Interface:
+			p.close(r, "its device is another one")
+		case !sameSession(p.cfg, c):
 			p.close(r, "its parameters changed")
+		case p.session != nil && !reflect.DeepEqual(p.cfg, c):
+			p.changed = true
 		}
-		p.cfg = c
+		p.cfg, p.choice = c, r.chosen[c.Name]
 		p.problem = nil
 	}
 	for name, p := range r.ports {
@@ -63,9 +72,10 @@ func (r *Reconciler) attend(d plan.Desired, o plan.Observed) {
 }
 
 // sameSession tells whether a KaY that was started for a does for b. Keys,
-// addresses, MTU and the like are not its business.
+// addresses, MTU and the like are not its business; SendSCI and ReplayWindow
+// change while it runs.
 func sameSession(a, b config.Port) bool {
-	return a.Device == b.Device && a.Interface == b.Interface && a.Must == b.Must && a.Cipher == b.Cipher &&
+	return a.Must == b.Must && a.Cipher == b.Cipher &&
 		a.Encrypt == b.Encrypt && a.ConfidentialityOffset == b.ConfidentialityOffset && a.MKA == b.MKA
 }
 
@@ -97,10 +107,19 @@ func (r *Reconciler) suspend(steps []plan.Step, o plan.Observed) {
 func (p *port) where(o plan.Observed) (Place, bool) {
 	parent, ok := o.Links[p.cfg.Device]
 	l, made := o.Links[p.cfg.Interface]
-	if !ok || !made || l.MACsec == nil || l.Alias != plan.Alias(p.cfg.Name) || l.Parent != parent.Name {
+	if !ok || !made || l.Alias != plan.Alias(p.cfg.Name) {
 		return Place{}, false
 	}
-	return Place{Parent: parent.Index, Interface: l.Index, SCI: l.MACsec.SCI}, true
+	at := Place{Parent: parent.Index, Interface: l.Index}
+	if at.Userspace = p.choice.Dataplane == plan.Userspace; at.Userspace {
+		at.SCI = sa.NewSCI(parent.MAC, sciPort)
+		return at, l.Tap
+	}
+	if l.MACsec == nil || l.Parent != parent.Name {
+		return Place{}, false
+	}
+	at.SCI = l.MACsec.SCI
+	return at, true
 }
 
 // resume gives the port its session if it can have one, and tells it the
@@ -114,6 +133,10 @@ func (p *port) resume(r *Reconciler, o plan.Observed, failed *plan.Problem) bool
 	ok := failed == nil
 	switch {
 	case p.session != nil:
+		if p.changed && failed == nil {
+			p.session.Configure(p.cfg)
+			p.changed = false
+		}
 		if carrier != p.carrier {
 			p.session.LinkChanged(carrier)
 		}
@@ -131,8 +154,8 @@ func (p *port) open(r *Reconciler, place Place, carrier bool) bool {
 		p.problem = &plan.Problem{Port: p.cfg.Name, Cause: fmt.Sprintf("MKA does not start: %v", err), Remedy: "it is tried again"}
 		return false
 	}
-	p.session, p.place = s, place
-	r.log.Info("MKA runs", "port", p.cfg.Name, "device", p.cfg.Device, "interface", p.cfg.Interface, "sci", place.SCI.String())
+	p.session, p.place, p.changed = s, place, false
+	r.log.Info("MKA runs", "port", p.cfg.Name, "device", p.cfg.Device, "interface", p.cfg.Interface, "dataplane", string(p.choice.Dataplane), "sci", place.SCI.String())
 	if ring := r.rings[p.cfg.Keychain]; ring != nil && ring.chain != nil {
 		s.SetKeys(ring.selection)
 	}

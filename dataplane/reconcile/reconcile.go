@@ -32,6 +32,9 @@ type Machine interface {
 	Observe(d plan.Desired) (plan.Observed, error)
 	// Apply carries out one step. Steps are idempotent.
 	Apply(plan.Step) error
+	// Capabilities says what keeps SecYs from running in the kernel, or in
+	// user space. It takes some milliseconds.
+	Capabilities() plan.Capabilities
 	// Watch sends a token after links have changed, until ctx ends.
 	Watch(ctx context.Context) (<-chan struct{}, error)
 	// FilterCounters are those of the filter on device; nil without one.
@@ -42,6 +45,10 @@ type Machine interface {
 type Session interface {
 	// SetKeys gives it what the keychain holds now. It keeps nothing of it.
 	SetKeys(keychain.Selection)
+	// Configure tells that the port's configuration changed in what does not
+	// end the session: SendSCI, ReplayWindow, and what is not its business.
+	// In the kernel the plan has changed the device already.
+	Configure(config.Port)
 	// LinkChanged tells the parent's carrier.
 	LinkChanged(up bool)
 	// Report fills in what the KaY knows of the port: State (Secured or
@@ -54,7 +61,8 @@ type Session interface {
 
 // Place is where a Session works. A Session does not outlive a change of it.
 type Place struct {
-	Parent, Interface int // ifindex
+	Parent, Interface int  // ifindex
+	Userspace         bool // Interface is a tap, and the SecY the session's
 	SCI               sa.SCI
 }
 
@@ -91,6 +99,8 @@ type Reconciler struct {
 	o       Options
 	log     *slog.Logger
 	cfg     *config.Config
+	chosen  map[string]plan.Choice // where the SecY of each port of cfg runs
+	probed  time.Time              // when what chosen goes by was last asked
 	rings   map[string]*ring
 	ports   map[string]*port // by name
 	seen    map[string]keychain.Seen
@@ -132,6 +142,7 @@ func (r *Reconciler) Run(ctx context.Context) error {
 	}
 	r.loadSeen()
 	r.follow()
+	r.chosen = r.place(r.cfg)
 	alive, stopAlive := r.ticker()
 	defer stopAlive()
 	due := time.NewTimer(0)
@@ -193,7 +204,8 @@ func (r *Reconciler) pass() {
 
 // reconcile is one look; false: something failed and is to be tried again.
 func (r *Reconciler) reconcile() bool {
-	desired := Desired(r.cfg)
+	r.placeLacking()
+	desired := Desired(r.cfg, r.chosen)
 	observed, err := r.o.Machine.Observe(desired)
 	if err != nil {
 		return r.blind(err)

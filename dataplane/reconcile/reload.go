@@ -21,10 +21,12 @@ func (r *Reconciler) reload() {
 	defer r.notify(sdnotify.Ready)
 	cfg, err := r.o.Load()
 	var all []error
+	var chosen map[string]plan.Choice
 	if err != nil {
 		all = each(err)
 	} else {
-		all = append(r.vet(cfg), r.fits(cfg)...)
+		chosen = r.place(cfg)
+		all = append(r.vet(cfg), r.fits(cfg, chosen)...)
 	}
 	if len(all) > 0 {
 		var texts []string
@@ -39,7 +41,7 @@ func (r *Reconciler) reload() {
 	if cfg.Socket != r.cfg.Socket || cfg.State != r.cfg.State {
 		r.log.Warn("control socket and state directory change with a restart, not with a reload", "socket", r.cfg.Socket, "state", r.cfg.State)
 	}
-	r.cfg = cfg
+	r.cfg, r.chosen = cfg, chosen
 	r.follow()
 	for name, n := range r.rings {
 		r.reread(name)
@@ -80,14 +82,14 @@ func (r *Reconciler) vet(c *config.Config) (all []error) {
 
 // fits refuses a configuration under which a port that runs could not be made
 // on this machine. One that does not run now may wait for its device.
-func (r *Reconciler) fits(c *config.Config) (all []error) {
-	desired := Desired(c)
+func (r *Reconciler) fits(c *config.Config, chosen map[string]plan.Choice) (all []error) {
+	desired := Desired(c, chosen)
 	observed, err := r.o.Machine.Observe(desired)
 	if err != nil {
 		return nil // nothing is known against it
 	}
 	before := make(map[plan.Problem]bool)
-	for _, p := range plan.Check(Desired(r.cfg), observed) {
+	for _, p := range plan.Check(Desired(r.cfg, r.chosen), observed) {
 		before[p] = true
 	}
 	for _, p := range plan.Check(desired, observed) {
@@ -109,7 +111,11 @@ func (r *Reconciler) end() {
 	r.notify(sdnotify.Stopping)
 	for _, p := range r.ports {
 		what := "the daemon stops; the port has no SAs"
-		if p.session != nil {
+		switch {
+		case p.session == nil:
+		case p.place.Userspace:
+			what = "the daemon stops, and with it the SecY in user space: nothing passes the port's interface until it runs again"
+		default:
 			what = "the daemon stops; the kernel goes on encrypting with the SAs that the port has, and peers drop theirs when they have heard no MKPDU for their life time"
 		}
 		p.close(r, "the daemon stops")

@@ -13,6 +13,7 @@ import (
 type view struct {
 	cfg       config.Port
 	session   Session
+	choice    plan.Choice
 	place     Place
 	carrier   bool
 	problem   *plan.Problem
@@ -23,9 +24,9 @@ type view struct {
 func (r *Reconciler) publish() {
 	var all []view
 	for _, c := range r.cfg.Ports {
-		v := view{cfg: c}
+		v := view{cfg: c, choice: r.chosen[c.Name]}
 		if p := r.ports[c.Name]; p != nil {
-			v = view{cfg: c, session: p.session, place: p.place, carrier: p.carrier, problem: p.problem}
+			v = view{cfg: c, choice: v.choice, session: p.session, place: p.place, carrier: p.carrier, problem: p.problem}
 		}
 		if r.failed != "" {
 			v.problem = &plan.Problem{Port: c.Name, Cause: "the machine cannot be observed: " + r.failed, Remedy: "it is tried again"}
@@ -57,7 +58,7 @@ func (r *Reconciler) Status() status.Status {
 }
 
 func (v view) report(m Machine) status.Port {
-	p := status.Port{Name: v.cfg.Name, Device: v.cfg.Device, Interface: v.cfg.Interface, Dataplane: config.Kernel,
+	p := status.Port{Name: v.cfg.Name, Device: v.cfg.Device, Interface: v.cfg.Interface, Dataplane: string(v.choice.Dataplane), DataplaneReason: v.choice.Reason,
 		Secure: "should", Cipher: string(v.cfg.Cipher), Encrypt: v.cfg.Encrypt, Keychain: v.cfg.Keychain, State: status.Down, Passing: status.PassingNone}
 	if v.cfg.Must {
 		p.Secure = "must"

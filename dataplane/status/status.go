@@ -39,11 +39,13 @@ type Port struct {
 	Device    string `json:"device"`
 	Interface string `json:"interface"`
 	Dataplane string `json:"dataplane"` // kernel or userspace
-	State     string `json:"state"`
-	Secure    string `json:"secure"` // must or should
-	Cipher    string `json:"cipher"`
-	Encrypt   bool   `json:"encrypt"` // false: integrity only
-	SCI       string `json:"sci"`     // 16 hex digits; empty while there is no device
+	// DataplaneReason says why it is that one.
+	DataplaneReason string `json:"dataplane_reason"`
+	State           string `json:"state"`
+	Secure          string `json:"secure"` // must or should
+	Cipher          string `json:"cipher"`
+	Encrypt         bool   `json:"encrypt"` // false: integrity only
+	SCI             string `json:"sci"`     // 16 hex digits; empty while there is no device
 	// SecuredSince is when the port was last secured; null while it is not.
 	SecuredSince *time.Time `json:"secured_since"`
 	// UnsecuredReason says why the port is not secured, and Remedy, where

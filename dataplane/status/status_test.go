@@ -19,7 +19,7 @@ var since = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 // example has a secured port and one that fails, as the daemon reports them.
 func example() Status {
 	return Status{Name: "ce-ams-1", Version: "0.1.0", Ports: []Port{
-		{Name: "link1", Device: "eth1", Interface: "macsec1", Dataplane: "kernel", State: Secured, Secure: "must",
+		{Name: "link1", Device: "eth1", Interface: "macsec1", Dataplane: "kernel", DataplaneReason: "configured", State: Secured, Secure: "must",
 			Cipher: "gcm-aes-xpn-256", Encrypt: true, SCI: "0200000000010001", SecuredSince: &since, Passing: "protected", Keychain: "link1",
 			Participants: []Participant{{CKN: "96437a93ccf10d9dfe347846cce52c7d", Principal: true, KeyServer: true, Priority: 16,
 				Fingerprint: "0011223344556677", MI: "0102030405060708090a0b0c",
@@ -28,7 +28,8 @@ func example() Status {
 			Rx:       []Rx{{SCI: "0200000000020001", AN: 1, PN: 815, Key: "0102030405060708090a0b0c/2"}},
 			Counters: map[string]uint64{"out_pkts_encrypted": 4710, "in_pkts_ok": 814, "in_pkts_late": 0, "mkpdus_sent": 12},
 			Filter:   map[string]uint64{"ingress_dropped_packets": 3, "egress_dropped_packets": 1}},
-		{Name: "link2", Device: "eth2", Interface: "macsec2", Dataplane: "kernel", State: Unsecured, Secure: "should",
+		{Name: "link2", Device: "eth2", Interface: "macsec2", Dataplane: "userspace",
+			DataplaneReason: "auto: the kernel has no MACsec (operation not supported)", State: Unsecured, Secure: "should",
 			Cipher: "gcm-aes-256", Passing: "clear", Keychain: "link2", SCI: "0200000000030001",
 			UnsecuredReason: "no live peer: ICV of MKPDUs from 02:00:00:00:00:04 under CKN 01 is bad: the CAK differs",
 			Remedy:          "compare `linkseal keys list` at both ends", KeysError: "/etc/linkseal/keys/link2.yaml: torn", StateError: "open /var/lib/linkseal: read-only file system",
@@ -88,7 +89,8 @@ func TestJSONPromise(t *testing.T) {
 		"ports.0.tx.an":                       1.0, "ports.0.tx.pn": 4711.0,
 		"ports.0.rx.0.sci": "0200000000020001", "ports.0.rx.0.an": 1.0, "ports.0.rx.0.pn": 815.0,
 		"ports.0.counters.in_pkts_ok": 814.0,
-		"ports.1.state":               "unsecured", "ports.1.secured_since": nil, "ports.1.tx": nil, "ports.1.rx": []any{}, "ports.1.counters": map[string]any{},
+		"ports.0.dataplane_reason":    "configured", "ports.1.dataplane": "userspace",
+		"ports.1.state": "unsecured", "ports.1.secured_since": nil, "ports.1.tx": nil, "ports.1.rx": []any{}, "ports.1.counters": map[string]any{},
 	} {
 		got, ok := lookup(document, path)
 		if !ok || !cmp.Equal(want, got) {

@@ -58,6 +58,9 @@ func (p Port) write(b *strings.Builder, now time.Time) {
 		line("keys", "%s", p.KeysError)
 	}
 	line("interface", "%s on %s, %s, secure: %s", p.Interface, p.Device, p.Dataplane, p.Secure)
+	if p.DataplaneReason != "" {
+		line("dataplane", "%s, %s", p.Dataplane, p.DataplaneReason)
+	}
 	protection := "encrypted"
 	if !p.Encrypt {
 		protection = "integrity only"

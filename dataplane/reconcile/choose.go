@@ -1,0 +1,86 @@
+package reconcile
+
+import (
+	"time"
+
+	"github.com/linkseal/linkseal/dataplane/config"
+	"github.com/linkseal/linkseal/dataplane/plan"
+	"github.com/linkseal/linkseal/linux/macsec"
+	"github.com/linkseal/linkseal/linux/probe"
+	"github.com/linkseal/linkseal/linux/tap"
+)
+
+// reprobe is how often a port that the machine cannot have is looked at again:
+// a module may be loaded, a device node appear.
+const reprobe = 30 * time.Second
+
+// Capabilities tries what SecYs need, in network namespaces that are thrown
+// away, or asks where it may make none.
+func (k *Kernel) Capabilities() plan.Capabilities { return Capabilities(probe.Feature.Check) }
+
+// Capabilities puts together what check found.
+func Capabilities(check func(probe.Feature) probe.Result) plan.Capabilities {
+	if !check(probe.CapSysAdmin).OK {
+		return asked()
+	}
+	lacks := func(features ...probe.Feature) string {
+		for _, f := range features {
+			if r := check(f); !r.OK {
+				return r.Detail
+			}
+		}
+		return ""
+	}
+	can := plan.Capabilities{NoMACsec: lacks(probe.MACsec, probe.MACsecGCM), NoTap: lacks(probe.Tap)}
+	if can.NoMACsec == "" {
+		can.NoXPN = lacks(probe.MACsecXPN)
+	}
+	return can
+}
+
+// asked is what can be told without making devices: of gcm(aes) and XPN
+// nothing, so that a kernel without them refuses the device or its SAs.
+func asked() (can plan.Capabilities) {
+	c, err := macsec.Dial()
+	if err == nil {
+		err = c.Close()
+	}
+	if err != nil {
+		can.NoMACsec = err.Error()
+	}
+	if err := tap.Available(); err != nil {
+		can.NoTap = err.Error()
+	}
+	return can
+}
+
+// place says where the ports of c run. What runs, and is configured as it
+// was, stays where it is, whatever the machine can by now.
+func (r *Reconciler) place(c *config.Config) map[string]plan.Choice {
+	r.probed = time.Now()
+	chosen := Choose(c, r.o.Machine.Capabilities())
+	for _, p := range c.Ports {
+		if runs := r.ports[p.Name]; runs != nil && runs.session != nil && runs.cfg.Dataplane == p.Dataplane && runs.cfg.Cipher == p.Cipher {
+			chosen[p.Name] = r.chosen[p.Name]
+		}
+	}
+	return chosen
+}
+
+// placeLacking chooses again for the ports that the machine could not have.
+func (r *Reconciler) placeLacking() {
+	var lacking []config.Port
+	for _, p := range r.cfg.Ports {
+		if r.chosen[p.Name].Lack != nil {
+			lacking = append(lacking, p)
+		}
+	}
+	if len(lacking) == 0 || time.Since(r.probed) < reprobe {
+		return
+	}
+	r.probed = time.Now()
+	can := r.o.Machine.Capabilities()
+	for _, p := range lacking {
+		r.chosen[p.Name] = choose(p, can)
+	}
+}
