@@ -16,7 +16,7 @@ type Counter struct {
 // Verdicts are the counters of one direction. A segmented (GSO) frame that is
 // dropped on egress counts as the frames that it would have become.
 type Verdicts struct {
-	MACsec  Counter // passed
+	MACsec  Counter // passed; egress: and Sockets.Sent
 	EAPOL   Counter // passed
 	Allowed Counter // passed: a protocol of Filter.Allow
 	Tagged  Counter // dropped: a VLAN tag in clear

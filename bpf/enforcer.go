@@ -10,9 +10,14 @@ import (
 // ErrNotAttached says that the filter is not, or not wholly, on the device.
 var ErrNotAttached = errors.New("the filter is not attached in both directions; Attach it")
 
+var errOtherVersion = errors.New("the filter is of another version of linkseal; Attach replaces it")
+
 // Enforcer is the filter of one device, attached. It holds the counters, which
 // it reads also when the filter has gone.
-type Enforcer struct{ ingress, egress *ebpf.Map }
+type Enforcer struct {
+	ingress, egress *ebpf.Map
+	sent            *ebpf.Map // nil where the filter is of a version that had none
+}
 
 // modes are those to attach in; 0 leaves the choice to attach.
 type modes struct{ in, out Mode }
@@ -25,6 +30,15 @@ type modes struct{ in, out Mode }
 func Attach(ifindex int, f Filter) (*Enforcer, error) { return attach(ifindex, f, modes{}) }
 
 func attach(ifindex int, f Filter, m modes) (*Enforcer, error) {
+	spec, err := loadMust()
+	if err != nil {
+		return nil, fmt.Errorf("bpf: read the object: %w", err)
+	}
+	return attachSpec(ifindex, spec, f, m)
+}
+
+// attachSpec attaches spec, which it changes.
+func attachSpec(ifindex int, spec *ebpf.CollectionSpec, f Filter, m modes) (*Enforcer, error) {
 	h, foreign, err := look(ifindex)
 	if err != nil {
 		return nil, fmt.Errorf("bpf: attach to %w", err)
@@ -38,7 +52,7 @@ func attach(ifindex int, f Filter, m modes) (*Enforcer, error) {
 		return nil, fmt.Errorf("bpf: attach to device %s: %w", h.link.Attrs().Name, err)
 	}
 	old, _ := h.out()
-	p, err := load(s, pair{h.in, old})
+	p, err := load(spec, s, pair{h.in, old})
 	if err != nil {
 		return nil, fmt.Errorf("bpf: attach to device %s: %w", h.link.Attrs().Name, err)
 	}
@@ -52,10 +66,12 @@ func attach(ifindex int, f Filter, m modes) (*Enforcer, error) {
 func newEnforcer(p pair) (*Enforcer, error) {
 	in, errIn := p.in.counters.Clone()
 	out, errOut := p.out.counters.Clone()
-	if err := errors.Join(errIn, errOut); err != nil {
-		return nil, fmt.Errorf("bpf: counters: %w", err)
+	sent, errSent := p.sent().Clone()
+	e := &Enforcer{in, out, sent}
+	if err := errors.Join(errIn, errOut, errSent); err != nil {
+		return nil, errors.Join(fmt.Errorf("bpf: counters: %w", err), e.Close())
 	}
-	return &Enforcer{in, out}, nil
+	return e, nil
 }
 
 // close closes egress with p.
@@ -111,7 +127,7 @@ func Open(ifindex int) (*Enforcer, error) {
 		return nil, fmt.Errorf("bpf: device %s: %w", h.link.Attrs().Name, ErrNotAttached)
 	}
 	if h.in.counters == nil || out.counters == nil {
-		return nil, fmt.Errorf("bpf: device %s: the filter is of another version of linkseal; Attach replaces it", h.link.Attrs().Name)
+		return nil, fmt.Errorf("bpf: device %s: %w", h.link.Attrs().Name, errOtherVersion)
 	}
 	return newEnforcer(pair{h.in, out})
 }
@@ -148,8 +164,18 @@ func (e *Enforcer) Counters() (c Counters, err error) {
 	if c.Egress, err = verdicts(e.egress); err != nil {
 		return c, fmt.Errorf("bpf: egress: %w", err)
 	}
+	if e.sent != nil {
+		var n mustCounter
+		if err := e.sent.Lookup(uint32(0), &n); err != nil {
+			return c, fmt.Errorf("bpf: egress: read what sockets sent: %w", err)
+		}
+		c.Egress.MACsec.Packets += n.Packets
+		c.Egress.MACsec.Octets += n.Octets
+	}
 	return c, nil
 }
 
 // Close lets go of the filter, which stays attached.
-func (e *Enforcer) Close() error { return errors.Join(e.ingress.Close(), e.egress.Close()) }
+func (e *Enforcer) Close() error {
+	return errors.Join(e.ingress.Close(), e.egress.Close(), e.sent.Close())
+}

@@ -9,9 +9,12 @@ import (
 
 // magic is MAGIC of settings.h: a mark, and the version of what follows it.
 const (
-	magic       = 0x6c7365616c000001
+	magic       = 0x6c7365616c000002
 	versionBits = 24
 )
+
+// queues is QUEUES of sockets.h.
+const queues = 64
 
 // Sizes in octets of the maps' values.
 const (

@@ -23,7 +23,13 @@ typedef __u32 __wsum;
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-enum bpf_map_type { BPF_MAP_TYPE_ARRAY = 2, BPF_MAP_TYPE_PERCPU_ARRAY = 6 };
+enum bpf_map_type {
+	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_XSKMAP = 17,
+};
+
+enum bpf_map_flags { BPF_F_MMAPABLE = 1 << 10 };
 
 enum xdp_action { XDP_DROP = 1, XDP_PASS = 2 };
 

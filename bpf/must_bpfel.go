@@ -50,11 +50,14 @@ const (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	mustMapEgress       = "egress"
-	mustMapIngress      = "ingress"
-	mustProgLinksealIn  = "linkseal_in"
-	mustProgLinksealOut = "linkseal_out"
-	mustVarMust         = "must"
+	mustMapEgress           = "egress"
+	mustMapIngress          = "ingress"
+	mustMapSent             = "sent"
+	mustMapXsks             = "xsks"
+	mustProgLinksealIn      = "linkseal_in"
+	mustProgLinksealInStack = "linkseal_in_stack"
+	mustProgLinksealOut     = "linkseal_out"
+	mustVarMust             = "must"
 )
 
 // loadMust returns the embedded CollectionSpec for must.
@@ -99,8 +102,9 @@ type mustSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type mustProgramSpecs struct {
-	LinksealIn  *ebpf.ProgramSpec `ebpf:"linkseal_in"`
-	LinksealOut *ebpf.ProgramSpec `ebpf:"linkseal_out"`
+	LinksealIn      *ebpf.ProgramSpec `ebpf:"linkseal_in"`
+	LinksealInStack *ebpf.ProgramSpec `ebpf:"linkseal_in_stack"`
+	LinksealOut     *ebpf.ProgramSpec `ebpf:"linkseal_out"`
 }
 
 // mustMapSpecs contains maps before they are loaded into the kernel.
@@ -109,6 +113,8 @@ type mustProgramSpecs struct {
 type mustMapSpecs struct {
 	Egress  *ebpf.MapSpec `ebpf:"egress"`
 	Ingress *ebpf.MapSpec `ebpf:"ingress"`
+	Sent    *ebpf.MapSpec `ebpf:"sent"`
+	Xsks    *ebpf.MapSpec `ebpf:"xsks"`
 }
 
 // mustVariableSpecs contains global variables before they are loaded into the kernel.
@@ -140,12 +146,16 @@ func (o *mustObjects) Close() error {
 type mustMaps struct {
 	Egress  *ebpf.Map `ebpf:"egress"`
 	Ingress *ebpf.Map `ebpf:"ingress"`
+	Sent    *ebpf.Map `ebpf:"sent"`
+	Xsks    *ebpf.Map `ebpf:"xsks"`
 }
 
 func (m *mustMaps) Close() error {
 	return _MustClose(
 		m.Egress,
 		m.Ingress,
+		m.Sent,
+		m.Xsks,
 	)
 }
 
@@ -160,13 +170,15 @@ type mustVariables struct {
 //
 // It can be passed to loadMustObjects or ebpf.CollectionSpec.LoadAndAssign.
 type mustPrograms struct {
-	LinksealIn  *ebpf.Program `ebpf:"linkseal_in"`
-	LinksealOut *ebpf.Program `ebpf:"linkseal_out"`
+	LinksealIn      *ebpf.Program `ebpf:"linkseal_in"`
+	LinksealInStack *ebpf.Program `ebpf:"linkseal_in_stack"`
+	LinksealOut     *ebpf.Program `ebpf:"linkseal_out"`
 }
 
 func (p *mustPrograms) Close() error {
 	return _MustClose(
 		p.LinksealIn,
+		p.LinksealInStack,
 		p.LinksealOut,
 	)
 }

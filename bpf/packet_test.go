@@ -95,7 +95,11 @@ func loaded(t testing.TB, f Filter) pair {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := load(s, pair{})
+	spec, err := loadMust()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := load(spec, s, pair{})
 	if err != nil {
 		t.Fatal(err)
 	}

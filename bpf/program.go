@@ -15,6 +15,8 @@ import (
 type program struct {
 	*ebpf.Program
 	counters *ebpf.Map
+	xsks     *ebpf.Map // nil where the kernel has no AF_XDP
+	sent     *ebpf.Map
 	settings mustSettings
 	tag      string // the kernel's digest of the instructions
 }
@@ -22,7 +24,9 @@ type program struct {
 func (p *program) Close() {
 	if p != nil {
 		p.Program.Close()
-		p.counters.Close() // nil is fine
+		for _, m := range []*ebpf.Map{p.counters, p.xsks, p.sent} {
+			m.Close() // nil is fine
+		}
 	}
 }
 
@@ -34,16 +38,37 @@ type pair struct{ in, out *program }
 
 func (p pair) Close() { p.in.Close(); p.out.Close() }
 
-// load loads new programs that count on in the counters of old.
-func load(s mustSettings, old pair) (p pair, err error) {
-	spec, err := loadMust()
-	if err != nil {
-		return p, err
+// xsks and sent are maps that both programs hold, so that they are there for
+// as long as either is attached; nil if neither has one.
+func (p pair) xsks() *ebpf.Map { return p.either(func(q *program) *ebpf.Map { return q.xsks }) }
+func (p pair) sent() *ebpf.Map { return p.either(func(q *program) *ebpf.Map { return q.sent }) }
+
+func (p pair) either(of func(*program) *ebpf.Map) *ebpf.Map {
+	for _, q := range []*program{p.in, p.out} {
+		if q != nil && of(q) != nil {
+			return of(q)
+		}
 	}
+	return nil
+}
+
+// load loads new programs from spec, which it changes, that count on in the
+// counters of old and feed its sockets.
+func load(spec *ebpf.CollectionSpec, s mustSettings, old pair) (p pair, err error) {
 	if err := spec.Variables[mustVarMust].Set(s); err != nil {
 		return p, fmt.Errorf("settings: %w", err)
 	}
+	xsks, err := newXsks(spec, old)
+	if err != nil {
+		return p, fmt.Errorf("map of sockets: %w", remedy(err))
+	}
+	defer xsks.Close() // nil is fine
 	opts := &ebpf.CollectionOptions{MapReplacements: map[string]*ebpf.Map{}}
+	for name, m := range map[string]*ebpf.Map{mustMapXsks: xsks, mustMapSent: old.sent()} {
+		if m != nil {
+			opts.MapReplacements[name] = m
+		}
+	}
 	if old.in != nil && old.in.counters != nil {
 		opts.MapReplacements[mustMapIngress] = old.in.counters
 	}
@@ -51,23 +76,70 @@ func load(s mustSettings, old pair) (p pair, err error) {
 		opts.MapReplacements[mustMapEgress] = old.out.counters
 	}
 	var obj struct {
-		mustPrograms
-		mustMaps
+		In      *ebpf.Program `ebpf:"linkseal_in"`
+		Out     *ebpf.Program `ebpf:"linkseal_out"`
+		Ingress *ebpf.Map     `ebpf:"ingress"`
+		Egress  *ebpf.Map     `ebpf:"egress"`
+		Sent    *ebpf.Map     `ebpf:"sent"`
 	}
 	if err := spec.LoadAndAssign(&obj, opts); err != nil {
 		return p, fmt.Errorf("load: %w", remedy(err))
 	}
-	p.in = &program{Program: obj.LinksealIn, counters: obj.Ingress, settings: s}
-	p.out = &program{Program: obj.LinksealOut, counters: obj.Egress, settings: s}
+	defer obj.Sent.Close()
+	p.in = &program{Program: obj.In, counters: obj.Ingress, settings: s}
+	p.out = &program{Program: obj.Out, counters: obj.Egress, settings: s}
 	for _, q := range []*program{p.in, p.out} {
-		info, err := q.Info()
-		if err != nil {
+		if err := q.complete(xsks, obj.Sent); err != nil {
 			p.Close()
-			return pair{}, fmt.Errorf("read back: %w", err)
+			return pair{}, err
 		}
-		q.tag = info.Tag
 	}
 	return p, nil
+}
+
+// complete has a program hold the maps of both, whether it uses them or not,
+// and reads its tag.
+func (p *program) complete(xsks, sent *ebpf.Map) (err error) {
+	p.xsks, err = p.hold(xsks)
+	if err == nil {
+		p.sent, err = p.hold(sent)
+	}
+	if err != nil {
+		return fmt.Errorf("bind a map: %w", remedy(err))
+	}
+	info, err := p.Info()
+	if err != nil {
+		return fmt.Errorf("read back: %w", err)
+	}
+	p.tag = info.Tag
+	return nil
+}
+
+// hold has the kernel keep m, which may be nil, for as long as the program.
+func (p *program) hold(m *ebpf.Map) (*ebpf.Map, error) {
+	if m == nil {
+		return nil, nil
+	}
+	if err := p.BindMap(m); err != nil {
+		return nil, err
+	}
+	return m.Clone()
+}
+
+// newXsks is the map of sockets: that of old, or a new one. Where the kernel
+// has no AF_XDP it is nil, and spec becomes one that does without.
+func newXsks(spec *ebpf.CollectionSpec, old pair) (*ebpf.Map, error) {
+	if m := old.xsks(); m != nil {
+		return m.Clone()
+	}
+	m, err := ebpf.NewMap(spec.Maps[mustMapXsks])
+	if errors.Is(err, unix.EINVAL) { // kernel/bpf/syscall.c, map_create: no such type
+		p := spec.Programs[mustProgLinksealInStack]
+		p.Name = mustProgLinksealIn
+		spec.Programs[mustProgLinksealIn] = p
+		return nil, nil
+	}
+	return m, err
 }
 
 // find opens the attached program id. It is ours if it has the name and
@@ -96,8 +168,8 @@ func find(id ebpf.ProgramID, name string) (*program, string, error) {
 	return p, info.Name, nil
 }
 
-// maps looks for settings and counters among the maps of a program, and for
-// our mark in the settings.
+// maps looks for settings, counters and what is for sockets among the maps of a
+// program, and for our mark in the settings.
 func (p *program) maps(info *ebpf.ProgramInfo) (ours bool, err error) {
 	ids, _ := info.MapIDs()
 	for _, id := range ids {
@@ -108,6 +180,12 @@ func (p *program) maps(info *ebpf.ProgramInfo) (ours bool, err error) {
 		switch {
 		case p.counters == nil && m.Type() == ebpf.PerCPUArray && m.MaxEntries() == uint32(mustVerdictVERDICTS) && m.ValueSize() == counterSize:
 			p.counters = m
+			continue
+		case p.xsks == nil && m.Type() == ebpf.XSKMap && m.MaxEntries() == queues:
+			p.xsks = m
+			continue
+		case p.sent == nil && m.Type() == ebpf.Array && m.MaxEntries() == 1 && m.ValueSize() == counterSize:
+			p.sent = m
 			continue
 		case m.Type() == ebpf.Array && m.MaxEntries() == 1:
 			var value []byte

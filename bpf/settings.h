@@ -9,8 +9,9 @@
 #include "kernel.h"
 
 // MAGIC tells the settings of this filter from anybody else's: "lseal" and
-// the version of the layout below.
-#define MAGIC 0x6c7365616c000001ULL
+// the version of the layout below, and of what else belongs to the filter: one
+// with other settings is replaced. Version 1 had no maps for AF_XDP.
+#define MAGIC 0x6c7365616c000002ULL
 
 #define MAX_RULES 16
 

@@ -1,0 +1,109 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// ErrNoSockets says that the filter hands nothing to sockets, since the kernel
+// that it was loaded into has no AF_XDP.
+var ErrNoSockets = errors.New("this kernel has no AF_XDP; use one with CONFIG_XDP_SOCKETS, or packet sockets")
+
+// Sockets is where the filter of a device hands MACsec frames to AF_XDP
+// sockets. A frame of a queue for which there is no socket passes to the stack,
+// and so does one that the driver hands over in several pieces: on veth from
+// some 3.4 KiB on. Sockets holds through a change of the filter's settings; if
+// the filter was taken away in both directions and attached again, another has
+// to be opened.
+//
+// Sent may be called at any time from any goroutine, the other methods by one
+// at a time.
+type Sockets struct {
+	xsks *ebpf.Map
+	sent *mustCounter // in the kernel's memory
+	put  map[uint32]bool
+}
+
+// OpenSockets finds the filter that is attached to the device with that index
+// in the calling thread's network namespace. Errors are ErrNotAttached,
+// ErrNoSockets, and that the filter is another version's.
+func OpenSockets(ifindex int) (*Sockets, error) {
+	h, _, err := look(ifindex)
+	if err != nil {
+		return nil, fmt.Errorf("bpf: open the sockets of %w", err)
+	}
+	defer h.Close()
+	out, _ := h.out()
+	s, err := openSockets(pair{h.in, out})
+	if err != nil {
+		return nil, fmt.Errorf("bpf: open the sockets of device %s: %w", h.link.Attrs().Name, err)
+	}
+	return s, nil
+}
+
+func openSockets(p pair) (*Sockets, error) {
+	switch {
+	case p.in == nil || p.out == nil:
+		return nil, ErrNotAttached
+	case p.in.settings.Magic != magic || p.out.settings.Magic != magic || p.sent() == nil:
+		return nil, errOtherVersion
+	case p.xsks() == nil:
+		return nil, ErrNoSockets
+	}
+	xsks, err := p.xsks().Clone()
+	if err != nil {
+		return nil, err
+	}
+	// The mapping holds the map. It goes with s, not with Close: a goroutine
+	// may still be in Sent then.
+	page, err := unix.Mmap(p.sent().FD(), 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("map the counter into memory: %w", err), xsks.Close())
+	}
+	s := &Sockets{xsks: xsks, sent: (*mustCounter)(unsafe.Pointer(&page[0])), put: map[uint32]bool{}}
+	runtime.AddCleanup(s, func(b []byte) { _ = unix.Munmap(b) }, page)
+	return s, nil
+}
+
+// Put has the MACsec frames of an RX queue go to the AF_XDP socket fd, in place
+// of another. The socket is bound to that queue of this device, or the kernel
+// drops what is for it. When it is closed the kernel takes it out by itself.
+func (s *Sockets) Put(queue, fd int) error {
+	if queue < 0 || queue >= queues {
+		return fmt.Errorf("bpf: socket for RX queue %d: there is room for queues 0 to %d; give the device fewer (ethtool -L)", queue, queues-1)
+	}
+	if err := s.xsks.Put(uint32(queue), uint32(fd)); err != nil {
+		return fmt.Errorf("bpf: socket for RX queue %d: %w", queue, remedy(err))
+	}
+	s.put[uint32(queue)] = true
+	return nil
+}
+
+// Sent adds MACsec frames, and their octets without FCS, to the filter's egress
+// counters: the programs do not see what AF_XDP transmits. It makes no system
+// call and allocates nothing.
+func (s *Sockets) Sent(packets, octets uint64) {
+	atomic.AddUint64(&s.sent.Packets, packets)
+	atomic.AddUint64(&s.sent.Octets, octets)
+	runtime.KeepAlive(s)
+}
+
+// Close takes out the sockets that were put in: frames pass to the stack again.
+// It does not close them.
+func (s *Sockets) Close() error {
+	var errs []error
+	for queue := range s.put {
+		if err := s.xsks.Delete(queue); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			errs = append(errs, fmt.Errorf("bpf: take the socket of RX queue %d out: %w", queue, err))
+		}
+	}
+	clear(s.put)
+	return errors.Join(append(errs, s.xsks.Close())...)
+}

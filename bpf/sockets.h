@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause)
+//go:build ignore
+
+// A SecY in user space: its AF_XDP sockets take MACsec frames from the filter,
+// and what it transmits with them meets no hook of ours.
+#pragma once
+
+#include "counters.h"
+
+#define QUEUES 64
+
+// The socket for each RX queue. Without one, frames pass to the stack.
+struct {
+	__uint(type, BPF_MAP_TYPE_XSKMAP);
+	__uint(max_entries, QUEUES);
+	__type(key, __u32);
+	__type(value, __u32);
+} xsks SEC(".maps");
+
+// MACsec frames that user space has sent, which counts them here itself, in
+// mapped memory. No program reads it: the loader binds it to them.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct counter);
+} sent SEC(".maps");
