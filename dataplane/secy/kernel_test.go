@@ -69,8 +69,8 @@ func TestKernelSuites(t *testing.T) {
 					t.Errorf("PNs rewound: %+v to %+v", got, again)
 				}
 				c := e.counters()
-				if c.OutPktsEncrypted < 5 || c.InPktsOK < 5 || c.TxSA[0].OutPktsEncrypted != c.OutPktsEncrypted ||
-					c.RxSC[0].SA[0].InPktsOK != c.InPktsOK || c.OutPktsUntagged != 0 {
+				if c.OutPktsEncrypted < 5 || c.InPktsOK < 5 || c.TxSAs[0].OutPktsEncrypted != c.OutPktsEncrypted ||
+					c.RxSCs[0].SAs[0].InPktsOK != c.InPktsOK || c.OutPktsUntagged != 0 {
 					t.Errorf("counters %+v", c)
 				}
 			}

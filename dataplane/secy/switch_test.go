@@ -73,8 +73,8 @@ func (e *end) gate(change func() error) error {
 }
 
 // sent is how many frames left under an AN.
-func (c Counters) sent(an uint8) uint64 {
-	for _, a := range c.TxSA {
+func sent(c Counters, an uint8) uint64 {
+	for _, a := range c.TxSAs {
 		if a.AN == an {
 			return a.OutPktsEncrypted
 		}
@@ -83,9 +83,9 @@ func (c Counters) sent(an uint8) uint64 {
 }
 
 // received is how many frames came under an AN, in order.
-func (c Counters) received(an uint8) uint64 {
-	for _, sc := range c.RxSC {
-		for _, a := range sc.SA {
+func received(c Counters, an uint8) uint64 {
+	for _, sc := range c.RxSCs {
+		for _, a := range sc.SAs {
 			if a.AN == an {
 				return a.InPktsOK
 			}
@@ -115,15 +115,16 @@ func switchOver(t *testing.T, a, b *end, kn uint32) (torn int) {
 	deadline := time.Now().Add(10 * time.Second)
 	for _, e := range []*end{a, b} {
 		for {
-			sent, c := e.counters().sent(old), e.other.counters()
+			out, c := sent(e.counters(), old), e.other.counters()
 			bad := c.InPktsNotValid - before[e.other].InPktsNotValid
 			delayed := c.InPktsDelayed - before[e.other].InPktsDelayed
-			if sent <= c.received(old)+bad+delayed {
+			in := received(c, old)
+			if out <= in+bad+delayed {
 				torn += int(bad)
 				break
 			}
 			if time.Now().After(deadline) {
-				t.Fatalf("an %d: %d sent, %d received, %d not valid and %d delayed", old, sent, c.received(old), bad, delayed)
+				t.Fatalf("an %d: %d sent, %d received, %d not valid and %d delayed", old, out, in, bad, delayed)
 			}
 		}
 	}

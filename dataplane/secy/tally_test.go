@@ -23,10 +23,10 @@ func TestSACountersBeyond32Bits(t *testing.T) {
 			want += uint64(n - uint32(want))
 		}
 		c := y.counters(dev)
-		if got := c.TxSA[0].OutPktsEncrypted; got != want {
+		if got := c.TxSAs[0].OutPktsEncrypted; got != want {
 			t.Errorf("at %#x: out_pkts_encrypted %#x, want %#x", n, got, want)
 		}
-		if got := c.RxSC[0].SA[0].InPktsOK; got != want {
+		if got := c.RxSCs[0].SAs[0].InPktsOK; got != want {
 			t.Errorf("at %#x: in_pkts_ok %#x, want %#x", n, got, want)
 		}
 	}
@@ -36,7 +36,7 @@ func TestSACountersBeyond32Bits(t *testing.T) {
 	// Another key on the AN begins anew, and the old one is forgotten.
 	dev.TxSA[0].KeyID, dev.TxSA[0].Stats.OutPktsEncrypted = keyID(9).Octets(), 3
 	y.add(dev)
-	if got := y.counters(dev).TxSA[0].OutPktsEncrypted; got != 3 {
+	if got := y.counters(dev).TxSAs[0].OutPktsEncrypted; got != 3 {
 		t.Errorf("new key: %d, want 3", got)
 	}
 	if n := len(y.sas); n != len(dev.TxSA)+len(dev.RxSC[0].SA) {
