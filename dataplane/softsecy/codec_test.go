@@ -214,27 +214,6 @@ func TestNewKeyRefuses(t *testing.T) {
 	}
 }
 
-// TestRecoverPN is 802.1AE 10.6.2's table: same half, wrap, and a late frame.
-func TestRecoverPN(t *testing.T) {
-	for _, c := range []struct {
-		low    uint32
-		lowest uint64
-		want   uint64
-	}{
-		{1, 1, 1},
-		{0xffffffff, 0x5_fffffff0, 0x5_ffffffff},
-		{0, 0x5_fffffff0, 0x6_00000000},
-		{0x7fffffff, 0x5_80000000, 0x6_7fffffff},
-		{0x80000000, 0x5_80000001, 0x5_80000000},
-		{5, 0x5_00000009, 0x5_00000005},
-		{0x90000000, 0x5_00000009, 0x5_90000000},
-	} {
-		if got := RecoverPN(c.low, c.lowest); got != c.want {
-			t.Errorf("RecoverPN(%#x, %#x) = %#x, want %#x", c.low, c.lowest, got, c.want)
-		}
-	}
-}
-
 func TestNoAllocation(t *testing.T) {
 	for _, vlans := range []string{"", cTag} {
 		for _, tci := range []TCI{SC | E | C, SC} {

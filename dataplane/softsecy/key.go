@@ -46,18 +46,6 @@ func IVXPN(ssci uint32, pn uint64, salt [12]byte) (iv IV) {
 	return iv
 }
 
-// RecoverPN gives the 64-bit PN of a frame received with low in its SecTAG,
-// where lowest is the lowest acceptable PN (802.1AE 10.6.2): the high word is
-// lowest's, or one more where low is less than lowest's low word and in the
-// other half of its range.
-func RecoverPN(low uint32, lowest uint64) uint64 {
-	high := lowest >> 32
-	if l := uint32(lowest); low < l && (low^l)>>31 == 1 {
-		high++
-	}
-	return high<<32 | uint64(low)
-}
-
 // Key protects and validates frames under one SAK. It holds scratch space:
 // one goroutine at a time.
 type Key struct {
@@ -74,14 +62,8 @@ func NewKey(p Params) (*Key, error) {
 	if p.ICVLen != 0 && p.ICVLen != ICVLen {
 		return nil, fmt.Errorf("ICV length %d: only the suites' default, 16 octets, is supported", p.ICVLen)
 	}
-	if p.Offset != 0 && p.Offset != 30 && p.Offset != 50 {
-		return nil, fmt.Errorf("confidentiality offset %d: 0, 30 and 50 exist", p.Offset)
-	}
-	if p.Suite < sa.GCMAES128 || p.Suite > sa.GCMAESXPN256 {
-		return nil, fmt.Errorf("%v: not supported; the suites are %v", p.Suite, sa.Suites())
-	}
-	if p.Suite.XPN() && p.Offset != 0 {
-		return nil, fmt.Errorf("confidentiality offset %d: %v has none", p.Offset, p.Suite)
+	if err := checkKey(p.Suite, p.Offset); err != nil {
+		return nil, err
 	}
 	if p.SAK.Len() != p.Suite.KeyLen() {
 		return nil, fmt.Errorf("SAK of %d octets: %v needs %d", p.SAK.Len(), p.Suite, p.Suite.KeyLen())
@@ -95,6 +77,19 @@ func NewKey(p Params) (*Key, error) {
 		return nil, fmt.Errorf("SAK: %w", err)
 	}
 	return &Key{suite: p.Suite, offset: p.Offset, aead: aead}, nil
+}
+
+// checkKey refuses a suite and a confidentiality offset that do not exist.
+func checkKey(suite sa.Suite, offset int) error {
+	switch {
+	case offset != 0 && offset != 30 && offset != 50:
+		return fmt.Errorf("confidentiality offset %d: 0, 30 and 50 exist", offset)
+	case suite < sa.GCMAES128 || suite > sa.GCMAESXPN256:
+		return fmt.Errorf("%v: not supported; the suites are %v", suite, sa.Suites())
+	case suite.XPN() && offset != 0:
+		return fmt.Errorf("confidentiality offset %d: %v has none", offset, suite)
+	}
+	return nil
 }
 
 // clearLen is how much of n octets of secure data stays in clear and goes

@@ -72,22 +72,34 @@ func (m *MPDU) Parse(frame []byte) error {
 		return err
 	}
 	rest := frame[m.tagAt+n:]
-	secure := len(rest) - ICVLen
-	if sl := int(tag.SL); sl != 0 {
-		if secure < sl {
-			return fmt.Errorf("%w: short length %d, but %d octets follow the SecTAG; %d are needed", ErrLength, sl, len(rest), sl+ICVLen)
-		}
-		// SL exists so that a MAC's padding can be told from the ICV; a
-		// frame that is longer than any padding makes it is forged or cut.
-		if secure > sl && len(frame) > minFrame+vlans {
-			return fmt.Errorf("%w: short length %d, but %d octets of secure data", ErrLength, sl, secure)
-		}
-		secure = sl
-	} else if secure < minSecureData {
+	secure, ok := secureLen(tag.SL, len(rest), len(frame) <= minFrame+vlans)
+	switch {
+	case ok:
+	case tag.SL == 0:
 		return fmt.Errorf("%w: short length 0 promises at least %d octets of secure data and 16 of ICV, but %d octets follow the SecTAG", ErrLength, minSecureData, len(rest))
+	case secure < int(tag.SL):
+		return fmt.Errorf("%w: short length %d, but %d octets follow the SecTAG; %d are needed", ErrLength, tag.SL, len(rest), int(tag.SL)+ICVLen)
+	default:
+		return fmt.Errorf("%w: short length %d, but %d octets of secure data", ErrLength, tag.SL, secure)
 	}
 	m.Secure = rest[:secure:secure]
 	m.ICV = rest[secure : secure+ICVLen : secure+ICVLen]
 	m.frame = frame[:m.tagAt+n+secure+ICVLen]
 	return nil
+}
+
+// secureLen is the length of the secure data, where after octets follow a
+// SecTAG with short length sl (802.1AE 9.7, 9.12). SL exists so that a MAC's
+// padding can be told from the ICV: padded says that the frame is no longer
+// than padding makes one, a longer one is forged or cut. If the lengths are at
+// odds, ok is false and n what is there without an ICV.
+func secureLen(sl uint8, after int, padded bool) (n int, ok bool) {
+	n = after - ICVLen
+	switch {
+	case sl == 0:
+		return n, n >= minSecureData
+	case n > int(sl) && padded:
+		n = int(sl)
+	}
+	return n, n == int(sl)
 }

@@ -1,7 +1,3 @@
-// Package softsecy is 802.1AE-2018 in user space. So far it is the frame
-// codec: the SecTAG (clause 9), and protection and validation of one frame
-// (clause 10.5 and 10.6) under the four GCM-AES suites (clause 14). It is
-// pure: no IO, no clock, and no allocation where the caller brings a buffer.
 package softsecy
 
 import (
@@ -111,17 +107,8 @@ func ParseSecTAG(b []byte) (t SecTAG, n int, err error) {
 	}
 	t.TCI, t.AN, t.SL = TCI(b[2]&^3), b[2]&3, b[3]
 	t.PN = binary.BigEndian.Uint32(b[4:])
-	switch {
-	case t.TCI.Has(version):
-		return t, 0, ErrVersion
-	case t.TCI.Has(SC) && t.TCI&(ES|SCB) != 0:
-		return t, 0, ErrSCIConflict
-	case t.TCI.Has(C) && !t.TCI.Has(E):
-		return t, 0, ErrEncoding
-	case t.TCI.Has(E) && !t.TCI.Has(C):
-		return t, 0, ErrForKaY
-	case t.SL >= minSecureData:
-		return t, 0, ErrShortLength
+	if err := tagFault(t.TCI, t.SL); err != nil {
+		return t, 0, err
 	}
 	if t.TCI.Has(SC) {
 		if len(b) < longTag {
@@ -130,6 +117,24 @@ func ParseSecTAG(b []byte) (t SecTAG, n int, err error) {
 		copy(t.SCI[:], b[8:longTag])
 	}
 	return t, t.Len(), nil
+}
+
+// tagFault is what is wrong with a TCI and a short length: 802.1AE 9.12 a) to
+// e), nil if nothing is.
+func tagFault(t TCI, sl uint8) error {
+	switch {
+	case t.Has(version):
+		return ErrVersion
+	case t.Has(SC) && t&(ES|SCB) != 0:
+		return ErrSCIConflict
+	case t.Has(C) && !t.Has(E):
+		return ErrEncoding
+	case t.Has(E) && !t.Has(C):
+		return ErrForKaY
+	case sl >= minSecureData:
+		return ErrShortLength
+	}
+	return nil
 }
 
 // Append appends the tag's 8 or 16 octets to b.
