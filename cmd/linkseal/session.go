@@ -6,14 +6,13 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 
-	"github.com/linkseal/linkseal/bpf"
 	"github.com/linkseal/linkseal/dataplane/config"
 	"github.com/linkseal/linkseal/dataplane/reconcile"
 	"github.com/linkseal/linkseal/dataplane/secy"
+	"github.com/linkseal/linkseal/dataplane/softsecy/device"
 	"github.com/linkseal/linkseal/dataplane/status"
 	"github.com/linkseal/linkseal/keymgmt/kay"
 	"github.com/linkseal/linkseal/keymgmt/keychain"
@@ -27,7 +26,7 @@ import (
 // reconciler runs it.
 type session struct {
 	kay      *kay.KaY
-	secy     *secy.SecY
+	secy     secY
 	priority uint8
 
 	mu           sync.Mutex
@@ -36,15 +35,9 @@ type session struct {
 
 // openSession starts the KaY of p. state is the state directory.
 func openSession(p config.Port, at reconcile.Place, state string, log *slog.Logger) (reconcile.Session, error) {
-	if at.Userspace {
-		return nil, fmt.Errorf("interface %s: there is no SecY to open on a tap", p.Interface)
-	}
-	y, err := secy.Open(p.Interface, secy.Options{Should: !p.Must, Quiet: quiet(at, log.With("port", p.Name))})
+	y, err := openSecY(p, at, log.With("port", p.Name))
 	if err != nil {
 		return nil, err
-	}
-	if err := bpf.PrepareGate(at.Parent, at.Interface); err != nil {
-		log.Warn("no gate for changes of the encoding SA", "port", p.Name, "error", err)
 	}
 	conn, err := eapol.Listen(at.Parent, eapol.Options{Destination: p.MKA.Destination, EtherType: p.MKA.EtherType})
 	if err != nil {
@@ -59,26 +52,6 @@ func openSession(p config.Port, at reconcile.Place, state string, log *slog.Logg
 		return nil, errors.Join(err, conn.Close(), y.Close())
 	}
 	return &session{kay: k, secy: y, priority: p.MKA.Priority}, nil
-}
-
-// quiet changes the encoding SA behind a gate, and without one where the kernel
-// lets none be made: the change is worth more than the frame that it may tear.
-func quiet(at reconcile.Place, log *slog.Logger) func(func() error) error {
-	return func(change func() error) error {
-		g, err := bpf.OpenGate(at.Interface, at.Parent)
-		if err != nil {
-			log.Warn("the encoding SA changes without a gate; a frame may be torn, which the peer counts in in_pkts_not_valid", "error", err)
-			return change()
-		}
-		torn, err := g.While(change)
-		if torn != "" {
-			log.Info("a frame may have been torn by the change of the encoding SA, which the peer counts in in_pkts_not_valid", "why", torn)
-		}
-		if err := g.Close(); err != nil {
-			log.Warn("the gate before the encoding SA stays; the next change replaces it", "error", err)
-		}
-		return err
-	}
 }
 
 // SetKeys implements reconcile.Session: the active keys have a participant,
@@ -102,12 +75,21 @@ func (s *session) SetKeys(sel keychain.Selection) {
 	s.kay.SetKeys(keys, cut...)
 }
 
-// Configure implements reconcile.Session: the kernel's SecY was changed by the
+// Configure implements reconcile.Session. The kernel's SecY was changed by the
 // plan.
-func (s *session) Configure(config.Port) {}
+func (s *session) Configure(p config.Port) {
+	if d, ours := s.secy.(*device.Device); ours {
+		d.SetParameters(parameters(p))
+	}
+}
 
 // LinkChanged implements reconcile.Session.
-func (s *session) LinkChanged(up bool) { s.kay.LinkChanged(up) }
+func (s *session) LinkChanged(up bool) {
+	if d, ours := s.secy.(*device.Device); ours {
+		d.LinkChanged(up)
+	}
+	s.kay.LinkChanged(up)
+}
 
 // Close implements reconcile.Session.
 func (s *session) Close() error { return errors.Join(s.kay.Close(), s.secy.Close()) }
@@ -144,10 +126,24 @@ func (s *session) Report(p *status.Port) bool {
 	}
 	p.Counters = mkaCounters(&st.MKA.Counters)
 	p.Counters["mkpdus_not_sent"] = st.SendErrors
-	if c, err := s.secy.Counters(); err == nil {
+	s.reportSecY(p)
+	return true
+}
+
+// reportSecY fills in what the two kinds of SecY tell in their own way.
+func (s *session) reportSecY(p *status.Port) {
+	var c any
+	var err error
+	switch y := s.secy.(type) {
+	case *device.Device:
+		c, err = y.Counters()
+		p.PortIO = y.PortIO()
+	case *secy.SecY:
+		c, err = y.Counters()
+	}
+	if err == nil {
 		secYCounters(c, p.Counters)
 	}
-	return true
 }
 
 func (s *session) participant(m *mka.ParticipantState) status.Participant {
@@ -177,7 +173,7 @@ func mkaCounters(c *mka.Counters) map[string]uint64 {
 
 // secYCounters adds those of the SecY as a whole, under the names that they
 // have in JSON; the lists of SAs and SCs in c are left out.
-func secYCounters(c secy.Counters, to map[string]uint64) {
+func secYCounters(c any, to map[string]uint64) {
 	text, err := json.Marshal(c)
 	if err != nil {
 		return

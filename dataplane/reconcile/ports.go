@@ -112,7 +112,7 @@ func (p *port) where(o plan.Observed) (Place, bool) {
 	}
 	at := Place{Parent: parent.Index, Interface: l.Index}
 	if at.Userspace = p.choice.Dataplane == plan.Userspace; at.Userspace {
-		at.SCI = sa.NewSCI(parent.MAC, sciPort)
+		at.SCI, at.MTU = sa.NewSCI(parent.MAC, sciPort), parent.MTU
 		return at, l.Tap
 	}
 	if l.MACsec == nil || l.Parent != parent.Name {

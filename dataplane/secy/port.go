@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/linkseal/linkseal/keymgmt/sa"
-	"github.com/linkseal/linkseal/linux/link"
 	"github.com/linkseal/linkseal/linux/macsec"
 )
 
@@ -46,7 +45,7 @@ func (s *SecY) setControlledPort(p sa.ControlledPort) error {
 		return err
 	}
 	dormant := p != sa.Secured && p != sa.Clear
-	if isDormant(l, dormant) {
+	if l.IsDormant(dormant) {
 		return nil
 	}
 	return s.links.SetDormant(s.ifindex, dormant)
@@ -66,14 +65,4 @@ func portConfig(dev *macsec.SecY, p sa.ControlledPort) (c macsec.Config, change 
 		c.Validate, change = &validate, true
 	}
 	return c, change
-}
-
-// isDormant tells whether the interface is as asked. What the carrier decides
-// alone, without it, is as asked.
-func isDormant(l link.Link, dormant bool) bool {
-	mode, not := link.ModeDefault, link.OperDormant
-	if dormant {
-		mode, not = link.ModeDormant, link.OperUp
-	}
-	return l.Mode == mode && l.OperState != not && l.OperState != link.OperUnknown
 }

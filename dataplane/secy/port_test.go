@@ -63,8 +63,8 @@ func TestIsDormant(t *testing.T) {
 		{link.ModeDormant, link.OperUnknown, true, false},
 		{link.ModeDefault, link.OperDormant, true, false},
 	} {
-		if got := isDormant(link.Link{Mode: tt.mode, OperState: tt.state}, tt.dormant); got != tt.want {
-			t.Errorf("mode %s, operstate %s: isDormant(%v) = %v", tt.mode, tt.state, tt.dormant, got)
+		if got := (link.Link{Mode: tt.mode, OperState: tt.state}).IsDormant(tt.dormant); got != tt.want {
+			t.Errorf("mode %s, operstate %s: IsDormant(%v) = %v", tt.mode, tt.state, tt.dormant, got)
 		}
 	}
 }

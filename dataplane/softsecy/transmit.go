@@ -150,3 +150,15 @@ func (t *Transmitter) Flush() {
 	}
 	t.n, t.any = [outCounters]uint64{}, false
 }
+
+// TooLong counts a frame that did not fit into its buffer.
+func (t *Transmitter) TooLong() { t.refuse(outTooLong) }
+
+// Drop counts a frame that could not be made of what the host gave, or that
+// the port did not take.
+func (t *Transmitter) Drop() { t.refuse(outDropped) }
+
+func (t *Transmitter) refuse(counter int) {
+	t.n[counter]++
+	t.any = true
+}

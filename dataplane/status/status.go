@@ -41,11 +41,13 @@ type Port struct {
 	Dataplane string `json:"dataplane"` // kernel or userspace
 	// DataplaneReason says why it is that one.
 	DataplaneReason string `json:"dataplane_reason"`
-	State           string `json:"state"`
-	Secure          string `json:"secure"` // must or should
-	Cipher          string `json:"cipher"`
-	Encrypt         bool   `json:"encrypt"` // false: integrity only
-	SCI             string `json:"sci"`     // 16 hex digits; empty while there is no device
+	// PortIO says how the user-space SecY's frames reach the port.
+	PortIO  string `json:"port_io,omitempty"`
+	State   string `json:"state"`
+	Secure  string `json:"secure"` // must or should
+	Cipher  string `json:"cipher"`
+	Encrypt bool   `json:"encrypt"` // false: integrity only
+	SCI     string `json:"sci"`     // 16 hex digits; empty while there is no device
 	// SecuredSince is when the port was last secured; null while it is not.
 	SecuredSince *time.Time `json:"secured_since"`
 	// UnsecuredReason says why the port is not secured, and Remedy, where

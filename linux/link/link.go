@@ -32,6 +32,18 @@ type Link struct {
 	Carrier   bool
 	OperState OperState
 	Mode      Mode
+	// RxQueues is how many receive queues it has room for; it may use fewer.
+	RxQueues int
+}
+
+// IsDormant tells whether l is as SetDormant(dormant) makes it. What the
+// carrier decides alone, without it, is as asked.
+func (l Link) IsDormant(dormant bool) bool {
+	mode, not := ModeDefault, OperDormant
+	if dormant {
+		mode, not = ModeDormant, OperUp
+	}
+	return l.Mode == mode && l.OperState != not && l.OperState != OperUnknown
 }
 
 // OperState is an operational state (RFC 2863; include/uapi/linux/if.h).

@@ -73,8 +73,8 @@ func TestCreate(t *testing.T) {
 	})
 }
 
-// attach opens a queue of tap0, or fails; with it the queue is closed.
-func attach(fd int, flags uint16) error {
+// attachAs opens a queue of tap0, or fails; with it the queue is closed.
+func attachAs(fd int, flags uint16) error {
 	defer unix.Close(fd)
 	req, err := unix.NewIfreq("tap0")
 	if err != nil {
@@ -111,9 +111,9 @@ func TestAttach(t *testing.T) {
 				return
 			}
 			if c.nobody {
-				err = asNobody(func() error { return attach(fd, c.flags) })
+				err = asNobody(func() error { return attachAs(fd, c.flags) })
 			} else {
-				err = attach(fd, c.flags)
+				err = attachAs(fd, c.flags)
 			}
 			if !errors.Is(err, c.want) {
 				t.Errorf("%s: %v, want %v", c.name, err, c.want)

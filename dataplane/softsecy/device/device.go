@@ -1,0 +1,184 @@
+package device
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/linkseal/linkseal/dataplane/softsecy"
+	"github.com/linkseal/linkseal/keymgmt/sa"
+	"github.com/linkseal/linkseal/linux/link"
+	"github.com/linkseal/linkseal/linux/tap"
+)
+
+// Options say what a Device works on.
+type Options struct {
+	// Interface is the tap, with Index; Parent is the port's ifindex.
+	Interface string
+	Index     int
+	Parent    int
+	// SecY's MaxMPDU is set here, by the port's MTU.
+	SecY softsecy.Config
+	// EAPOL is the EtherType of the port's EAPOL, which is not the SecY's.
+	EAPOL uint16
+	Log   *slog.Logger
+}
+
+// Device is a SecY with its frames moving. It is a kay.SecY, safe for
+// concurrent use.
+type Device struct {
+	*softsecy.SecY
+	o       Options
+	links   *link.Handle
+	ports   ports
+	taps    []*tap.Queue
+	workers []*worker
+	wake    int // eventfd: readable when it is time to stop
+	stop    atomic.Bool
+	running sync.WaitGroup
+
+	mu     sync.Mutex
+	closed bool
+}
+
+// Open opens the tap and the port in the calling thread's network namespace
+// and starts to move frames; none passes before SetControlledPort says so. The
+// interface has no carrier until LinkChanged gives it one.
+func Open(o Options) (*Device, error) {
+	d := &Device{o: o, wake: -1}
+	if err := d.open(); err != nil {
+		return nil, errors.Join(fmt.Errorf("user-space SecY %s: %w", o.Interface, err), d.Close())
+	}
+	return d, nil
+}
+
+func (d *Device) open() (err error) {
+	if d.links, err = link.Open(); err != nil {
+		return err
+	}
+	parent, err := d.links.ByIndex(d.o.Parent)
+	if err != nil {
+		return err
+	}
+	d.o.SecY.MaxMPDU = parent.MTU + etherLen
+	if d.SecY, err = softsecy.New(d.o.SecY); err != nil {
+		return err
+	}
+	if d.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return fmt.Errorf("eventfd: %w", err)
+	}
+	if d.ports, err = openPorts(d.o, parent); err != nil {
+		return err
+	}
+	for range d.ports.workers(d.o.SecY.ReplayWindow) {
+		q, err := tap.Open(d.o.Interface, d.o.Index)
+		if err != nil {
+			return err
+		}
+		d.taps = append(d.taps, q)
+	}
+	if err := d.taps[0].SetCarrier(false); err != nil {
+		return err
+	}
+	d.start()
+	return nil
+}
+
+// start starts the workers.
+func (d *Device) start() {
+	for i, q := range d.taps {
+		w := newWorker(d, q, d.ports.of(i, len(d.taps)))
+		d.workers = append(d.workers, w)
+		d.running.Go(w.transmit)
+		d.running.Go(w.receive)
+	}
+	d.o.Log.Info("the user-space SecY moves frames", "port_io", d.PortIO(), "workers", len(d.workers))
+}
+
+// PortIO says how frames reach the port, for people.
+func (d *Device) PortIO() string { return d.ports.how }
+
+// SetParameters changes them between two frames; MaxMPDU stays.
+func (d *Device) SetParameters(p softsecy.Parameters) {
+	p.MaxMPDU = d.o.SecY.MaxMPDU
+	d.SecY.SetParameters(p)
+}
+
+// LinkChanged tells the port's carrier, which is the interface's too.
+func (d *Device) LinkChanged(up bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return
+	}
+	if err := d.taps[0].SetCarrier(up); err != nil {
+		d.o.Log.Error("the interface's carrier is not the port's", "error", err)
+	}
+}
+
+// SetControlledPort opens or closes the port, as softsecy.SecY's does, and
+// tells it to the kernel: the interface is DORMANT while unsecured. It is
+// never taken down: that would flush its addresses and routes.
+func (d *Device) SetControlledPort(p sa.ControlledPort) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return fmt.Errorf("user-space SecY %s: set the controlled port %s: it is closed", d.o.Interface, p)
+	}
+	// The frames first: what the interface announces is then true.
+	if err := d.SecY.SetControlledPort(p); err != nil {
+		return fmt.Errorf("user-space SecY %s: %w", d.o.Interface, err)
+	}
+	l, err := d.links.ByIndex(d.o.Index)
+	if err != nil {
+		return err
+	}
+	dormant := p != sa.Secured && p != sa.Clear
+	if l.IsDormant(dormant) {
+		return nil
+	}
+	return d.links.SetDormant(d.o.Index, dormant)
+}
+
+// Counters are the SecY's, with what the port lost for want of room.
+func (d *Device) Counters() (softsecy.Counters, error) {
+	c := d.SecY.Counters()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.closed {
+		c.InPktsOverrun += d.ports.overruns()
+	}
+	return c, nil
+}
+
+// Close stops moving frames. The tap stays, without carrier.
+func (d *Device) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil
+	}
+	d.closed = true
+	d.stop.Store(true)
+	if d.wake >= 0 {
+		one := [8]byte{1}
+		unix.Write(d.wake, one[:]) // it cannot be full
+	}
+	d.running.Wait()
+	err := d.ports.Close()
+	for _, q := range d.taps {
+		err = errors.Join(err, q.Close())
+	}
+	if d.wake >= 0 {
+		err = errors.Join(err, unix.Close(d.wake))
+		d.wake = -1
+	}
+	if d.links != nil {
+		err = errors.Join(err, d.links.Close())
+	}
+	return err
+}

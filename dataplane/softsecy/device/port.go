@@ -1,0 +1,153 @@
+package device
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/linkseal/linkseal/bpf"
+	"github.com/linkseal/linkseal/linux/link"
+	"github.com/linkseal/linkseal/linux/packet"
+	"github.com/linkseal/linkseal/linux/xsk"
+)
+
+// socket is one queue of the port: an xsk.Socket or a packet.Socket, which
+// say what each does.
+type socket interface {
+	FD() int
+	Buffer() []byte
+	Queue(offset, n int)
+	Send() error
+	Pending() bool
+	WaitSend(time.Duration) error
+	Receive(frames [][]byte) int
+	Release()
+	Overruns() uint64
+	Close() error
+}
+
+// ports are the port's queues.
+type ports struct {
+	sockets []socket
+	filter  *bpf.Sockets // where XDP feeds the sockets; nil with packet sockets
+	how     string
+}
+
+const (
+	etherLen = 14
+	// maxQueues is how many queues are looked for.
+	maxQueues = 64
+	// macsec is the EtherType.
+	macsec = 0x88E5
+)
+
+// openPorts opens what serves best: AF_XDP where the must filter feeds it and
+// frames fit, else a packet socket.
+func openPorts(o Options, parent link.Link) (ports, error) {
+	p, err := openXDP(o, parent)
+	if err == nil {
+		return p, nil
+	}
+	why := err
+	opts := packet.Options{EtherType: macsec, Frame: parent.MTU + etherLen}
+	if o.SecY.Should {
+		// Clear frames may be wanted too; the SecY says when.
+		opts.EtherType, opts.Except = 0, o.EAPOL
+	}
+	s, err := packet.Open(o.Parent, opts)
+	if err != nil {
+		return ports{}, errors.Join(why, err)
+	}
+	return ports{sockets: []socket{s}, how: fmt.Sprintf("packet socket (%v)", why)}, nil
+}
+
+// openXDP opens a socket for each RX queue: a frame of a queue without one
+// would pass to the stack, which has no use for it.
+func openXDP(o Options, parent link.Link) (p ports, err error) {
+	if o.SecY.Should {
+		return p, errors.New("no AF_XDP: secure: should has no filter that would feed it")
+	}
+	if n := parent.MTU + etherLen; n > xsk.MaxFrame {
+		return p, fmt.Errorf("no AF_XDP: frames of %d octets do not fit into its %d", n, xsk.MaxFrame)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.Close())
+			p = ports{}
+		}
+	}()
+	if p.filter, err = bpf.OpenSockets(o.Parent); err != nil {
+		return p, fmt.Errorf("no AF_XDP: %w", err)
+	}
+	queues := max(1, min(parent.RxQueues, maxQueues))
+	zero := 0
+	for i := range queues {
+		s, err := xsk.Open(o.Parent, xsk.Options{Queue: i, Frame: parent.MTU + etherLen, Queues: queues})
+		if errors.Is(err, xsk.ErrNoQueue) && i > 0 {
+			break // the device has room for more queues than it uses
+		}
+		if err != nil {
+			return p, err
+		}
+		p.sockets = append(p.sockets, s)
+		if s.ZeroCopy() {
+			zero++
+		}
+	}
+	for i, s := range p.sockets {
+		if err := p.filter.Put(i, s.FD()); err != nil {
+			return p, err
+		}
+	}
+	p.how = fmt.Sprintf("AF_XDP, %d queues, zero-copy on %d", len(p.sockets), zero)
+	return p, nil
+}
+
+// orderly is the replay window, in packets, from which on several workers may
+// send out of the order of PNs: each holds back a few batches at the most.
+const orderly = 4096
+
+// workers is how many share the queues.
+func (p *ports) workers(window *uint32) int {
+	if window != nil && *window < orderly {
+		return 1
+	}
+	return min(len(p.sockets), runtime.GOMAXPROCS(0))
+}
+
+// of are the queues of worker i of n.
+func (p *ports) of(i, n int) (mine []socket) {
+	for ; i < len(p.sockets); i += n {
+		mine = append(mine, p.sockets[i])
+	}
+	return mine
+}
+
+// overruns is what the queues lost for want of room.
+func (p *ports) overruns() (n uint64) {
+	for _, s := range p.sockets {
+		n += s.Overruns()
+	}
+	return n
+}
+
+// sent counts frames that pass tc by for the filter.
+func (p *ports) sent(packets, octets uint64) {
+	if p.filter != nil && packets > 0 {
+		p.filter.Sent(packets, octets)
+	}
+}
+
+// Close closes the queues.
+func (p *ports) Close() error {
+	var err error
+	for _, s := range p.sockets {
+		err = errors.Join(err, s.Close())
+	}
+	if p.filter != nil {
+		err = errors.Join(err, p.filter.Close())
+	}
+	p.sockets, p.filter = nil, nil
+	return err
+}

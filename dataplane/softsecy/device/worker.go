@@ -1,0 +1,212 @@
+package device
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/linkseal/linkseal/dataplane/softsecy"
+	"github.com/linkseal/linkseal/dataplane/softsecy/gso"
+	"github.com/linkseal/linkseal/linux/tap"
+)
+
+const (
+	// batch is how many frames are received, or at least queued, before they
+	// are handed on: enough for a packet of 64 KiB.
+	batch = 64
+	// drain is how many packets are read from the tap between two looks at
+	// the time to stop.
+	drain = 256
+	// stuck is how long a frame waits for the port to take it before it is
+	// dropped: the port is down, or its queue stands.
+	stuck = 100 * time.Millisecond
+	// pause is the wait after what poll cannot wait for.
+	pause = 10 * time.Millisecond
+)
+
+// worker moves frames both ways, each in a goroutine that shares nothing with
+// the other.
+type worker struct {
+	d   *Device
+	tap *tap.Queue
+	in  []socket // it receives from these
+	out socket   // and transmits to this
+	tx  *softsecy.Transmitter
+	rx  *softsecy.Receiver
+}
+
+func newWorker(d *Device, q *tap.Queue, mine []socket) *worker {
+	return &worker{d: d, tap: q, in: mine, out: mine[0], tx: d.NewTransmitter(), rx: d.NewReceiver()}
+}
+
+// wait waits until one of the descriptors is ready, or it is time to stop.
+func (w *worker) wait(fds []unix.PollFd) {
+	n, err := unix.Poll(fds, -1)
+	if err != nil || n <= 0 {
+		return
+	}
+	for _, f := range fds {
+		if f.Revents&(unix.POLLERR|unix.POLLHUP|unix.POLLNVAL) != 0 {
+			// The device is down or gone, which is not ours to mend: the
+			// reconciler closes what has no device.
+			unix.Poll(fds[:1], int(pause.Milliseconds()))
+			return
+		}
+	}
+}
+
+// pollFds are the descriptors to wait for, the one that says stop first.
+func (w *worker) pollFds(fds ...int) []unix.PollFd {
+	p := []unix.PollFd{{Fd: int32(w.d.wake), Events: unix.POLLIN}}
+	for _, fd := range fds {
+		p = append(p, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
+	}
+	return p
+}
+
+// transmit is the way from the tap to the port.
+func (w *worker) transmit() {
+	t := &transmission{worker: w, packet: make([]byte, tap.MaxPacket)}
+	fds := w.pollFds(w.tap.FD())
+	for !w.d.stop.Load() {
+		if !t.drain() {
+			w.wait(fds)
+		}
+	}
+}
+
+type transmission struct {
+	*worker
+	packet         []byte
+	split          gso.Splitter
+	queued         int // since the last send
+	frames, octets uint64
+}
+
+// drain moves what the tap has, up to a bound; false: it has no more.
+func (t *transmission) drain() (more bool) {
+	for range drain {
+		n, err := t.tap.Read(t.packet)
+		if err != nil || n == 0 {
+			t.send()
+			return false
+		}
+		t.cut(t.packet[:n])
+		if t.queued >= batch {
+			t.send()
+		}
+	}
+	t.send()
+	return true
+}
+
+// cut makes frames of one packet and queues them.
+func (t *transmission) cut(packet []byte) {
+	if len(packet) < gso.HeaderLen {
+		return
+	}
+	var h gso.Header
+	h.Decode(packet)
+	if t.split.Begin(h, packet[gso.HeaderLen:]) != nil {
+		t.tx.Drop()
+		return
+	}
+	for {
+		buf := t.room()
+		if buf == nil {
+			t.tx.Drop()
+			return
+		}
+		n, err := t.split.Next(buf, softsecy.Headroom)
+		if err != nil {
+			t.tx.TooLong()
+			return
+		}
+		if n == 0 {
+			return
+		}
+		mpdu, ok := t.tx.Protect(buf[:n+softsecy.Headroom])
+		if !ok {
+			continue
+		}
+		t.out.Queue(cap(buf)-cap(mpdu), len(mpdu))
+		t.queued++
+		t.frames++
+		t.octets += uint64(len(mpdu))
+	}
+}
+
+// room is the next buffer of the port; nil if it takes none for long.
+func (t *transmission) room() []byte {
+	buf := t.out.Buffer()
+	if buf != nil {
+		return buf
+	}
+	for waited := time.Duration(0); waited < stuck && !t.d.stop.Load(); waited += pause {
+		t.send()
+		if buf = t.out.Buffer(); buf != nil {
+			return buf
+		}
+		if t.out.WaitSend(pause) != nil {
+			break
+		}
+	}
+	return nil
+}
+
+// send hands what is queued to the port.
+func (t *transmission) send() {
+	if t.queued > 0 || t.out.Pending() {
+		// What it says of the device the reconciler sees too.
+		_ = t.out.Send()
+	}
+	t.d.ports.sent(t.frames, t.octets)
+	t.queued, t.frames, t.octets = 0, 0, 0
+	t.tx.Flush()
+}
+
+// receive is the way from the port to the tap.
+func (w *worker) receive() {
+	r := &reception{worker: w, join: gso.NewCoalescer(gso.CoalescerOptions{UDP: w.tap.USO(), Frames: batch})}
+	var fds []int
+	for _, s := range w.in {
+		fds = append(fds, s.FD())
+	}
+	polled := w.pollFds(fds...)
+	for !w.d.stop.Load() {
+		got := false
+		for _, s := range w.in {
+			got = r.take(s) || got
+		}
+		if !got {
+			w.wait(polled)
+		}
+	}
+}
+
+type reception struct {
+	*worker
+	frames [batch]([]byte)
+	join   *gso.Coalescer
+}
+
+// take moves a batch from s; false: there was none.
+func (r *reception) take(s socket) bool {
+	n := s.Receive(r.frames[:])
+	if n == 0 {
+		return false
+	}
+	for _, f := range r.frames[:n] {
+		if out, ok := r.rx.Validate(f); ok {
+			r.join.Add(out)
+		}
+	}
+	for _, packet := range r.join.Packets() {
+		// What the host has no room for it counts itself.
+		_, _ = r.tap.Write(packet)
+	}
+	r.join.Reset()
+	s.Release()
+	r.rx.Flush()
+	return true
+}
