@@ -4,16 +4,22 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/linkseal/linkseal/dataplane/plan"
 	"github.com/linkseal/linkseal/keymgmt/sa"
 	"github.com/linkseal/linkseal/tests/lab"
 )
 
+// dataplanes are what --dataplane takes.
+var dataplanes = []string{string(plan.Auto), string(plan.Kernel), string(plan.Userspace)}
+
 func labVerb() *cobra.Command {
-	cipher := sa.GCMAESXPN256.String()
+	cipher, dataplane := sa.GCMAESXPN256.String(), string(plan.Auto)
 	c := &cobra.Command{
 		Use:   "lab",
 		Short: "Two appliances on this machine: secured link, traffic, a key rotation, what was lost",
@@ -22,6 +28,9 @@ func labVerb() *cobra.Command {
 			suite, ok := sa.ParseSuite(cipher)
 			if !ok {
 				return usage(fmt.Errorf("--cipher %s: not a cipher suite; accepted: %v", cipher, sa.Suites()))
+			}
+			if !slices.Contains(dataplanes, dataplane) {
+				return usage(fmt.Errorf("--dataplane %s: accepted: %s", dataplane, strings.Join(dataplanes, ", ")))
 			}
 			self, err := os.Executable()
 			if err != nil {
@@ -35,9 +44,10 @@ func labVerb() *cobra.Command {
 			}
 			ctx, stop := untilSignal(c, ends...)
 			defer stop()
-			return lab.Run(ctx, c.OutOrStdout(), self, suite)
+			return lab.Run(ctx, c.OutOrStdout(), self, suite, dataplane)
 		},
 	}
 	c.Flags().StringVar(&cipher, "cipher", cipher, "cipher suite")
+	c.Flags().StringVar(&dataplane, "dataplane", dataplane, "where the SecYs are: "+strings.Join(dataplanes, ", "))
 	return c
 }

@@ -39,10 +39,11 @@ type Key struct{ CKN, CAK string }
 
 // Port is what differs between the ports of a lab.
 type Port struct {
-	Cipher   string   // default gcm-aes-256
-	Priority int      // default 16
-	Extra    []string // more lines of the port, as "replay_window: 64"
-	MKA      string   // more of its mka, as "hello: 1s"
+	Cipher    string   // default gcm-aes-256
+	Dataplane string   // default auto
+	Priority  int      // default 16
+	Extra     []string // more lines of the port, as "replay_window: 64"
+	MKA       string   // more of its mka, as "hello: 1s"
 }
 
 // ConfigFile and KeysFile are the appliance's files.
@@ -59,6 +60,9 @@ func (a *Appliance) WriteConfig(p Port) error {
 	if p.Cipher == "" {
 		p.Cipher = "gcm-aes-256"
 	}
+	if p.Dataplane == "" {
+		p.Dataplane = "auto"
+	}
 	if p.Priority == 0 {
 		p.Priority = 16
 	}
@@ -69,8 +73,8 @@ func (a *Appliance) WriteConfig(p Port) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "version: 1\nname: %s\ncontrol: {socket: %s}\nstate: %s\n", a.Name, a.Socket(), filepath.Join(a.Dir, "state"))
 	fmt.Fprintf(&b, "keychains:\n  link1: {source: file, path: %s}\n", a.KeysFile())
-	fmt.Fprintf(&b, "ports:\n  - name: link1\n    device: %s\n    interface: %s\n    cipher: %s\n    keychain: link1\n    addresses: [%s]\n    mka: {%s}\n",
-		Device, Interface, p.Cipher, a.Address, mka)
+	fmt.Fprintf(&b, "ports:\n  - name: link1\n    device: %s\n    interface: %s\n    dataplane: %s\n    cipher: %s\n    keychain: link1\n    addresses: [%s]\n    mka: {%s}\n",
+		Device, Interface, p.Dataplane, p.Cipher, a.Address, mka)
 	for _, line := range p.Extra {
 		fmt.Fprintf(&b, "    %s\n", line)
 	}

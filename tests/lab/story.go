@@ -9,6 +9,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/linkseal/linkseal/dataplane/plan"
 	"github.com/linkseal/linkseal/dataplane/status"
 	"github.com/linkseal/linkseal/keymgmt/sa"
 	"github.com/linkseal/linkseal/linux/probe"
@@ -27,30 +28,27 @@ type story struct {
 	out   io.Writer
 	fail  context.CancelCauseFunc // ends the story when it cannot be told
 	start time.Time
+	lab   *Lab
 	west  *Appliance
 	east  *Appliance
 }
 
 // Run plays the lab: two appliances, the link secured, a key rotation under
 // traffic, and what was lost, told to out. It fails if anything was lost, or
-// left in clear.
-func Run(ctx context.Context, out io.Writer, binary string, suite sa.Suite) (err error) {
-	need := []probe.Feature{probe.MACsec}
-	if suite.XPN() {
-		need = append(need, probe.MACsecXPN)
+// left in clear. dataplane is auto, kernel or userspace.
+func Run(ctx context.Context, out io.Writer, binary string, suite sa.Suite, dataplane string) (err error) {
+	userspace, err := choose(suite, dataplane)
+	if err != nil {
+		return err
 	}
-	for _, f := range need {
-		if r := f.Check(); !r.OK {
-			return fmt.Errorf("this machine cannot run the lab: %s: %s; %s", f, r.Detail, r.Remedy)
-		}
-	}
-	l, err := New(Options{Names: []string{"west", "east"}, Binary: binary})
+	// What a SecY in user space sends its own machine cannot watch.
+	l, err := New(Options{Names: []string{"west", "east"}, Binary: binary, Bridge: userspace})
 	if err != nil {
 		return err
 	}
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	s := &story{out: out, fail: fail, start: time.Now(), west: l.Appliances[0], east: l.Appliances[1]}
+	s := &story{out: out, fail: fail, start: time.Now(), lab: l, west: l.Appliances[0], east: l.Appliances[1]}
 	defer func() {
 		if err != nil && ctx.Err() == nil {
 			fmt.Fprintf(out, "\nwest's log:\n%s\neast's log:\n%s\n", s.west.Log(), s.east.Log())
@@ -65,8 +63,33 @@ func Run(ctx context.Context, out io.Writer, binary string, suite sa.Suite) (err
 		}
 		s.say("the daemons have stopped; namespaces, devices and files are removed")
 	}()
-	return s.play(ctx, suite)
+	return s.play(ctx, Port{Cipher: suite.String(), Dataplane: dataplane}, userspace)
 }
+
+// choose tells whether the SecYs will be in user space, as the daemons will
+// choose it, or what this machine lacks.
+func choose(suite sa.Suite, dataplane string) (userspace bool, err error) {
+	kernel := []probe.Feature{probe.MACsec}
+	if suite.XPN() {
+		kernel = append(kernel, probe.MACsecXPN)
+	}
+	lacks := func(features ...probe.Feature) error {
+		for _, f := range features {
+			if r := f.Check(); !r.OK {
+				return fmt.Errorf("this machine cannot run the lab: %s: %s; %s", f, r.Detail, r.Remedy)
+			}
+		}
+		return nil
+	}
+	inKernel := lacks(kernel...)
+	if dataplane == string(plan.Kernel) || dataplane == string(plan.Auto) && inKernel == nil {
+		return false, inKernel
+	}
+	return true, lacks(probe.Tap)
+}
+
+// inWords are the dataplanes as the story names them.
+var inWords = map[string]string{string(plan.Kernel): "the kernel's", string(plan.Userspace): "linkseal's own, in user space"}
 
 func (s *story) say(format string, args ...any) {
 	if _, err := fmt.Fprintf(s.out, "%7.2f s  %s\n", time.Since(s.start).Seconds(), fmt.Sprintf(format, args...)); err != nil {
@@ -74,7 +97,7 @@ func (s *story) say(format string, args ...any) {
 	}
 }
 
-func (s *story) play(ctx context.Context, suite sa.Suite) error {
+func (s *story) play(ctx context.Context, port Port, userspace bool) error {
 	first, err := RandomKey(rand.Reader, 16, 32)
 	if err != nil {
 		return err
@@ -84,16 +107,20 @@ func (s *story) play(ctx context.Context, suite sa.Suite) error {
 		return err
 	}
 	for _, a := range []*Appliance{s.west, s.east} {
-		if err := errors.Join(a.WriteConfig(Port{Cipher: suite.String()}), a.WriteKeys(first)); err != nil {
+		if err := errors.Join(a.WriteConfig(port), a.WriteKeys(first)); err != nil {
 			return err
 		}
 	}
-	wire, err := WatchWire(s.west)
+	watch, between := func() (*Wire, error) { return WatchWire(s.west) }, "a cable"
+	if userspace {
+		watch, between = func() (*Wire, error) { return s.lab.WatchBridge(0) }, "a bridge"
+	}
+	wire, err := watch()
 	if err != nil {
 		return err
 	}
 	defer wire.Close()
-	s.say("west and east start, %s on a cable between them; CKN %.8s…", suite, first.CKN)
+	s.say("west and east start, %s, %s between them; CKN %.8s…", port.Cipher, between, first.CKN)
 	if err := errors.Join(s.west.Start(), s.east.Start()); err != nil {
 		return err
 	}
@@ -101,6 +128,7 @@ func (s *story) play(ctx context.Context, suite sa.Suite) error {
 	if err != nil {
 		return err
 	}
+	s.say("the SecYs are %s: %s", inWords[ports[0].Dataplane], ports[0].DataplaneReason)
 	s.say("secured: SAK on AN %d, key server %s", ports[0].Tx.AN, s.server(ports))
 	before, err := s.device()
 	if err != nil {

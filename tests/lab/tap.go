@@ -10,6 +10,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/linkseal/linkseal/linux/netns"
 )
 
 // Frame is one that a device received or sent. Octets are only good until the
@@ -41,10 +43,18 @@ type Tap struct {
 }
 
 // Listen calls hear with each frame of the device, from now on and until
-// Close, from one goroutine.
+// Close, from one goroutine. What AF_XDP moves it does not hear.
 func Listen(a *Appliance, device string, hear func(Frame)) (*Tap, error) {
+	t, err := listenIn(a.NS, device, hear)
+	if err != nil {
+		return nil, fmt.Errorf("listening on %s at %s: %w", device, a.Name, err)
+	}
+	return t, nil
+}
+
+func listenIn(ns *netns.NS, device string, hear func(Frame)) (*Tap, error) {
 	t := &Tap{done: make(chan struct{})}
-	err := a.NS.Do(func() error {
+	err := ns.Do(func() error {
 		ifi, err := net.InterfaceByName(device)
 		if err != nil {
 			return err
@@ -70,7 +80,7 @@ func Listen(a *Appliance, device string, hear func(Frame)) (*Tap, error) {
 		if t.file != nil {
 			t.file.Close()
 		}
-		return nil, fmt.Errorf("listening on %s at %s: %w", device, a.Name, err)
+		return nil, err
 	}
 	go t.run(raw, hear)
 	return t, nil

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"fmt"
 	"sync"
 )
 
@@ -27,6 +28,17 @@ func WatchWire(a *Appliance) (*Wire, error) {
 	w.tap, err = Listen(a, Device, w.count)
 	if err != nil {
 		return nil, err
+	}
+	return w, nil
+}
+
+// WatchBridge begins to count at the bridge's end of appliance i's cable, where
+// all is heard that reaches the wire, AF_XDP's frames too.
+func (l *Lab) WatchBridge(i int) (*Wire, error) {
+	w := &Wire{}
+	var err error
+	if w.tap, err = listenIn(l.bridge, fmt.Sprintf("p%d", i), w.count); err != nil {
+		return nil, fmt.Errorf("listening on the bridge: %w", err)
 	}
 	return w, nil
 }
