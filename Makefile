@@ -4,13 +4,14 @@
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 FUZZTIME ?= 10s
 PKGS     ?= ./...
-export VERSION FUZZTIME
+SPEED    ?=
+export VERSION FUZZTIME SPEED
 
 .PHONY: all deps demo test test-host test-vm bench soak fuzz generate lint clean
 
 all: bin/linkseal
 
-.PHONY: bin/linkseal bin/vmrun bin/count
+.PHONY: bin/linkseal bin/vmrun bin/count bin/speed bin/wireguard-go
 bin/linkseal:
 	@CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.buildVersion=$(VERSION)" -o $@ ./cmd/linkseal
 
@@ -19,6 +20,13 @@ bin/vmrun:
 
 bin/count:
 	@CGO_ENABLED=0 go build -trimpath -o $@ ./tests/count
+
+bin/speed:
+	@CGO_ENABLED=0 go build -trimpath -o $@ ./tests/speed
+
+# Stock, of the version in go.mod: to compare with.
+bin/wireguard-go:
+	@CGO_ENABLED=0 go build -trimpath -o $@ golang.zx2c4.com/wireguard
 
 # Two appliances, a secured link, a key rotation under traffic. Where this
 # kernel has no MACsec it runs in a guest that has.
@@ -43,7 +51,9 @@ soak: deps bin/vmrun bin/linkseal
 	LINKSEAL_SOAK=1 bin/vmrun -steady -timeout 4h -v -pkgs $(PKGS) -- -test.timeout=4h
 	LINKSEAL_SOAK=1 go test -timeout 24h -v -run 'Explore|Random' ./keymgmt/mka
 
-bench: deps bin/vmrun
+# Against raw veth and wireguard-go, then the Go benchmarks. SPEED has flags of
+# tests/speed, as SPEED='-rounds 9 -json speed.json'.
+bench: deps bin/vmrun bin/linkseal bin/speed bin/wireguard-go
 	@tests/bench $(PKGS)
 
 fuzz:
