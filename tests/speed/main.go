@@ -86,7 +86,7 @@ func command(ctx context.Context, args []string) (err error) {
 	defer func() { err = errors.Join(err, b.close()) }()
 	for _, c := range chosen {
 		if err := b.open(ctx, c); err != nil {
-			return fmt.Errorf("%s: %w", c.name, err)
+			return fmt.Errorf("%s: %w\n(-only measures the contenders that it names, without the others)", c.name, err)
 		}
 	}
 	r, failed := b.run(ctx, os.Stderr)
