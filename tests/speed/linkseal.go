@@ -40,7 +40,7 @@ func openLinkseal(ctx context.Context, b *bench, dataplane string) (*ends, error
 		return nil, err
 	}
 	for i, a := range e.lab.Appliances {
-		port := lab.Port{Cipher: "gcm-aes-256", Priority: 16 + i, Extra: []string{"dataplane: " + dataplane}}
+		port := lab.Port{Cipher: "gcm-aes-256", Priority: 16 + i, Dataplane: dataplane}
 		if err := errors.Join(a.WriteConfig(port), a.WriteKeys(key)); err != nil {
 			return e, err
 		}
