@@ -24,13 +24,25 @@
 // clean up after a removed device.
 //
 // A later process finds the programs by the device, the maps by the programs:
-// settings (read-only since before the program was loaded) and counters. That
-// takes CAP_SYS_ADMIN; attaching takes CAP_BPF and CAP_NET_ADMIN besides.
+// settings (read-only since before the program was loaded), counters, and what
+// is for sockets. That takes CAP_SYS_ADMIN; attaching takes CAP_BPF and CAP_NET_ADMIN besides.
 //
 // # Changes
 //
 // A change of settings loads new programs and puts each in the place of the
-// old in one step; counters go on. Egress is closed first and opened last.
+// old in one step; counters go on and sockets stay. Egress is closed first and
+// opened last. A filter of another version of linkseal is seen to let through
+// other than what is wanted, and is replaced the same way.
+//
+// # Sockets
+//
+// A SecY in user space takes the port's MACsec frames from AF_XDP sockets, one
+// for each RX queue: Sockets puts them into a map that the ingress program looks
+// in after it has judged and counted the frame. The map is empty by itself, and
+// the kernel's SecY has all. A kernel without AF_XDP gets an ingress program
+// without the map. What such a SecY transmits by AF_XDP no egress hook sees; it
+// counts it itself, in memory that it shares with the filter's counters. Both
+// programs hold both maps, so that one direction can go and come back.
 //
 // # The gate
 //
@@ -49,4 +61,8 @@
 // A tag that the NIC takes out of the frame before XDP is not seen either; the
 // frame is judged by what follows, so that nothing but MACsec, EAPOL and the
 // allowed passes. In a generic hook frames that were joined by GRO count once.
+//
+// Ingress counts what a socket then has no room for as MACsec that passed: the
+// socket counts it as dropped (XDP_STATISTICS). Egress has of AF_XDP what
+// Sockets.Sent was told.
 package bpf

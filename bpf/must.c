@@ -20,12 +20,12 @@ static __always_inline enum verdict judge(struct xdp_md *ctx, __u64 size)
 	return v;
 }
 
-// Is the frame in one piece? Only such a one is for a socket: the kernel drops
-// the others without a word (net/core/filter.c, xdp_do_redirect) or, in later
-// versions, where the socket did not ask for pieces.
-static __always_inline int whole(struct xdp_md *ctx, __u64 size)
+// May a socket have the frame? Not in pieces: the kernel drops those without a
+// word (net/core/filter.c, xdp_do_redirect) or, in later versions, where the
+// socket did not ask for pieces.
+static __always_inline int handy(struct xdp_md *ctx, __u64 size)
 {
-	return size <= 0xffff && (const void *)(long)ctx->data + size <= (const void *)(long)ctx->data_end;
+	return size <= MAX_SOCKET_FRAME && (const void *)(long)ctx->data + size <= (const void *)(long)ctx->data_end;
 }
 
 SEC("xdp.frags")
@@ -34,7 +34,7 @@ int linkseal_in(struct xdp_md *ctx)
 	__u64 size = bpf_xdp_get_buff_len(ctx);
 	enum verdict v = judge(ctx, size);
 
-	if (v == MACSEC && whole(ctx, size))
+	if (v == MACSEC && handy(ctx, size))
 		return bpf_redirect_map(&xsks, ctx->rx_queue_index, XDP_PASS);
 	return passes(v) ? XDP_PASS : XDP_DROP;
 }

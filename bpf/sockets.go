@@ -16,12 +16,17 @@ import (
 // that it was loaded into has no AF_XDP.
 var ErrNoSockets = errors.New("this kernel has no AF_XDP; use one with CONFIG_XDP_SOCKETS, or packet sockets")
 
+// MaxSocketFrame is the longest frame that is handed to a socket, in octets
+// without FCS: what a socket with chunks of 4 KiB and no headroom of its own
+// takes. What is longer than its chunks a socket drops, and counts.
+const MaxSocketFrame = 4096 - unix.XDP_PACKET_HEADROOM
+
 // Sockets is where the filter of a device hands MACsec frames to AF_XDP
-// sockets. A frame of a queue for which there is no socket passes to the stack,
-// and so does one that the driver hands over in several pieces: on veth from
-// some 3.4 KiB on. Sockets holds through a change of the filter's settings; if
-// the filter was taken away in both directions and attached again, another has
-// to be opened.
+// sockets. To the stack pass those of a queue that has no socket, those longer
+// than MaxSocketFrame, and those that the driver hands over in several pieces:
+// on veth from some 3.4 KiB on. Sockets holds through a change of the filter's
+// settings, and while either direction stays attached; after both were taken
+// away another is opened.
 //
 // Sent may be called at any time from any goroutine, the other methods by one
 // at a time.
@@ -74,7 +79,8 @@ func openSockets(p pair) (*Sockets, error) {
 
 // Put has the MACsec frames of an RX queue go to the AF_XDP socket fd, in place
 // of another. The socket is bound to that queue of this device, or the kernel
-// drops what is for it. When it is closed the kernel takes it out by itself.
+// drops what is for it. The kernel takes it out when it is closed, which it is
+// not before its rings are unmapped too.
 func (s *Sockets) Put(queue, fd int) error {
 	if queue < 0 || queue >= queues {
 		return fmt.Errorf("bpf: socket for RX queue %d: there is room for queues 0 to %d; give the device fewer (ethtool -L)", queue, queues-1)

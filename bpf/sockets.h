@@ -9,6 +9,10 @@
 
 #define QUEUES 64
 
+// What fits in a chunk of 4 KiB after the headroom that the kernel keeps there
+// (XDP_PACKET_HEADROOM).
+#define MAX_SOCKET_FRAME (4096 - 256)
+
 // The socket for each RX queue. Without one, frames pass to the stack.
 struct {
 	__uint(type, BPF_MAP_TYPE_XSKMAP);
