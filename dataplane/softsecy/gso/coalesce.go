@@ -48,7 +48,7 @@ type Coalescer struct {
 // packet is one packet for the tap.
 type packet struct {
 	frame []byte // the first
-	at    layers
+	at    layout
 	// verified: its frames have right TCP or UDP checksums.
 	verified bool
 	// fixedID: the IPv4 ID stays the same. It is decided by the second frame.
@@ -158,7 +158,7 @@ func (p *packet) judge(udp bool) role {
 }
 
 // verify tells whether IPv4's header checksum and TCP's or UDP's are right.
-func verify(frame []byte, l *layers) bool {
+func verify(frame []byte, l *layout) bool {
 	if !l.v6 && fold(sum(frame[l.l3:l.l4])) != 0xffff {
 		return false
 	}

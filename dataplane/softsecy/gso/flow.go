@@ -14,7 +14,7 @@ type flow struct {
 }
 
 // flowOf reads the flow of a TCP or UDP frame.
-func flowOf(frame []byte, l *layers) flow {
+func flowOf(frame []byte, l *layout) flow {
 	f := flow{ports: binary.BigEndian.Uint32(frame[l.l4:]), proto: l.proto, v6: l.v6}
 	if l.v6 {
 		ip := frame[l.l3 : l.l3+ipv6Len]

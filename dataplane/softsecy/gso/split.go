@@ -31,7 +31,7 @@ const (
 // value is ready; it is reused without allocation.
 type Splitter struct {
 	frame []byte
-	at    layers
+	at    layout
 	// more: Next has something to give.
 	more bool
 	// segment: frame is a super-packet; else it leaves in one piece.

@@ -42,9 +42,9 @@ var (
 	errNotIP    = errors.New("packet is not IP")
 )
 
-// layers tells where a frame's headers are. Offsets are from the frame's
+// layout tells where a frame's headers are. Offsets are from the frame's
 // start.
-type layers struct {
+type layout struct {
 	l3, l4 int
 	// payload is where TCP's or UDP's payload begins; 0 under any other
 	// protocol.
@@ -56,7 +56,7 @@ type layers struct {
 }
 
 // plain: the IP header has no options and no extension headers.
-func (l *layers) plain() bool {
+func (l *layout) plain() bool {
 	if l.v6 {
 		return l.l4-l.l3 == ipv6Len
 	}
@@ -65,8 +65,8 @@ func (l *layers) plain() bool {
 
 // parse finds the headers of a frame, which it does not trust, and leaves no
 // offset beyond the frame. An error is errNotIP, or says what is malformed.
-func (l *layers) parse(frame []byte) error {
-	*l = layers{l3: etherLen}
+func (l *layout) parse(frame []byte) error {
+	*l = layout{l3: etherLen}
 	if len(frame) < etherLen {
 		return ErrShort
 	}
@@ -113,7 +113,7 @@ func (l *layers) parse(frame []byte) error {
 	return nil
 }
 
-func (l *layers) ipv4(ip []byte) error {
+func (l *layout) ipv4(ip []byte) error {
 	if len(ip) < ipv4Len {
 		return ErrShort
 	}
@@ -130,7 +130,7 @@ func (l *layers) ipv4(ip []byte) error {
 	return nil
 }
 
-func (l *layers) ipv6(ip []byte) error {
+func (l *layout) ipv6(ip []byte) error {
 	if len(ip) < ipv6Len {
 		return ErrShort
 	}
@@ -162,7 +162,7 @@ func (l *layers) ipv6(ip []byte) error {
 
 // pseudo is the sum of the pseudo-header (RFC 9293, 3.1; RFC 8200, 8.1) for n
 // octets from l4 on.
-func (l *layers) pseudo(frame []byte, n int) uint64 {
+func (l *layout) pseudo(frame []byte, n int) uint64 {
 	addrs := frame[l.l3+12 : l.l3+20]
 	if l.v6 {
 		addrs = frame[l.l3+8 : l.l3+40]
