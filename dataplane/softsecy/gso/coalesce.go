@@ -194,12 +194,12 @@ func (p *packet) takes(q *packet) bool {
 	if l.proto == protoUDP {
 		return true
 	}
-	// Acknowledgement; data offset and flags; window; options.
+	// Acknowledgement; data offset and flags; window; urgent pointer, options.
 	return p.next == q.next-uint32(q.size) &&
 		bytes.Equal(x[8:13], y[8:13]) &&
 		(x[13]^y[13])&^(tcpFIN|tcpPSH|tcpCWR) == 0 && y[13]&tcpCWR == 0 &&
 		bytes.Equal(x[14:16], y[14:16]) &&
-		bytes.Equal(x[tcpLen:], y[tcpLen:])
+		bytes.Equal(x[18:], y[18:])
 }
 
 // follows tells whether the ID in the IPv4 header y is next after that of x,
