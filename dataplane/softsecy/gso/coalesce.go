@@ -135,6 +135,7 @@ func (p *packet) judge(udp bool) role {
 	p.size = l.end - l.payload
 	p.payload = p.size
 	if l.proto == protoUDP {
+		// Without a super-packet to go into, its checksum is the host's affair.
 		if !udp || int(binary.BigEndian.Uint16(h[4:])) != l.end-l.l4 || h[6]|h[7] == 0 {
 			return alone
 		}
