@@ -70,15 +70,15 @@ func (p *outPN) next() uint64 {
 	return 0
 }
 
-// inPN is what a receive SA knows of packet numbers. 802.1AE's nextPN is
-// highest+1, which 64 bits may not hold.
+// inPN is what a receive SA knows of packet numbers. 802.1AE's nextPN and
+// lowestPN are one more than what is here, which 64 bits may not hold.
 type inPN struct {
 	highest atomic.Uint64 // of what was authentic; it never falls
-	lowest  atomic.Uint64 // acceptable at all: set by the KaY, or by a window that was narrower
+	floor   atomic.Uint64 // not acceptable, nor is what is less; it never falls
 }
 
 func (p *inPN) start(lowest uint64) {
-	p.lowest.Store(lowest)
+	p.floor.Store(lowest - 1)
 	p.highest.Store(lowest - 1)
 }
 
@@ -91,9 +91,9 @@ func (p *inPN) next(last uint64) uint64 {
 }
 
 // below tells whether pn is under the lowest acceptable PN, the greater of
-// lowest and nextPN less the window (802.1AE 10.6.4).
+// what was set and nextPN less the window (802.1AE 10.6.4).
 func (p *inPN) below(pn, highest, window uint64) bool {
-	return pn < p.lowest.Load() || highest >= window && pn <= highest-window
+	return pn <= p.floor.Load() || highest >= window && pn <= highest-window
 }
 
 // accept counts an authentic frame in, unless it is below the lowest
@@ -113,15 +113,15 @@ func (p *inPN) accept(pn, window uint64) bool {
 
 // raise sets the lowest acceptable PN, and with it the next expected.
 func (p *inPN) raise(lowest uint64) {
-	atLeast(&p.lowest, lowest)
+	atLeast(&p.floor, lowest-1)
 	atLeast(&p.highest, lowest-1)
 }
 
 // keep makes what is below the lowest acceptable PN stay so under a wider
 // window.
 func (p *inPN) keep(window uint64) {
-	if h := p.highest.Load(); h >= window && h-window < math.MaxUint64 {
-		atLeast(&p.lowest, h-window+1)
+	if h := p.highest.Load(); h >= window {
+		atLeast(&p.floor, h-window)
 	}
 }
 

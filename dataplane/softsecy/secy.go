@@ -42,9 +42,14 @@ type Config struct {
 type Parameters struct {
 	// Encrypt is confidentiality; else integrity only.
 	Encrypt bool
-	// SendSCI puts the SCI into every SecTAG. Without it, it is there only
-	// while there is more than one receive SC (802.1AE 10.5.3).
+	// SendSCI puts the SCI into every SecTAG (alwaysIncludeSCI). Without it,
+	// and without EndStation, it is there only while there is more than one
+	// receive SC (802.1AE 10.5.3).
 	SendSCI bool
+	// EndStation has the source address tell the SCI instead (useES). It is for
+	// an SCI with port 00-01 whose address all frames sent have; with another
+	// port, and with SendSCI, it means nothing.
+	EndStation bool
 	// ReplayWindow is replayProtect's, in packets; nil is replayProtect off.
 	ReplayWindow *uint32
 	// MaxMPDU is how long an MPDU may be, in octets without FCS; 0 is as long

@@ -50,7 +50,10 @@ func (s *SecY) newTxPath() *txPath {
 	if p.encrypt {
 		p.tci |= byte(E | C)
 	}
-	if s.c.SendSCI || len(s.rxSCs) > 1 {
+	switch {
+	case s.c.EndStation && !s.c.SendSCI && s.c.SCI.Port() == 1:
+		p.tci |= byte(ES)
+	case s.c.SendSCI || len(s.rxSCs) > 1:
 		p.tci |= byte(SC)
 		p.tag = longTag
 	}
