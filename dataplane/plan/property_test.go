@@ -41,13 +41,17 @@ func apply(o Observed, s Step) error {
 				return fmt.Errorf("%s: SCI in use by %s", s, l.Name)
 			}
 		}
+		if s.Dataplane == Userspace {
+			o.Links[s.Link] = Link{Name: s.Link, Alias: Alias(s.Port), MTU: TapMTU, MAC: parent.MAC, IPv6: true, Tap: true}
+			return nil
+		}
 		m := *s.MACsec
 		o.Links[s.Link] = Link{Name: s.Link, Alias: Alias(s.Port), Parent: s.Device,
 			MTU: parent.MTU - Overhead, MAC: parent.MAC, IPv6: true, MACsec: &m}
 		return nil
 	case DeleteDevice:
 		delete(o.Links, s.Link)
-		return need(present && link.MACsec != nil, "no such MACsec device")
+		return need(present && link.secY(), "no such device of a port")
 	}
 	if !present {
 		return fmt.Errorf("%s: no such link", s)
@@ -65,7 +69,13 @@ func apply(o Observed, s Step) error {
 	case DisableIPv6:
 		link.IPv6 = false
 		link.Addresses = slices.DeleteFunc(slices.Clone(link.Addresses), func(a netip.Prefix) bool { return a.Addr().Is6() })
+	case SetMAC:
+		err = need(link.Tap, "not a tap")
+		link.MAC = s.MAC
 	case ChangeDevice:
+		if link.MACsec == nil {
+			return fmt.Errorf("%s: not a MACsec device", s)
+		}
 		m := *s.MACsec
 		fixed := link.MACsec.SCI == m.SCI && link.MACsec.Suite == m.Suite
 		err = need(fixed, "changes what a live device cannot")
@@ -75,7 +85,7 @@ func apply(o Observed, s Step) error {
 		link.MTU = s.MTU
 	case SetUp:
 		link.Up = true
-		if link.IPv6 && link.MACsec != nil {
+		if link.IPv6 && link.secY() {
 			link.Addresses = append(slices.Clone(link.Addresses), netip.MustParsePrefix("fe80::2/64"))
 		}
 	default:
@@ -97,7 +107,7 @@ func leaks(o Observed, device string, want Filter) []string {
 		found = append(found, device+" filter lets other things pass")
 	}
 	for _, l := range o.Links {
-		if _, owned := l.port(); owned && l.Parent == device && l.Up && (!l.MACsec.Protect || l.MACsec.Validate != ValidateStrict) {
+		if _, owned := l.port(); owned && l.MACsec != nil && l.Parent == device && l.Up && (!l.MACsec.Protect || l.MACsec.Validate != ValidateStrict) {
 			found = append(found, l.Name+" up without protect and strict validation")
 		}
 	}
@@ -107,7 +117,8 @@ func leaks(o Observed, device string, want Filter) []string {
 func genPort(t *rapid.T, i int) Port {
 	name := func(prefix string) string { return fmt.Sprintf("%s%d", prefix, i) }
 	p := Port{Name: name("link"), Device: name("eth"), Interface: name("macsec"), SCIPort: 1,
-		Suite: rapid.SampledFrom(sa.Suites()).Draw(t, "suite"), Encrypt: rapid.Bool().Draw(t, "encrypt"),
+		Dataplane: rapid.SampledFrom([]Dataplane{Kernel, Userspace}).Draw(t, "dataplane"),
+		Suite:     rapid.SampledFrom(sa.Suites()).Draw(t, "suite"), Encrypt: rapid.Bool().Draw(t, "encrypt"),
 		SendSCI: rapid.Bool().Draw(t, "send sci"), Must: rapid.Bool().Draw(t, "must"),
 		MTU: rapid.SampledFrom([]int{0, 1400, 1500}).Draw(t, "mtu"), Filter: pae}
 	if rapid.Bool().Draw(t, "replay protection") {
@@ -180,11 +191,12 @@ func drift(t *rapid.T, o Observed) {
 		case 4:
 			if l.MACsec == nil {
 				l.MAC[4]++
-			} else {
+			}
+			if l.secY() {
 				l.MTU = 1280
 			}
 		case 5:
-			if l.MACsec != nil {
+			if l.secY() {
 				delete(o.Links, name)
 				continue
 			}
