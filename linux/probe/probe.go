@@ -79,7 +79,7 @@ var table = [featureCount]row{
 	Tap:        {"tap", "tap queues", Version{5, 0, 0}, "use Linux 5.0 or later with CONFIG_TUN, and have /dev/net/tun", false, tryTap},
 	Netem:      {"netem", "netem", Version{2, 6, 8}, "use a kernel with CONFIG_NET_SCH_NETEM", false, tryNetem},
 	AFPacket:   {"af_packet", "AF_PACKET", Version{2, 2, 0}, "use a kernel with CONFIG_PACKET, and grant CAP_NET_RAW", false, tryPacket},
-	MACsec:     {"macsec", "MACsec", Version{4, 6, 0}, "use a kernel with CONFIG_MACSEC (Debian: linux-image-amd64)", false, tryMACsec},
+	MACsec:     {"macsec", "MACsec", Version{4, 6, 0}, "use a kernel with CONFIG_MACSEC (Debian: linux-image-amd64), or dataplane: userspace", false, tryMACsec},
 	MACsecGCM:  {"macsec_gcm", "MACsec gcm(aes)", Version{4, 6, 0}, "load the modules macsec and gcm (CONFIG_MACSEC, CONFIG_CRYPTO_GCM)", false, tryMACsecGCM},
 	MACsecXPN:  {"macsec_xpn", "MACsec XPN", Version{5, 7, 0}, "use Linux 5.7 or later with CONFIG_MACSEC, or a cipher without xpn", false, tryMACsecXPN},
 	Clsact:     {"clsact", "clsact, cls_bpf", Version{4, 5, 0}, "use a kernel with CONFIG_NET_SCH_INGRESS, CONFIG_NET_CLS_BPF and CONFIG_NET_CLS_ACT", false, tryClsact},
