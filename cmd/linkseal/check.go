@@ -7,20 +7,20 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/linkseal/linkseal/dataplane/config"
+	"github.com/linkseal/linkseal/dataplane/plan"
 	"github.com/linkseal/linkseal/keymgmt/file/strict"
 )
 
 func checkVerb() *cobra.Command { return checkOn(thisMachine{}) }
 
-func checkOn(m config.System) *cobra.Command {
+func checkOn(m machine) *cobra.Command {
 	var path string
 	var asJSON, print bool
 	c := &cobra.Command{
 		Use:   "check --config FILE",
 		Short: "Validate a configuration, its key files and its devices",
-		Long: `Validate a configuration, the key files that it names and the devices of this
-machine that it needs. Everything wrong is reported at once on standard error,
+		Long: `Validate a configuration, the key files that it names and what it needs of this
+machine: devices, and a kernel with MACsec or taps. Everything wrong is reported at once on standard error,
 each as FILE:LINE:COL: what is wrong; what is accepted, with the line beneath.
 No line of a key file is ever shown. Exit status 0: all is well, 1: it is not.`,
 		Args: noArgs,
@@ -64,16 +64,28 @@ No line of a key file is ever shown. Exit status 0: all is well, 1: it is not.`,
 
 // checkDocument is what check --json prints.
 type checkDocument struct {
-	File      string            `json:"file"`
-	OK        bool              `json:"ok"`
-	Ports     int               `json:"ports"`
-	Keychains int               `json:"keychains"`
-	Keys      int               `json:"keys"`
-	Errors    []*strict.Problem `json:"errors"`
+	File      string `json:"file"`
+	OK        bool   `json:"ok"`
+	Ports     int    `json:"ports"`
+	Keychains int    `json:"keychains"`
+	Keys      int    `json:"keys"`
+	// Dataplanes are those that run would take, one a port.
+	Dataplanes []checkedDataplane `json:"dataplanes"`
+	Errors     []*strict.Problem  `json:"errors"`
+}
+
+type checkedDataplane struct {
+	Port      string         `json:"port"`
+	Dataplane plan.Dataplane `json:"dataplane"`
+	Reason    string         `json:"reason"`
 }
 
 func checked(path string, c *configured, problems strict.Problems) checkDocument {
 	d := checkDocument{File: path, OK: len(problems) == 0, Ports: len(c.Ports), Keychains: len(c.chains), Keys: c.keys(), Errors: problems}
+	d.Dataplanes = []checkedDataplane{}
+	for _, p := range c.Ports {
+		d.Dataplanes = append(d.Dataplanes, checkedDataplane{p.Name, c.chosen[p.Name].Dataplane, c.chosen[p.Name].Reason})
+	}
 	if d.Errors == nil {
 		d.Errors = []*strict.Problem{}
 	}

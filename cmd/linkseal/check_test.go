@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/linkseal/linkseal/dataplane/config"
+	"github.com/linkseal/linkseal/dataplane/plan"
 )
 
 const checkConfig = `version: 1
@@ -21,7 +22,12 @@ ports:
 `
 
 // anEthernet is a machine with one device, eth1.
-type anEthernet struct{ mtu int }
+type anEthernet struct {
+	mtu int
+	can plan.Capabilities
+}
+
+func (m anEthernet) Capabilities() plan.Capabilities { return m.can }
 
 func (m anEthernet) Device(name string) (config.Device, bool, error) {
 	return config.Device{MTU: m.mtu, Ethernet: true}, name == "eth1", nil
@@ -36,7 +42,7 @@ func checkIn(t *testing.T, keys string, mtu int, args ...string) (dir, out, errO
 			t.Fatal(err)
 		}
 	}
-	c := checkOn(anEthernet{mtu})
+	c := checkOn(anEthernet{mtu: mtu})
 	var stdout, stderr bytes.Buffer
 	c.SetOut(&stdout)
 	c.SetErr(&stderr)
@@ -61,6 +67,61 @@ func TestCheckOK(t *testing.T) {
 	_, out, _, err = checkIn(t, goodKeys, 1532, "--print")
 	if c, again := config.Parse("l.yaml", out); err != nil || again != nil || len(c.Ports) != 1 {
 		t.Errorf("%s, %v, %v", out, err, again)
+	}
+}
+
+// What the machine cannot have is named where it is asked for; --json tells
+// what run would take.
+func TestCheckDataplane(t *testing.T) {
+	dir := t.TempDir()
+	const text = `version: 1
+keychains:
+  link1: {source: file, path: link1.yaml}
+ports:
+  - name: link1
+    device: eth1
+    interface: macsec1
+    keychain: link1
+`
+	neither := plan.Capabilities{NoMACsec: "x", NoTap: "y"}
+	for _, c := range []struct {
+		line string
+		can  plan.Capabilities
+		took string
+		want string // of the error, "" for none
+	}{
+		{"", plan.Capabilities{}, "kernel", ""},
+		{"", plan.Capabilities{NoMACsec: "x"}, "userspace", ""},
+		{"", neither, "userspace", ":5:11: port link1: dataplane auto: the kernel has no MACsec (x), and there is no tap device (y); accepted: a kernel with CONFIG_MACSEC; or "},
+		{"    dataplane: kernel\n", plan.Capabilities{NoMACsec: "x"}, "kernel", ":9:16: port link1: dataplane kernel: the kernel has no MACsec (x); accepted: dataplane: userspace or auto, or a kernel with CONFIG_MACSEC"},
+		{"    dataplane: userspace\n", plan.Capabilities{NoTap: "y"}, "userspace", ":9:16: port link1: dataplane userspace: there is no tap device (y); accepted: a kernel with CONFIG_TUN and its /dev/net/tun"},
+		{"    dataplane: userspace\n", plan.Capabilities{NoMACsec: "x"}, "userspace", ""},
+	} {
+		for name, text := range map[string]string{"l.yaml": text + c.line, "link1.yaml": goodKeys} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		path := filepath.Join(dir, "l.yaml")
+		var stdout, stderr, asJSON bytes.Buffer
+		run := func(out, errOut *bytes.Buffer, args ...string) error {
+			v := checkOn(anEthernet{mtu: 1532, can: c.can})
+			v.SetOut(out)
+			v.SetErr(errOut)
+			v.SilenceErrors, v.SilenceUsage = true, true
+			v.SetArgs(append([]string{"--config", path}, args...))
+			return v.Execute()
+		}
+		err := run(&stdout, &stderr)
+		if (err != nil) != (c.want != "") || !strings.HasPrefix(stderr.String()+path, path+c.want) {
+			t.Errorf("%q on %+v: %v\n%s", c.line, c.can, err, stderr.String())
+		}
+		err = run(&asJSON, &stderr, "--json")
+		var doc checkDocument
+		if (err != nil) != (c.want != "") || json.Unmarshal(asJSON.Bytes(), &doc) != nil || len(doc.Dataplanes) != 1 ||
+			string(doc.Dataplanes[0].Dataplane) != c.took || doc.Dataplanes[0].Port != "link1" || doc.Dataplanes[0].Reason == "" {
+			t.Errorf("%q on %+v: %v\n%s", c.line, c.can, err, asJSON.String())
+		}
 	}
 }
 
@@ -107,7 +168,7 @@ func TestCheckOutputFails(t *testing.T) {
 		}
 	}
 	for _, args := range [][]string{{}, {"--print"}, {"--json"}} {
-		c := checkOn(anEthernet{1532})
+		c := checkOn(anEthernet{mtu: 1532})
 		c.SetOut(full{})
 		c.SilenceErrors, c.SilenceUsage = true, true
 		c.SetArgs(append([]string{"--config", filepath.Join(dir, "l.yaml")}, args...))

@@ -5,14 +5,18 @@ import (
 	"net"
 
 	"github.com/linkseal/linkseal/dataplane/config"
+	"github.com/linkseal/linkseal/dataplane/plan"
+	"github.com/linkseal/linkseal/dataplane/reconcile"
 	"github.com/linkseal/linkseal/keymgmt/file"
 	"github.com/linkseal/linkseal/keymgmt/file/strict"
 	"github.com/linkseal/linkseal/keymgmt/keychain"
+	"github.com/linkseal/linkseal/linux/probe"
 )
 
 // configured is a configuration with the keychains that it names.
 type configured struct {
 	*config.Config
+	chosen map[string]plan.Choice        // where each port's SecY runs, by its name
 	chains map[string]*keychain.Keychain // by name; those that could be read
 }
 
@@ -34,7 +38,7 @@ func (c *configured) zero() {
 // readConfig reads a configuration and its keychains and looks at the
 // machine, as far as each can be read: what it returns besides is all that is
 // wrong with them, nil if nothing is. The configuration is never nil.
-func readConfig(path string, on config.System) (*configured, strict.Problems) {
+func readConfig(path string, on machine) (*configured, strict.Problems) {
 	var all strict.Problems
 	cfg, err := config.Load(path)
 	if err != nil && !errors.As(err, &all) {
@@ -42,7 +46,13 @@ func readConfig(path string, on config.System) (*configured, strict.Problems) {
 	}
 	// The configuration's own come first: Sort keeps the order of files.
 	all = append(all, cfg.CheckSystem(on)...)
-	c := &configured{Config: cfg, chains: map[string]*keychain.Keychain{}}
+	c := &configured{Config: cfg, chosen: reconcile.Choose(cfg, on.Capabilities()), chains: map[string]*keychain.Keychain{}}
+	all = append(all, cfg.CheckDataplanes(func(p config.Port) (what, accepted string) {
+		if lack := c.chosen[p.Name].Lack; lack != nil {
+			return lack.Cause, lack.Remedy
+		}
+		return "", ""
+	})...)
 	for _, k := range cfg.Keychains {
 		if k.Source != config.SourceFile || k.Path == "" {
 			continue
@@ -78,8 +88,19 @@ func sourceProblems(cfg *config.Config, chain string, err error) strict.Problems
 	return strict.Problems{cfg.Problem("keychains."+chain+".path", "keychain "+chain+": "+what, accepted)}
 }
 
+// machine is what a configuration is checked against.
+type machine interface {
+	config.System
+	// Capabilities says where SecYs can run.
+	Capabilities() plan.Capabilities
+}
+
 // thisMachine answers a configuration's check.
 type thisMachine struct{}
+
+func (thisMachine) Capabilities() plan.Capabilities {
+	return reconcile.Capabilities(probe.Feature.Check)
+}
 
 func (thisMachine) Device(name string) (config.Device, bool, error) {
 	all, err := net.Interfaces()

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/linkseal/linkseal/dataplane/config"
+	"github.com/linkseal/linkseal/dataplane/reconcile"
 	"github.com/linkseal/linkseal/linux/probe"
 )
 
@@ -33,7 +34,7 @@ type limit struct {
 
 // autoChoice is what `dataplane: auto` takes on this machine.
 type autoChoice struct {
-	Takes  string `json:"takes"` // "kernel" or ""
+	Takes  string `json:"takes"` // "kernel", "userspace" or "": neither is there
 	Reason string `json:"reason"`
 }
 
@@ -73,6 +74,7 @@ missing: by the ports of --config FILE, or by --need, by the id that --json
 shows.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			check := once(probe.Feature.Check)
 			required, err := named(need)
 			if err != nil {
 				return usage(err)
@@ -82,9 +84,9 @@ shows.`,
 				if err != nil {
 					return err
 				}
-				required = append(required, requirements(cfg)...)
+				required = append(required, requirements(cfg, reconcile.Capabilities(check))...)
 			}
-			x := examine(probe.Feature.Check, required)
+			x := examine(check, required)
 			if err := x.write(c.OutOrStdout(), asJSON); err != nil {
 				return err
 			}
@@ -98,6 +100,19 @@ shows.`,
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	c.Flags().StringSliceVar(&need, "need", nil, "features that have to be there, by `ID`")
 	return c
+}
+
+// once is check, that tries each feature once.
+func once(check func(probe.Feature) probe.Result) func(probe.Feature) probe.Result {
+	results := map[probe.Feature]probe.Result{}
+	return func(f probe.Feature) probe.Result {
+		res, done := results[f]
+		if !done {
+			res = check(f)
+			results[f] = res
+		}
+		return res
+	}
 }
 
 // named turns feature ids into requirements.
@@ -141,7 +156,7 @@ func examine(check func(probe.Feature) probe.Result, required []requirement) *ex
 			x.Missing = append(x.Missing, r.String())
 		}
 	}
-	x.Auto = chooseAuto(results)
+	x.Auto = chooseAuto(reconcile.Capabilities(func(f probe.Feature) probe.Result { return results[f] }))
 	return x
 }
 
@@ -156,19 +171,6 @@ func (r requirement) String() string {
 		names[i] = f.String()
 	}
 	return fmt.Sprintf("%s (for %s)", strings.Join(names, " or "), r.why)
-}
-
-// chooseAuto tells which dataplane `auto` takes.
-func chooseAuto(results map[probe.Feature]probe.Result) autoChoice {
-	for _, f := range []probe.Feature{probe.MACsec, probe.MACsecGCM} {
-		if res := results[f]; !res.OK {
-			return autoChoice{Reason: fmt.Sprintf("none: the kernel lacks %s, and this release has no user-space MACsec", f)}
-		}
-	}
-	if !results[probe.MACsecXPN].OK {
-		return autoChoice{"kernel", "the kernel has MACsec, but for the XPN suites"}
-	}
-	return autoChoice{"kernel", "the kernel has MACsec with every suite"}
 }
 
 func (x *examination) write(w io.Writer, asJSON bool) error {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/linkseal/linkseal/dataplane/config"
+	"github.com/linkseal/linkseal/dataplane/reconcile"
 	"github.com/linkseal/linkseal/linux/probe"
 )
 
@@ -68,8 +69,11 @@ func TestRequiredOfAlternatives(t *testing.T) {
 
 func TestRequirements(t *testing.T) {
 	must, should := config.DefaultPort(), config.DefaultPort()
-	must.Name, must.Must, must.Cipher = "link1", true, "gcm-aes-xpn-256"
-	should.Name, should.Must, should.Cipher = "link2", false, "gcm-aes-128"
+	must.Name, must.Must, must.Cipher, must.Dataplane = "link1", true, "gcm-aes-xpn-256", config.Kernel
+	should.Name, should.Must, should.Cipher, should.Dataplane = "link2", false, "gcm-aes-128", config.Kernel
+	auto, user := must, must
+	auto.Name, auto.Dataplane = "link3", config.Auto
+	user.Name, user.Dataplane = "link4", config.Userspace
 	for _, c := range []struct {
 		name  string
 		port  config.Port
@@ -80,10 +84,18 @@ func TestRequirements(t *testing.T) {
 		{"must, no XPN", must, []probe.Feature{probe.MACsecXPN}, "MACsec XPN (for cipher gcm-aes-xpn-256 of port link1)"},
 		{"must, no BPF", must, []probe.Feature{probe.BPF}, "BPF programs (for secure: must of port link1)"},
 		{"must, generic XDP and clsact", must, []probe.Feature{probe.XDPNative, probe.TCX}, ""},
+		{"auto, no XPN", auto, []probe.Feature{probe.MACsecXPN}, ""},
+		{"auto, no XPN nor tap", auto, []probe.Feature{probe.MACsecXPN, probe.Tap}, "MACsec XPN or tap queues (for port link3)"},
+		{"auto, no MACsec", auto, []probe.Feature{probe.MACsec, probe.MACsecGCM, probe.MACsecXPN}, ""},
+		{"auto, no MACsec nor tap", auto, []probe.Feature{probe.MACsec, probe.MACsecGCM, probe.MACsecXPN, probe.Tap}, "MACsec gcm(aes) or tap queues (for port link3)"},
+		{"userspace, no MACsec", user, []probe.Feature{probe.MACsec, probe.MACsecGCM, probe.MACsecXPN, probe.AFXDP}, ""},
+		{"userspace, no tap", user, []probe.Feature{probe.Tap}, "tap queues (for dataplane userspace of port link4)"},
+		{"userspace, no packet sockets", user, []probe.Feature{probe.AFPacket}, "AF_PACKET (for port link4)"},
 		{"should, no XPN nor BPF", should, []probe.Feature{probe.MACsecXPN, probe.BPF}, ""},
 		{"should, no MACsec", should, []probe.Feature{probe.MACsec}, "MACsec (for port link2)"},
 	} {
-		x := examine(answers(c.lacks...), requirements(&config.Config{Ports: []config.Port{c.port}}))
+		check := answers(c.lacks...)
+		x := examine(check, requirements(&config.Config{Ports: []config.Port{c.port}}, reconcile.Capabilities(check)))
 		if got := strings.Join(x.Missing, ", "); got != c.want {
 			t.Errorf("%s: missing %q; want %q", c.name, got, c.want)
 		}
@@ -95,13 +107,15 @@ func TestChooseAuto(t *testing.T) {
 		lacks         []probe.Feature
 		takes, reason string
 	}{
-		{nil, "kernel", "every suite"},
-		{[]probe.Feature{probe.MACsecXPN}, "kernel", "but for the XPN suites"},
-		{[]probe.Feature{probe.MACsec, probe.MACsecGCM}, "", "lacks MACsec,"},
-		{[]probe.Feature{probe.MACsecGCM}, "", "lacks MACsec gcm(aes)"},
+		{nil, "kernel", "the kernel has MACsec with every suite"},
+		{[]probe.Feature{probe.MACsecXPN}, "kernel", "the kernel has MACsec; userspace for the XPN suites: the kernel's MACsec has no gcm-aes-xpn-256 (no macsec_xpn)"},
+		{[]probe.Feature{probe.MACsecXPN, probe.Tap}, "kernel", "the kernel has MACsec; the XPN suites are nowhere: the kernel's MACsec has no gcm-aes-xpn-256 (no macsec_xpn)"},
+		{[]probe.Feature{probe.MACsec, probe.MACsecGCM}, "userspace", "the kernel has no MACsec (no macsec)"},
+		{[]probe.Feature{probe.MACsecGCM}, "userspace", "the kernel has no MACsec (no macsec_gcm)"},
+		{[]probe.Feature{probe.MACsec, probe.Tap}, "", "neither, the kernel has no MACsec (no macsec), and there is no tap device (no tap); a kernel with CONFIG_MACSEC; or a kernel with CONFIG_TUN and its /dev/net/tun"},
 	} {
 		got := examine(answers(c.lacks...), nil).Auto
-		if got.Takes != c.takes || !strings.Contains(got.Reason, c.reason) {
+		if got.Takes != c.takes || got.Reason != c.reason {
 			t.Errorf("without %v: %+v; want %q, %q", c.lacks, got, c.takes, c.reason)
 		}
 	}
@@ -118,7 +132,8 @@ func TestExaminationText(t *testing.T) {
 		"ok       MACsec XPN               has macsec_xpn\n",
 		"note     NIC MACsec offload       refused for now",
 		"note     PACKET_QDISC_BYPASS      tc egress does not see",
-		"note     dataplane: auto          none: the kernel lacks MACsec",
+		"ok       tap queues               has tap\n",
+		"note     dataplane: auto          userspace: the kernel has no MACsec (no macsec)\n",
 	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, b.String())

@@ -27,8 +27,9 @@ func runVerb() *cobra.Command {
 		Short: "Run the daemon: make the ports, speak MKA, keep the links encrypted",
 		Long: `Run the daemon in the foreground. It logs to standard error. SIGHUP reads the
 configuration and the keys anew; key files are also read when they change. On
-SIGTERM it ends and leaves everything in place: the kernel goes on encrypting,
-the filters go on refusing what is in clear.`,
+SIGTERM it ends and leaves everything in place: the kernel goes on encrypting
+(a port in user space passes nothing until the daemon is back), the filters go
+on refusing what is in clear.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			// A log that nobody reads any more is lost; keys are agreed on.

@@ -4,8 +4,8 @@
 // what is accepted.
 //
 // It goes in stages, so that one run of check names everything: Parse looks
-// at the file alone; CheckKeys at the keychains that it names; CheckSystem at
-// the machine. Its types are the file's own: what they become is the business
+// at the file alone; CheckKeys at the keychains that it names; CheckSystem and
+// CheckDataplanes at the machine. Its types are the file's own: what they become is the business
 // of whoever desires a port (plan) or a participant (kay).
 //
 // The whole of version 1 is decoded. What this release cannot run (tunnels,

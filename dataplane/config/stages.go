@@ -103,3 +103,21 @@ func (c *Config) CheckSystem(s System) strict.Problems {
 	}
 	return ps
 }
+
+// CheckDataplanes reports the ports of which lack says what the machine is
+// missing for their dataplane, and what is accepted; "" if it has it.
+func (c *Config) CheckDataplanes(lack func(Port) (what, accepted string)) strict.Problems {
+	var ps strict.Problems
+	for i, p := range c.Ports {
+		what, accepted := lack(p)
+		if what == "" {
+			continue
+		}
+		path := fmt.Sprintf("ports.%d.dataplane", i)
+		if c.places[path].Line == 0 { // the default
+			path = fmt.Sprintf("ports.%d.name", i)
+		}
+		ps = append(ps, c.Problem(path, fmt.Sprintf("port %s: %s", p.Name, what), accepted))
+	}
+	return ps
+}

@@ -1,6 +1,8 @@
 package reconcile
 
 import (
+	"errors"
+	"io/fs"
 	"time"
 
 	"github.com/linkseal/linkseal/dataplane/config"
@@ -38,17 +40,18 @@ func Capabilities(check func(probe.Feature) probe.Result) plan.Capabilities {
 	return can
 }
 
-// asked is what can be told without making devices: of gcm(aes) and XPN
-// nothing, so that a kernel without them refuses the device or its SAs.
+// asked is what can be told without making devices. Of gcm(aes) and XPN that is
+// nothing, so that a kernel without them refuses the device or its SAs; nor is
+// it of what this process may not look at, and another may.
 func asked() (can plan.Capabilities) {
 	c, err := macsec.Dial()
 	if err == nil {
 		err = c.Close()
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrPermission) {
 		can.NoMACsec = err.Error()
 	}
-	if err := tap.Available(); err != nil {
+	if err := tap.Available(); err != nil && !errors.Is(err, fs.ErrPermission) {
 		can.NoTap = err.Error()
 	}
 	return can

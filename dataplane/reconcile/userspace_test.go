@@ -12,7 +12,7 @@ import (
 
 const noMACsec = "operation not supported"
 
-// told is what the last Configure said: SendSCI, and how often there was one.
+// configured is what the last Configure said: SendSCI, and how often there was one.
 func configured(s *fakeSession) (sendSCI bool, times int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -37,9 +37,10 @@ func TestUserspace(t *testing.T) {
 		a, b := w.port("a"), w.port("b")
 		w.want("a", []string{"userspace", "configured"}, []string{a.Dataplane, a.DataplaneReason})
 		w.want("b", []string{"userspace", "auto: the kernel has no MACsec (" + noMACsec + ")"}, []string{b.Dataplane, b.DataplaneReason})
+		w.machine.taken()
 		w.stop()
 		w.logged("and with it the SecY in user space")
-		w.want("steps at the end", 0, strings.Count(w.log.String(), "delete"))
+		w.want("steps at the end", []string(nil), w.machine.taken())
 	})
 }
 
