@@ -32,9 +32,14 @@ const MaxSocketFrame = 4096 - unix.XDP_PACKET_HEADROOM
 // at a time.
 type Sockets struct {
 	xsks *ebpf.Map
+	id   ebpf.MapID
 	sent *mustCounter // in the kernel's memory
 	put  map[uint32]bool
 }
+
+// Same tells whether both are of one filter: what was Put into the one is in
+// the other.
+func (s *Sockets) Same(o *Sockets) bool { return s.id == o.id }
 
 // OpenSockets finds the filter that is attached to the device with that index
 // in the calling thread's network namespace. Errors are ErrNotAttached,
@@ -66,13 +71,18 @@ func openSockets(p pair) (*Sockets, error) {
 	if err != nil {
 		return nil, err
 	}
+	info, err := xsks.Info()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("map of sockets: %w", err), xsks.Close())
+	}
+	id, _ := info.ID()
 	// The mapping holds the map. It goes with s, not with Close: a goroutine
 	// may still be in Sent then.
 	page, err := unix.Mmap(p.sent().FD(), 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("map the counter into memory: %w", err), xsks.Close())
 	}
-	s := &Sockets{xsks: xsks, sent: (*mustCounter)(unsafe.Pointer(&page[0])), put: map[uint32]bool{}}
+	s := &Sockets{xsks: xsks, id: id, sent: (*mustCounter)(unsafe.Pointer(&page[0])), put: map[uint32]bool{}}
 	runtime.AddCleanup(s, func(b []byte) { _ = unix.Munmap(b) }, page)
 	return s, nil
 }

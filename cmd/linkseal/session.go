@@ -91,6 +91,13 @@ func (s *session) LinkChanged(up bool) {
 	s.kay.LinkChanged(up)
 }
 
+// FilterSet implements reconcile.Session.
+func (s *session) FilterSet() {
+	if d, ours := s.secy.(*device.Device); ours {
+		d.FilterSet()
+	}
+}
+
 // Close implements reconcile.Session.
 func (s *session) Close() error { return errors.Join(s.kay.Close(), s.secy.Close()) }
 

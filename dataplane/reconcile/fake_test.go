@@ -152,6 +152,7 @@ type fakeSession struct {
 	given   int      // how often
 	link    []bool
 	changes []config.Port // what Configure was told
+	filters int           // how often FilterSet was
 	closed  bool
 }
 
@@ -184,6 +185,12 @@ func (s *fakeSession) Configure(p config.Port) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.changes = append(s.changes, p)
+}
+
+func (s *fakeSession) FilterSet() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.filters++
 }
 
 func (s *fakeSession) Report(p *status.Port) bool {

@@ -51,6 +51,8 @@ type Session interface {
 	Configure(config.Port)
 	// LinkChanged tells the parent's carrier.
 	LinkChanged(up bool)
+	// FilterSet tells that the filter on the parent was set, or set anew.
+	FilterSet()
 	// Report fills in what the KaY knows of the port: State (Secured or
 	// Unsecured), since when, why not, participants, SAs, counters. false:
 	// it has ended.
@@ -262,6 +264,9 @@ func (r *Reconciler) apply(steps []plan.Step) map[string]*plan.Problem {
 				r.log.Error("step failed", "step", s.String(), "error", err)
 			}
 			continue
+		}
+		if p := r.ports[s.Port]; s.Kind == plan.SetFilter && p != nil && p.session != nil {
+			p.session.FilterSet()
 		}
 		r.log.Info("applied", "port", s.Port, "step", s.String())
 	}

@@ -34,7 +34,7 @@ type Device struct {
 	*softsecy.SecY
 	o       Options
 	links   *link.Handle
-	ports   ports
+	ports   *ports
 	taps    []*tap.Queue
 	workers []*worker
 	wake    int // eventfd: readable when it is time to stop
@@ -120,6 +120,19 @@ func (d *Device) LinkChanged(up bool) {
 	}
 }
 
+// FilterSet tells that the must filter was set on the port, perhaps after it
+// had been taken away: it is to feed the port's sockets.
+func (d *Device) FilterSet() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed || d.ports.filter.Load() == nil {
+		return
+	}
+	if err := d.ports.feed(); err != nil {
+		d.o.Log.Error("the filter does not hand frames to the user-space SecY", "error", err)
+	}
+}
+
 // SetControlledPort opens or closes the port, as softsecy.SecY's does, and
 // tells it to the kernel: the interface is DORMANT while unsecured. It is
 // never taken down: that would flush its addresses and routes.
@@ -169,7 +182,10 @@ func (d *Device) Close() error {
 		unix.Write(d.wake, one[:]) // it cannot be full
 	}
 	d.running.Wait()
-	err := d.ports.Close()
+	var err error
+	if d.ports != nil {
+		err = d.ports.Close()
+	}
 	for _, q := range d.taps {
 		err = errors.Join(err, q.Close())
 	}

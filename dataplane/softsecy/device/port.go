@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/linkseal/linkseal/bpf"
@@ -30,8 +31,11 @@ type socket interface {
 // ports are the port's queues.
 type ports struct {
 	sockets []socket
-	filter  *bpf.Sockets // where XDP feeds the sockets; nil with packet sockets
-	how     string
+	parent  int
+	// filter is what feeds the sockets by XDP; nil with packet sockets. It is
+	// another one when the filter was taken away and set again.
+	filter atomic.Pointer[bpf.Sockets]
+	how    string
 }
 
 const (
@@ -44,12 +48,11 @@ const (
 
 // openPorts opens what serves best: AF_XDP where the must filter feeds it and
 // frames fit, else a packet socket.
-func openPorts(o Options, parent link.Link) (ports, error) {
-	p, err := openXDP(o, parent)
-	if err == nil {
+func openPorts(o Options, parent link.Link) (*ports, error) {
+	p, why := openXDP(o, parent)
+	if why == nil {
 		return p, nil
 	}
-	why := err
 	opts := packet.Options{EtherType: macsec, Frame: parent.MTU + etherLen}
 	if o.SecY.Should {
 		// Clear frames may be wanted too; the SecY says when.
@@ -57,29 +60,26 @@ func openPorts(o Options, parent link.Link) (ports, error) {
 	}
 	s, err := packet.Open(o.Parent, opts)
 	if err != nil {
-		return ports{}, errors.Join(why, err)
+		return nil, errors.Join(why, err)
 	}
-	return ports{sockets: []socket{s}, how: fmt.Sprintf("packet socket (%v)", why)}, nil
+	return &ports{sockets: []socket{s}, how: fmt.Sprintf("packet socket (%v)", why)}, nil
 }
 
 // openXDP opens a socket for each RX queue: a frame of a queue without one
 // would pass to the stack, which has no use for it.
-func openXDP(o Options, parent link.Link) (p ports, err error) {
+func openXDP(o Options, parent link.Link) (p *ports, err error) {
 	if o.SecY.Should {
-		return p, errors.New("no AF_XDP: secure: should has no filter that would feed it")
+		return nil, errors.New("no AF_XDP: secure: should has no filter that would feed it")
 	}
 	if n := parent.MTU + etherLen; n > xsk.MaxFrame {
-		return p, fmt.Errorf("no AF_XDP: frames of %d octets do not fit into its %d", n, xsk.MaxFrame)
+		return nil, fmt.Errorf("no AF_XDP: frames of %d octets do not fit into its %d", n, xsk.MaxFrame)
 	}
+	p = &ports{parent: o.Parent}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.Close())
-			p = ports{}
 		}
 	}()
-	if p.filter, err = bpf.OpenSockets(o.Parent); err != nil {
-		return p, fmt.Errorf("no AF_XDP: %w", err)
-	}
 	queues := max(1, min(parent.RxQueues, maxQueues))
 	zero := 0
 	for i := range queues {
@@ -95,13 +95,31 @@ func openXDP(o Options, parent link.Link) (p ports, err error) {
 			zero++
 		}
 	}
-	for i, s := range p.sockets {
-		if err := p.filter.Put(i, s.FD()); err != nil {
-			return p, err
-		}
+	if err := p.feed(); err != nil {
+		return p, fmt.Errorf("no AF_XDP: %w", err)
 	}
 	p.how = fmt.Sprintf("AF_XDP, %d queues, zero-copy on %d", len(p.sockets), zero)
 	return p, nil
+}
+
+// feed has the filter hand its frames to the sockets.
+func (p *ports) feed() error {
+	f, err := bpf.OpenSockets(p.parent)
+	if err != nil {
+		return err
+	}
+	old := p.filter.Load()
+	if old != nil && old.Same(f) {
+		return f.Close() // the sockets are in it still
+	}
+	p.filter.Store(f)
+	if old != nil {
+		err = old.Close()
+	}
+	for i, s := range p.sockets {
+		err = errors.Join(err, f.Put(i, s.FD()))
+	}
+	return err
 }
 
 // orderly is the replay window, in packets, from which on several workers may
@@ -134,8 +152,8 @@ func (p *ports) overruns() (n uint64) {
 
 // sent counts frames that pass tc by for the filter.
 func (p *ports) sent(packets, octets uint64) {
-	if p.filter != nil && packets > 0 {
-		p.filter.Sent(packets, octets)
+	if f := p.filter.Load(); f != nil && packets > 0 {
+		f.Sent(packets, octets)
 	}
 }
 
@@ -145,9 +163,9 @@ func (p *ports) Close() error {
 	for _, s := range p.sockets {
 		err = errors.Join(err, s.Close())
 	}
-	if p.filter != nil {
-		err = errors.Join(err, p.filter.Close())
+	if f := p.filter.Swap(nil); f != nil {
+		err = errors.Join(err, f.Close())
 	}
-	p.sockets, p.filter = nil, nil
+	p.sockets = nil
 	return err
 }
