@@ -172,7 +172,7 @@ func (s *Socket) Send() error {
 	d, done := s.tx, 0
 	var err error
 	for done < d.n && err == nil {
-		r, _, e := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&d.messages[done])), uintptr(d.n-done), unix.MSG_DONTWAIT, 0, 0)
+		r, _, e := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&d.messages[done])), uintptr(d.n-done), unix.MSG_DONTWAIT, 0, 0)
 		switch {
 		case e == 0:
 			done += int(r)
@@ -219,7 +219,7 @@ func (s *Socket) WaitSend(d time.Duration) error {
 func (s *Socket) Receive(frames [][]byte) int {
 	d := s.rx
 	for {
-		r, _, e := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&d.messages[0])), uintptr(min(len(frames), batch)), unix.MSG_DONTWAIT|unix.MSG_TRUNC, 0, 0)
+		r, _, e := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&d.messages[0])), uintptr(min(len(frames), batch)), unix.MSG_DONTWAIT|unix.MSG_TRUNC, 0, 0)
 		if e == unix.EINTR {
 			continue
 		}

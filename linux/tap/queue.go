@@ -86,7 +86,8 @@ func (q *Queue) SetCarrier(on bool) error {
 // down.
 func (q *Queue) Read(b []byte) (int, error) {
 	for {
-		n, _, e := unix.Syscall(unix.SYS_READ, uintptr(q.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
+		// It does not wait, so that the scheduler need not know of it.
+		n, _, e := unix.RawSyscall(unix.SYS_READ, uintptr(q.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
 		switch e {
 		case 0:
 			return int(n), nil
@@ -115,7 +116,7 @@ func (q *Queue) Write(pieces [][]byte) (bool, error) {
 		n++
 	}
 	for {
-		_, _, e := unix.Syscall(unix.SYS_WRITEV, uintptr(q.fd), uintptr(unsafe.Pointer(&q.vectors[0])), uintptr(n))
+		_, _, e := unix.RawSyscall(unix.SYS_WRITEV, uintptr(q.fd), uintptr(unsafe.Pointer(&q.vectors[0])), uintptr(n))
 		switch e {
 		case 0:
 			return true, nil

@@ -53,7 +53,8 @@ func (s *Socket) Send() error {
 		if before == s.tx.next || !s.tx.wakeup() {
 			break
 		}
-		_, _, e := unix.Syscall6(unix.SYS_SENDTO, uintptr(s.fd), 0, 0, unix.MSG_DONTWAIT, 0, 0)
+		// It does not wait, so that the scheduler need not know of it.
+		_, _, e := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(s.txFD), 0, 0, unix.MSG_DONTWAIT, 0, 0)
 		switch {
 		case e == 0 || e == unix.EINTR || e == unix.EAGAIN && atomic.LoadUint32(s.tx.consumer) != before:
 			// EAGAIN: this call's share was sent.
@@ -74,7 +75,7 @@ func (s *Socket) Pending() bool { return atomic.LoadUint32(s.tx.consumer) != s.t
 
 // WaitSend waits until the kernel may take more, at most for d.
 func (s *Socket) WaitSend(d time.Duration) error {
-	p := []unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLOUT}}
+	p := []unix.PollFd{{Fd: int32(s.txFD), Events: unix.POLLOUT}}
 	if _, err := unix.Poll(p, int(d.Milliseconds())); err != nil && !errors.Is(err, unix.EINTR) {
 		return s.fail("poll", err)
 	}
@@ -107,6 +108,6 @@ func (s *Socket) Release() {
 	s.back = s.back[:0]
 	s.fill.publish()
 	if s.fill.wakeup() { // zero-copy: the driver has run out of buffers
-		unix.Syscall6(unix.SYS_RECVFROM, uintptr(s.fd), 0, 0, unix.MSG_DONTWAIT, 0, 0)
+		unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(s.fd), 0, 0, unix.MSG_DONTWAIT, 0, 0)
 	}
 }

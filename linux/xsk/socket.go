@@ -33,8 +33,11 @@ var (
 
 // Socket is one queue of a device. One goroutine may transmit and another
 // receive at the same time. Close is for when both have ended.
+//
+// It has two sockets of the kernel, which share the UMEM: who polls one that
+// transmits too sends for it, and waits while another does.
 type Socket struct {
-	fd                       int
+	fd, txFD                 int
 	ifindex, queue           int
 	umem                     []byte
 	chunk                    int
@@ -63,7 +66,7 @@ func Open(ifindex int, o Options) (*Socket, error) {
 	if o.Frame < 1 || o.Frame > MaxFrame {
 		return nil, fmt.Errorf("AF_XDP: frames of %d octets: 1 to %d fit into a buffer", o.Frame, MaxFrame)
 	}
-	s := &Socket{fd: -1, ifindex: ifindex, queue: o.Queue, chunk: page, rxFrames: rxFrames, txFrames: txFrames}
+	s := &Socket{fd: -1, txFD: -1, ifindex: ifindex, queue: o.Queue, chunk: page, rxFrames: rxFrames, txFrames: txFrames}
 	if o.Queues > few {
 		s.rxFrames, s.txFrames = rxFrames/4, txFrames/4
 	}
@@ -77,14 +80,11 @@ func Open(ifindex int, o Options) (*Socket, error) {
 }
 
 func (s *Socket) open() (err error) {
-	s.fd, err = unix.Socket(unix.AF_XDP, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if errors.Is(err, unix.EAFNOSUPPORT) {
-		s.fd = -1
-		return ErrUnsupported
+	if s.fd, err = socket(); err != nil {
+		return err
 	}
-	if err != nil {
-		s.fd = -1
-		return fmt.Errorf("socket: %w", err)
+	if s.txFD, err = socket(); err != nil {
+		return err
 	}
 	if err := s.register(); err != nil {
 		return err
@@ -102,13 +102,28 @@ func (s *Socket) open() (err error) {
 		s.free = append(s.free, uint64((s.rxFrames+i)*s.chunk))
 	}
 	// One system call sends as much; an older kernel has its own bound.
-	_ = unix.SetsockoptInt(s.fd, unix.SOL_XDP, unix.XDP_MAX_TX_SKB_BUDGET, 256)
+	_ = unix.SetsockoptInt(s.txFD, unix.SOL_XDP, unix.XDP_MAX_TX_SKB_BUDGET, 256)
 	// With neither XDP_COPY nor XDP_ZEROCOPY the kernel takes what there is.
-	return s.bind()
+	if err := s.bind(s.fd, unix.SockaddrXDP{Flags: unix.XDP_USE_NEED_WAKEUP}); err != nil {
+		return err
+	}
+	return s.bind(s.txFD, unix.SockaddrXDP{Flags: unix.XDP_SHARED_UMEM, SharedUmemFD: uint32(s.fd)})
 }
 
-func (s *Socket) bind() error {
-	err := unix.Bind(s.fd, &unix.SockaddrXDP{Flags: unix.XDP_USE_NEED_WAKEUP, Ifindex: uint32(s.ifindex), QueueID: uint32(s.queue)})
+func socket() (int, error) {
+	fd, err := unix.Socket(unix.AF_XDP, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if errors.Is(err, unix.EAFNOSUPPORT) {
+		return -1, ErrUnsupported
+	}
+	if err != nil {
+		return -1, fmt.Errorf("socket: %w", err)
+	}
+	return fd, nil
+}
+
+func (s *Socket) bind(fd int, to unix.SockaddrXDP) error {
+	to.Ifindex, to.QueueID = uint32(s.ifindex), uint32(s.queue)
+	err := unix.Bind(fd, &to)
 	if errors.Is(err, unix.EBUSY) {
 		return fmt.Errorf("bind: %w: another program has the queue", err)
 	}
@@ -139,18 +154,19 @@ func (s *Socket) register() (err error) {
 func (s *Socket) mapRings() error {
 	rings := []struct {
 		ring          *ring
+		fd            int
 		option        int
 		entries, size int
 		page          int64
 		at            func(*unix.XDPMmapOffsets) unix.XDPRingOffset
 	}{
-		{&s.fill, unix.XDP_UMEM_FILL_RING, s.rxFrames, addressLen, unix.XDP_UMEM_PGOFF_FILL_RING, func(o *unix.XDPMmapOffsets) unix.XDPRingOffset { return o.Fr }},
-		{&s.completion, unix.XDP_UMEM_COMPLETION_RING, s.txFrames, addressLen, unix.XDP_UMEM_PGOFF_COMPLETION_RING, func(o *unix.XDPMmapOffsets) unix.XDPRingOffset { return o.Cr }},
-		{&s.rx, unix.XDP_RX_RING, s.rxFrames, descriptorLen, unix.XDP_PGOFF_RX_RING, func(o *unix.XDPMmapOffsets) unix.XDPRingOffset { return o.Rx }},
-		{&s.tx, unix.XDP_TX_RING, s.txFrames, descriptorLen, unix.XDP_PGOFF_TX_RING, func(o *unix.XDPMmapOffsets) unix.XDPRingOffset { return o.Tx }},
+		{&s.fill, s.fd, unix.XDP_UMEM_FILL_RING, s.rxFrames, addressLen, unix.XDP_UMEM_PGOFF_FILL_RING, func(o *unix.XDPMmapOffsets) unix.XDPRingOffset { return o.Fr }},
+		{&s.completion, s.fd, unix.XDP_UMEM_COMPLETION_RING, s.txFrames, addressLen, unix.XDP_UMEM_PGOFF_COMPLETION_RING, func(o *unix.XDPMmapOffsets) unix.XDPRingOffset { return o.Cr }},
+		{&s.rx, s.fd, unix.XDP_RX_RING, s.rxFrames, descriptorLen, unix.XDP_PGOFF_RX_RING, func(o *unix.XDPMmapOffsets) unix.XDPRingOffset { return o.Rx }},
+		{&s.tx, s.txFD, unix.XDP_TX_RING, s.txFrames, descriptorLen, unix.XDP_PGOFF_TX_RING, func(o *unix.XDPMmapOffsets) unix.XDPRingOffset { return o.Tx }},
 	}
 	for _, r := range rings {
-		if err := unix.SetsockoptInt(s.fd, unix.SOL_XDP, r.option, r.entries); err != nil {
+		if err := unix.SetsockoptInt(r.fd, unix.SOL_XDP, r.option, r.entries); err != nil {
 			return fmt.Errorf("size a ring: %w", err)
 		}
 	}
@@ -160,7 +176,7 @@ func (s *Socket) mapRings() error {
 	}
 	for _, r := range rings {
 		var err error
-		if *r.ring, err = mapRing(s.fd, r.at(&offsets), r.page, r.size, r.entries); err != nil {
+		if *r.ring, err = mapRing(r.fd, r.at(&offsets), r.page, r.size, r.entries); err != nil {
 			return err
 		}
 	}
@@ -196,9 +212,11 @@ func (s *Socket) Overruns() uint64 {
 // Close ends the socket; frames not yet sent may be lost.
 func (s *Socket) Close() error {
 	var err error
-	if s.fd >= 0 {
-		err = unix.Close(s.fd)
-		s.fd = -1
+	for _, fd := range []*int{&s.txFD, &s.fd} {
+		if *fd >= 0 {
+			err = errors.Join(err, unix.Close(*fd))
+			*fd = -1
+		}
 	}
 	err = errors.Join(err, s.rx.unmap(), s.tx.unmap(), s.fill.unmap(), s.completion.unmap())
 	if s.umem != nil {

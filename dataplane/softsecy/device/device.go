@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -90,6 +91,7 @@ func (d *Device) open() (err error) {
 
 // start starts the workers.
 func (d *Device) start() {
+	reserve(2 * len(d.taps))
 	for i, q := range d.taps {
 		w := newWorker(d, q, d.ports.of(i, len(d.taps)))
 		d.workers = append(d.workers, w)
@@ -182,6 +184,7 @@ func (d *Device) Close() error {
 		unix.Write(d.wake, one[:]) // it cannot be full
 	}
 	d.running.Wait()
+	reserve(-2 * len(d.workers))
 	var err error
 	if d.ports != nil {
 		err = d.ports.Close()
@@ -197,4 +200,18 @@ func (d *Device) Close() error {
 		err = errors.Join(err, d.links.Close())
 	}
 	return err
+}
+
+// processors is GOMAXPROCS without the workers' share.
+var processors = sync.OnceValue(func() int { return runtime.GOMAXPROCS(0) })
+
+// reserved is the workers' share.
+var reserved atomic.Int64
+
+// reserve gives n goroutines room of their own to run in, or takes it back
+// with -n: a worker is in system calls that the scheduler does not know of,
+// and the KaY must not wait for it.
+func reserve(n int) {
+	own := processors()
+	runtime.GOMAXPROCS(own + int(reserved.Add(int64(n))))
 }

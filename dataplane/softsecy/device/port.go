@@ -3,7 +3,6 @@ package device
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -131,7 +130,7 @@ func (p *ports) workers(window *uint32) int {
 	if window != nil && *window < orderly {
 		return 1
 	}
-	return min(len(p.sockets), runtime.GOMAXPROCS(0))
+	return min(len(p.sockets), processors())
 }
 
 // of are the queues of worker i of n.
