@@ -52,7 +52,7 @@ func TestCreate(t *testing.T) {
 		if err := h.SetUp(l.Index); err != nil {
 			t.Error(err)
 		}
-		if l, err = h.ByIndex(l.Index); err != nil || !l.Up || l.Carrier || l.OperState != link.OperDown {
+		if l, err = h.ByIndex(l.Index); err != nil || !l.Up || l.Carrier || l.OperState == link.OperUp {
 			t.Errorf("up: %+v, %v", l, err)
 		}
 		if err := Create("tap0"); !errors.Is(err, unix.EBUSY) || !strings.Contains(err.Error(), "tap tap0: create: ") {
