@@ -10,6 +10,10 @@
 // mode and in should-secure the parameters that open and close it, is moved
 // by the KaY through dataplane/secy.
 //
+// Where each port's SecY runs, in the kernel or in user space, is chosen at the
+// start and at a reload; a port that runs stays where it is. In user space the
+// shell is a tap, and the SecY behind it is the session's, with its parameters.
+//
 // A port that fails stays closed and is tried again; others are not held up.
-// Ending leaves everything in place: filters, devices, SAs.
+// Ending leaves everything in place: filters, devices, SAs in the kernel.
 package reconcile
