@@ -3,6 +3,7 @@ package softsecy
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -172,6 +173,14 @@ func TestNotSent(t *testing.T) {
 	send("after the last PN", spaced(plain("", 60)), false)
 	want.OutPktsDropped = 10
 	tr.Flush()
+	// In JSON all are side by side: of two with one name neither would be.
+	var names map[string]any
+	text, err := json.Marshal(tx.Counters())
+	must(t, err)
+	must(t, json.Unmarshal(text, &names))
+	if len(names) != 8+4+10+2+2 || names["out_pkts_dropped"] != 10. {
+		t.Errorf("%d names in %s", len(names), text)
+	}
 	want.TxSAs, want.RxSCs = []counters.TxSA{{AN: 2, Key: keyID(2).String(), OutPktsProtected: 1}}, []counters.RxChannel{}
 	if d := cmp.Diff(want, tx.Counters()); d != "" {
 		t.Error(d)

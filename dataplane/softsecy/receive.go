@@ -35,7 +35,7 @@ type rxPath struct {
 }
 
 func (s *SecY) newRxPath() *rxPath {
-	p := &rxPath{deliver: s.port != sa.Unsecured, strict: s.port != sa.Clear, protect: s.c.ReplayWindow != nil,
+	p := &rxPath{deliver: s.port == sa.Secured || s.port == sa.Clear, strict: s.port != sa.Clear, protect: s.c.ReplayWindow != nil,
 		xpn: s.c.Suite.XPN(), scs: make(map[uint64]*rxSC, len(s.rxSCs))}
 	if p.protect {
 		p.window = uint64(*s.c.ReplayWindow)

@@ -89,7 +89,7 @@ func New(c Config) (*SecY, error) {
 		return nil, fmt.Errorf("SecY %s: %w", c.SCI, err)
 	}
 	s := &SecY{c: c, rxSCs: map[sa.SCI]*rxSC{}}
-	s.publish()
+	s.SetParameters(c.Parameters)
 	return s, nil
 }
 
@@ -132,8 +132,7 @@ func (s *SecY) SetControlledPort(p sa.ControlledPort) error {
 	return nil
 }
 
-// publish gives the frames the SecY as it is now. The lock is held, or s is
-// nobody else's yet.
+// publish gives the frames the SecY as it is now. The lock is held.
 func (s *SecY) publish() {
 	s.tx.Store(s.newTxPath())
 	s.rx.Store(s.newRxPath())
