@@ -2,6 +2,7 @@ package gso
 
 import (
 	"bytes"
+	"encoding/binary"
 	"slices"
 	"testing"
 )
@@ -193,17 +194,31 @@ func TestUDPAlone(t *testing.T) {
 	if got := coalesce(NewCoalescer(CoalescerOptions{}), a.frame(), b.frame()); len(got) != 2 {
 		t.Error("joined, and the tap does not take it")
 	}
-	zero := func(s segment) []byte {
-		f := s.frame()
-		f[14+20+6], f[14+20+7] = 0, 0
-		return f
-	}
-	got := coalesce(NewCoalescer(CoalescerOptions{UDP: true}), zero(a), zero(b))
-	if len(got) != 2 {
-		t.Fatal("joined without checksums")
-	}
-	if h, f := packetOf(got[0]); (h != Header{}) || !bytes.Equal(f, zero(a)) {
-		t.Errorf("without a checksum: %+v", h)
+	// Two that add up right, yet: without a checksum, whose sum happens to be
+	// that of one; and with a length that is not IP's.
+	a.payload = append(a.payload, 0, 0)
+	c := binary.BigEndian.Uint16(a.frame()[14+20+udpCsum:])
+	binary.BigEndian.PutUint16(a.payload[1000:], c)
+	zero := a.frame()
+	copy(zero[14+20+udpCsum:], []byte{0, 0})
+	short := b.frame()
+	short[14+20+5] ^= 1
+	sum := naive(append(slices.Clone(short[14+12:14+20]), 0, protoUDP, byte(1008>>8), byte(1008&0xff)))
+	copy(short[14+20+udpCsum:], []byte{0, 0})
+	c = ^fold(uint64(sum) + uint64(naive(short[14+20:])))
+	binary.BigEndian.PutUint16(short[14+20+udpCsum:], c)
+	for name, f := range map[string][]byte{"no checksum": zero, "length": short} {
+		var l layout
+		if err := l.parse(f); err != nil || !verify(f, &l) {
+			t.Fatalf("%s: the test's own datagram does not add up (%v)", name, err)
+		}
+		got := coalesce(NewCoalescer(CoalescerOptions{UDP: true}), f, f)
+		if len(got) != 2 {
+			t.Fatalf("%s: joined", name)
+		}
+		if h, out := packetOf(got[0]); (h != Header{}) || !bytes.Equal(out, f) {
+			t.Errorf("%s: %+v, as it came is %v", name, h, bytes.Equal(out, f))
+		}
 	}
 }
 
@@ -219,7 +234,8 @@ func TestLimits(t *testing.T) {
 		{"TCP, 64 KiB", false, false, 1448, 50, []int{45, 5}},
 		{"TCP, IPv6", false, true, 1428, 50, []int{45, 5}},
 		{"TCP, pieces", false, false, 10, 300, []int{256, 44}},
-		{"TCP, exactly", false, false, (65535 - 52) / 7, 8, []int{7, 1}},
+		{"TCP, exactly", false, false, (65535 - 52) / 11, 12, []int{11, 1}},
+		{"TCP, one octet over", false, false, (65536 - 52) / 12, 12, []int{11, 1}},
 		{"UDP, 64", true, false, 100, 130, []int{64, 64, 2}},
 		{"UDP, 64 KiB", true, true, 1432, 50, []int{45, 5}},
 	} {
@@ -265,6 +281,8 @@ func TestUnknownFlowEndsAll(t *testing.T) {
 	a, b := pair(false, false, nil)
 	fragment := a.frame()
 	fragment[20] |= 0x20
+	later := a.frame()
+	later[21] |= 5
 	malformed := a.frame()
 	malformed[16]++
 	icmp := a.frame()
@@ -275,7 +293,7 @@ func TestUnknownFlowEndsAll(t *testing.T) {
 		frame   []byte
 		packets int
 	}{
-		"fragment": {fragment, 3}, "malformed": {malformed, 3}, "icmp": {icmp, 2}, "arp": {arp, 2},
+		"fragment": {fragment, 3}, "later fragment": {later, 3}, "malformed": {malformed, 3}, "icmp": {icmp, 2}, "arp": {arp, 2},
 	} {
 		if got := coalesce(NewCoalescer(CoalescerOptions{}), a.frame(), c.frame, b.frame()); len(got) != c.packets {
 			t.Errorf("%s between: %d packets, want %d", name, len(got), c.packets)
@@ -291,6 +309,10 @@ func TestBatches(t *testing.T) {
 	c.Add(a.frame())
 	if n := len(c.Packets()); n != 1 {
 		t.Fatalf("%d packets", n)
+	}
+	c.Add(b.frame())
+	if n := len(c.Packets()); n != 2 {
+		t.Fatalf("%d packets; the frame went into one that was given out", n)
 	}
 	c.Reset()
 	if n := len(c.Packets()); n != 0 {
@@ -328,5 +350,30 @@ func TestTableRounds(t *testing.T) {
 	tab.clear()
 	if _, found := tab.find(&f); found || tab.round == 0 {
 		t.Fatalf("in round %d the flow comes back: %v", tab.round, found)
+	}
+}
+
+// TestTableWays: flows of one set live side by side until there are too many.
+func TestTableWays(t *testing.T) {
+	tab := newTable(ways)
+	for i := range ways + 1 {
+		f := flow{ports: uint32(i)}
+		s, found := tab.find(&f)
+		if found {
+			t.Fatalf("flow %d is found before it was put there", i)
+		}
+		*s = slot{flow: f, round: tab.round, packet: int32(i)}
+		kept := 0
+		for j := range i + 1 {
+			if s, found := tab.find(&flow{ports: uint32(j)}); found {
+				kept++
+				if s.packet != int32(j) {
+					t.Fatalf("flow %d has the packet of %d", j, s.packet)
+				}
+			}
+		}
+		if kept != min(i+1, ways) {
+			t.Fatalf("of %d flows %d are kept", i+1, kept)
+		}
 	}
 }
