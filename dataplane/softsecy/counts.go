@@ -16,9 +16,6 @@ type Counters struct {
 	// OutPktsDropped are frames that could not be sent: no encoding SA, its
 	// PNs are used up, the port is unsecured, or there are no user data.
 	OutPktsDropped uint64 `json:"out_pkts_dropped"`
-	// InPktsDropped are frames that would have been delivered, had the port
-	// not been unsecured.
-	InPktsDropped uint64 `json:"in_pkts_dropped"`
 }
 
 // The counters of received frames, by index.
@@ -29,7 +26,6 @@ const (
 	inUnknownSCI
 	inNoSCI
 	inOverrun
-	inDropped
 	inOctetsValidated // the first of those that an SC has too
 	inOctetsDecrypted
 	inDelayed
@@ -121,7 +117,6 @@ func (s *SecY) Counters() Counters {
 			RxSCs: make([]counters.RxChannel, 0, len(s.rxSCs)),
 		},
 		OutPktsDropped: out(outDropped),
-		InPktsDropped:  in(inDropped),
 	}
 	for _, a := range s.txSAs {
 		if a != nil {

@@ -228,11 +228,7 @@ func (s *refSecY) recover(low uint32, next *big.Int) *big.Int {
 	return best
 }
 
-// deliver is a frame without its SecTAG and ICV, if the port is open.
+// deliver is a frame without its SecTAG and ICV.
 func (s *refSecY) deliver(f []byte, tag, user int) []byte {
-	if s.port == sa.Unsecured {
-		s.n.InPktsDropped++
-		return nil
-	}
 	return slices.Concat(f[:12], f[12+tag:12+tag+user])
 }

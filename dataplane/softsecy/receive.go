@@ -25,7 +25,6 @@ type rxSC struct {
 
 // rxPath is what a received frame needs to know.
 type rxPath struct {
-	deliver bool   // the port is open
 	strict  bool   // validateFrames strict, else check
 	protect bool   // replayProtect
 	window  uint64 // 0 without
@@ -35,7 +34,7 @@ type rxPath struct {
 }
 
 func (s *SecY) newRxPath() *rxPath {
-	p := &rxPath{deliver: s.port == sa.Secured || s.port == sa.Clear, strict: s.port != sa.Clear, protect: s.c.ReplayWindow != nil,
+	p := &rxPath{strict: s.port != sa.Clear, protect: s.c.ReplayWindow != nil,
 		xpn: s.c.Suite.XPN(), scs: make(map[uint64]*rxSC, len(s.rxSCs))}
 	if p.protect {
 		p.window = uint64(*s.c.ReplayWindow)
@@ -148,7 +147,7 @@ func (r *Receiver) Validate(frame []byte) (out []byte, ok bool) {
 	default:
 		r.batch.n[inInvalid]++
 	}
-	return r.deliver(p, frame, start, n)
+	return r.deliver(frame, start, n)
 }
 
 // find sets the SC that the frame belongs to; false if it is not known
@@ -201,15 +200,12 @@ func (r *Receiver) unassociated(p *rxPath, frame []byte, tci TCI, start, n, disc
 		return r.discard(discarded)
 	}
 	r.batch.n[delivered]++
-	return r.deliver(p, frame, start, n)
+	return r.deliver(frame, start, n)
 }
 
 // deliver takes the SecTAG, which ends at start, out of a frame with n octets
 // of user data behind it.
-func (r *Receiver) deliver(p *rxPath, frame []byte, start, n int) ([]byte, bool) {
-	if !p.deliver {
-		return r.discard(inDropped)
-	}
+func (r *Receiver) deliver(frame []byte, start, n int) ([]byte, bool) {
 	at := start - addresses
 	moveAddresses(frame[at:], frame)
 	return frame[at : start+n : start+n], true

@@ -117,8 +117,9 @@ func (s *SecY) SetParameters(p Parameters) {
 // SetControlledPort opens or closes the port (802.1AE 10.7.4).
 //
 //	Secured    protectFrames on, validateFrames strict
-//	Unsecured  nothing is sent, and what is received is validated and counted
-//	           as in Secured, but not delivered
+//	Unsecured  nothing is sent; what is received is validated and delivered as
+//	           in Secured, as far as there are SAs: a peer may send under a new
+//	           SAK a moment before this end is secured
 //	Clear      protectFrames off, validateFrames check, so that untagged frames
 //	           pass both ways. ErrMustSecure unless Config.Should
 func (s *SecY) SetControlledPort(p sa.ControlledPort) error {
