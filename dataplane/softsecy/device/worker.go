@@ -27,7 +27,7 @@ const (
 	// again, in place of a poll: who waits in poll is woken for each frame,
 	// which costs the sender more than to send it. Busy is who moved so many
 	// frames since the last rest; a lone frame is never held back.
-	moderate = 30 * time.Microsecond
+	moderate = 100 * time.Microsecond
 	busy     = 8
 )
 
@@ -69,14 +69,16 @@ func onThread() {
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
 }
 
-// rest is for a goroutine that found nothing to do, having moved so many
-// frames since it last rested.
-func (w *worker) rest(moved int, fds []unix.PollFd) {
-	if moved < busy {
+// rest is for a goroutine that found nothing to do and is so busy: the frames
+// that it moved since it last rested, and half as busy as it was then. It
+// returns how busy it is now.
+func (w *worker) rest(load int, fds []unix.PollFd) int {
+	if load < busy {
 		w.wait(fds)
-		return
+	} else {
+		_ = unix.Nanosleep(&unix.Timespec{Nsec: int64(moderate)}, nil)
 	}
-	_ = unix.Nanosleep(&unix.Timespec{Nsec: int64(moderate)}, nil)
+	return load / 2
 }
 
 // pollFds are the descriptors to wait for, the one that says stop first.
@@ -95,8 +97,7 @@ func (w *worker) transmit() {
 	fds := w.pollFds(w.tap.FD())
 	for !w.d.stop.Load() {
 		if !t.drain() {
-			w.rest(t.moved, fds)
-			t.moved = 0
+			t.load = w.rest(t.load, fds)
 		}
 	}
 }
@@ -106,7 +107,7 @@ type transmission struct {
 	packet         []byte
 	split          gso.Splitter
 	queued         int // since the last send
-	moved          int // since the last rest
+	load           int // see rest
 	frames, octets uint64
 }
 
@@ -188,7 +189,7 @@ func (t *transmission) send() {
 		_ = t.out.Send()
 	}
 	t.d.ports.sent(t.frames, t.octets)
-	t.moved += t.queued
+	t.load += t.queued
 	t.queued, t.frames, t.octets = 0, 0, 0
 	t.tx.Flush()
 }
@@ -202,15 +203,15 @@ func (w *worker) receive() {
 		fds = append(fds, s.FD())
 	}
 	polled := w.pollFds(fds...)
-	moved := 0
+	load := 0
 	for !w.d.stop.Load() {
 		got := 0
 		for _, s := range w.in {
 			got += r.take(s)
 		}
-		if moved += got; got == 0 {
-			w.rest(moved, polled)
-			moved = 0
+		// Who takes few frames at a time chases the sender, and joins few.
+		if load += got; got == 0 || got < batch && load >= busy {
+			load = w.rest(load, polled)
 		}
 	}
 }
