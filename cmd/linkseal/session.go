@@ -91,6 +91,14 @@ func (s *session) LinkChanged(up bool) {
 	s.kay.LinkChanged(up)
 }
 
+// SetPromiscuous implements reconcile.Session. The kernel's MACsec device tells
+// its parent itself.
+func (s *session) SetPromiscuous(on bool) {
+	if d, ours := s.secy.(*device.Device); ours {
+		d.SetPromiscuous(on)
+	}
+}
+
 // FilterSet implements reconcile.Session.
 func (s *session) FilterSet() {
 	if d, ours := s.secy.(*device.Device); ours {

@@ -149,8 +149,10 @@ type Link struct {
 	Parent  string // name of the device that it stands on; "" if none is
 	Up      bool   // administratively
 	Carrier bool   // for the reconciler; no step depends on it
-	MTU     int
-	MAC     MAC
+	// Promiscuous: as in a bridge. For the reconciler; no step depends on it.
+	Promiscuous bool
+	MTU         int
+	MAC         MAC
 	// Addresses, kernel-made IPv6 link-local ones included.
 	Addresses []netip.Prefix
 	IPv6      bool    // false: disable_ipv6 is set, or the kernel has no IPv6

@@ -147,13 +147,14 @@ type fakeSession struct {
 	port  config.Port
 	place Place
 
-	mu      sync.Mutex
-	keys    []string // CKNs of the last SetKeys, with the octets' length
-	given   int      // how often
-	link    []bool
-	changes []config.Port // what Configure was told
-	filters int           // how often FilterSet was
-	closed  bool
+	mu          sync.Mutex
+	keys        []string // CKNs of the last SetKeys, with the octets' length
+	given       int      // how often
+	link        []bool
+	changes     []config.Port // what Configure was told
+	filters     int           // how often FilterSet was
+	promiscuous []bool        // what SetPromiscuous said
+	closed      bool
 }
 
 func (s *fakeSession) SetKeys(sel keychain.Selection) {
@@ -185,6 +186,12 @@ func (s *fakeSession) Configure(p config.Port) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.changes = append(s.changes, p)
+}
+
+func (s *fakeSession) SetPromiscuous(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.promiscuous = append(s.promiscuous, on)
 }
 
 func (s *fakeSession) FilterSet() {

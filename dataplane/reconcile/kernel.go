@@ -158,7 +158,7 @@ func ours(l link.Link) bool {
 // link fills in addresses and IPv6 for a link that matters: a port's device,
 // and a parent that is configured or was.
 func (k *Kernel) link(l link.Link, names map[int]string, m *plan.MACsec, parent bool) (plan.Link, error) {
-	seen := plan.Link{Name: l.Name, Index: l.Index, Alias: l.Alias, Parent: names[l.Parent], Up: l.Up, Carrier: l.Carrier, MTU: l.MTU, MACsec: m, Tap: l.Tap}
+	seen := plan.Link{Name: l.Name, Index: l.Index, Alias: l.Alias, Parent: names[l.Parent], Up: l.Up, Carrier: l.Carrier, Promiscuous: l.Promiscuous, MTU: l.MTU, MACsec: m, Tap: l.Tap}
 	copy(seen.MAC[:], l.MAC)
 	if m == nil && !ours(l) && !parent {
 		return seen, nil

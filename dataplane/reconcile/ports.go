@@ -19,8 +19,10 @@ type port struct {
 	session Session // nil: none
 	place   Place
 	carrier bool
-	problem *plan.Problem // what keeps it from being built; nil if nothing does
-	told    string        // the problem that was logged last
+	// promiscuous is what the session was told last.
+	promiscuous bool
+	problem     *plan.Problem // what keeps it from being built; nil if nothing does
+	told        string        // the problem that was logged last
 }
 
 // problem is a step that failed, as a value.
@@ -144,6 +146,10 @@ func (p *port) resume(r *Reconciler, o plan.Observed, failed *plan.Problem) bool
 		ok = p.open(r, place, carrier)
 	}
 	p.carrier = carrier
+	if on := o.Links[p.cfg.Interface].Promiscuous; p.session != nil && on != p.promiscuous {
+		p.session.SetPromiscuous(on)
+		p.promiscuous = on
+	}
 	p.tell(r)
 	return ok
 }
@@ -154,7 +160,7 @@ func (p *port) open(r *Reconciler, place Place, carrier bool) bool {
 		p.problem = &plan.Problem{Port: p.cfg.Name, Cause: fmt.Sprintf("MKA does not start: %v", err), Remedy: "it is tried again"}
 		return false
 	}
-	p.session, p.place, p.changed = s, place, false
+	p.session, p.place, p.changed, p.promiscuous = s, place, false, false
 	r.log.Info("MKA runs", "port", p.cfg.Name, "device", p.cfg.Device, "interface", p.cfg.Interface, "dataplane", string(p.choice.Dataplane), "sci", place.SCI.String())
 	if ring := r.rings[p.cfg.Keychain]; ring != nil && ring.chain != nil {
 		s.SetKeys(ring.selection)

@@ -51,6 +51,9 @@ type Session interface {
 	Configure(config.Port)
 	// LinkChanged tells the parent's carrier.
 	LinkChanged(up bool)
+	// SetPromiscuous tells whether the interface is to receive all frames,
+	// as in a bridge.
+	SetPromiscuous(bool)
 	// FilterSet tells that the filter on the parent was set, or set anew.
 	FilterSet()
 	// Report fills in what the KaY knows of the port: State (Secured or

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -175,5 +176,32 @@ func TestLackIsLookedAtAgain(t *testing.T) {
 		w.want("sessions", []string{"a"}, w.open())
 		w.want("dataplane", "userspace", w.port("a").Dataplane)
 		w.logged("the port's problem is gone")
+	})
+}
+
+// The session hears of what its frames depend on: the filter set anew, and the
+// interface put into a bridge and taken out.
+func TestUserspaceTold(t *testing.T) {
+	m := newMachine("eth1")
+	run(t, m, portLine("a", "eth1", ", dataplane: userspace"), func(w *world) {
+		s := w.started()[0]
+		told := func() []any {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return []any{s.filters, fmt.Sprint(s.promiscuous)}
+		}
+		w.want("told at first", []any{0, "[]"}, told())
+		w.machine.change(func() { delete(w.machine.o.Filters, "eth1") })
+		w.settle()
+		w.want("told after the filter was taken away", []any{1, "[]"}, told())
+		for _, on := range []bool{true, true, false} {
+			w.machine.change(func() {
+				l := w.machine.o.Links["meth1"]
+				l.Promiscuous = on
+				w.machine.o.Links["meth1"] = l
+			})
+			w.settle()
+		}
+		w.want("told of the bridge", []any{1, "[true false]"}, told())
 	})
 }

@@ -87,6 +87,8 @@ func decodeLink(b []byte) (l Link, ok bool, err error) {
 			l.OperState = OperState(ad.Uint8())
 		case unix.IFLA_LINKMODE:
 			l.Mode = Mode(ad.Uint8())
+		case unix.IFLA_PROMISCUITY:
+			l.Promiscuous = ad.Uint32() > 0
 		case unix.IFLA_NUM_RX_QUEUES:
 			l.RxQueues = int(ad.Uint32())
 		case unix.IFLA_LINKINFO:

@@ -32,6 +32,8 @@ type Link struct {
 	Carrier   bool
 	OperState OperState
 	Mode      Mode
+	// Promiscuous: it is to receive all frames, for whoever asked that.
+	Promiscuous bool
 	// RxQueues is how many receive queues it has room for; it may use fewer.
 	RxQueues int
 }

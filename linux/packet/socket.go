@@ -97,11 +97,6 @@ func (s *Socket) setup(o Options) error {
 			return fmt.Errorf("set the buffers: %w", err)
 		}
 	}
-	// Groups are in clear before the SecTAG: the device is to pass them all.
-	m := unix.PacketMreq{Ifindex: int32(s.ifindex), Type: unix.PACKET_MR_ALLMULTI}
-	if err := unix.SetsockoptPacketMreq(s.fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &m); err != nil {
-		return fmt.Errorf("receive all groups: %w", err)
-	}
 	protocol := o.EtherType
 	if protocol == 0 {
 		protocol = unix.ETH_P_ALL

@@ -13,6 +13,7 @@ import (
 	"github.com/linkseal/linkseal/dataplane/softsecy"
 	"github.com/linkseal/linkseal/keymgmt/sa"
 	"github.com/linkseal/linkseal/linux/link"
+	"github.com/linkseal/linkseal/linux/packet"
 	"github.com/linkseal/linkseal/linux/tap"
 )
 
@@ -35,6 +36,7 @@ type Device struct {
 	*softsecy.SecY
 	o       Options
 	links   *link.Handle
+	all     *packet.Reception
 	ports   *ports
 	taps    []*tap.Queue
 	workers []*worker
@@ -72,6 +74,10 @@ func (d *Device) open() (err error) {
 	if d.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
 		return fmt.Errorf("eventfd: %w", err)
 	}
+	// Group addresses are in clear before the SecTAG.
+	if d.all, err = packet.OpenReception(d.o.Parent); err != nil {
+		return err
+	}
 	if d.ports, err = openPorts(d.o, parent); err != nil {
 		return err
 	}
@@ -107,6 +113,9 @@ func (d *Device) PortIO() string { return d.ports.how }
 // SetParameters changes them between two frames; MaxMPDU stays.
 func (d *Device) SetParameters(p softsecy.Parameters) {
 	p.MaxMPDU = d.o.SecY.MaxMPDU
+	if n := len(d.workers); n > 1 && d.ports.workers(p.ReplayWindow) == 1 {
+		d.o.Log.Warn("the replay window is narrower than what several workers may mix up; frames can be late until linkseal is started again", "replay_window", *p.ReplayWindow, "workers", n)
+	}
 	d.SecY.SetParameters(p)
 }
 
@@ -119,6 +128,20 @@ func (d *Device) LinkChanged(up bool) {
 	}
 	if err := d.taps[0].SetCarrier(up); err != nil {
 		d.o.Log.Error("the interface's carrier is not the port's", "error", err)
+	}
+}
+
+// SetPromiscuous has the port receive all frames, as the interface does in a
+// bridge, or no longer. It is called with what is another value than before,
+// false at first.
+func (d *Device) SetPromiscuous(on bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return
+	}
+	if err := d.all.SetPromiscuous(on); err != nil {
+		d.o.Log.Error("the port does not receive all that the interface is to", "error", err)
 	}
 }
 
@@ -195,6 +218,9 @@ func (d *Device) Close() error {
 	if d.wake >= 0 {
 		err = errors.Join(err, unix.Close(d.wake))
 		d.wake = -1
+	}
+	if d.all != nil {
+		err = errors.Join(err, d.all.Close())
 	}
 	if d.links != nil {
 		err = errors.Join(err, d.links.Close())
