@@ -28,10 +28,10 @@ bin/speed:
 bin/wireguard-go:
 	@CGO_ENABLED=0 go build -trimpath -o $@ golang.zx2c4.com/wireguard
 
-# Two appliances, a secured link, a key rotation under traffic. Where this
-# kernel has no MACsec it runs in a guest that has.
-demo: deps bin/linkseal bin/vmrun
-	@tests/demo
+# Two appliances, a secured link, a key rotation under traffic: on this machine,
+# or in a guest if it cannot be here.
+demo: bin/linkseal
+	@MAKE="$(MAKE)" tests/demo
 
 # All tests. The guest has one processor of this machine, the tests on the
 # machine itself the others.
