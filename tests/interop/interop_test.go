@@ -76,7 +76,7 @@ var found = sync.OnceValues(func() (string, error) {
 // newLab builds one for the test, and shows the daemons' logs if it fails.
 func newLab(t *testing.T, o lab.Options) *lab.Lab {
 	t.Helper()
-	probetest.Need(t, probe.NetNS, probe.Veth, probe.Bridge, probe.AFPacket, probe.MACsec, probe.MACsecGCM, probe.BPF)
+	probetest.Need(t, probe.NetNS, probe.Veth, probe.Bridge, probe.AFPacket, probe.BPF)
 	var err error
 	o.Binary, err = found()
 	check(t, err)
@@ -109,14 +109,36 @@ type pair struct {
 // newPair writes both ends' files and starts nothing.
 func newPair(t *testing.T, o lab.Options, p lab.Port) *pair {
 	t.Helper()
+	return newEnds(t, o, p, p)
+}
+
+// newEnds is newPair with ends that differ.
+func newEnds(t *testing.T, o lab.Options, west, east lab.Port) *pair {
+	t.Helper()
+	need(t, west)
+	need(t, east)
 	o.Names = append([]string{"west", "east"}, o.Names...)
 	l := newLab(t, o)
 	x := &pair{l, l.Appliances[0], l.Appliances[1], key(t, 16, 32)}
-	for _, a := range x.both() {
-		check(t, a.WriteConfig(p), a.WriteKeys(x.key))
-	}
+	check(t, x.west.WriteConfig(west), x.east.WriteConfig(east), x.west.WriteKeys(x.key), x.east.WriteKeys(x.key))
 	return x
 }
+
+// need names what the port's SecY needs; auto is to be the kernel's.
+func need(t *testing.T, p lab.Port) {
+	t.Helper()
+	if p.Dataplane == userspace {
+		probetest.Need(t, probe.Tap, probe.XDPNative, probe.AFXDP)
+		return
+	}
+	probetest.Need(t, probe.MACsec, probe.MACsecGCM)
+	if strings.Contains(p.Cipher, "xpn") {
+		probetest.Need(t, probe.MACsecXPN)
+	}
+}
+
+// The SecYs of a lab.Port.
+const userspace, kernel = "userspace", "kernel"
 
 func (p *pair) both() []*lab.Appliance { return []*lab.Appliance{p.west, p.east} }
 
@@ -217,22 +239,30 @@ func carries(t *testing.T, from, to *lab.Appliance) {
 }
 
 // wires watches the ends' ports until the returned function, which demands
-// MACsec frames and no clear ones.
+// MACsec frames and no clear ones. It does not hear what AF_XDP moves.
 func wires(t *testing.T, ends ...*lab.Appliance) (sealed func()) {
 	t.Helper()
-	var all []*lab.Wire
+	var all []func()
 	for _, a := range ends {
 		w, err := lab.WatchWire(a)
 		check(t, err)
-		t.Cleanup(func() { w.Close() })
-		all = append(all, w)
+		all = append(all, watched(t, "at "+a.Name, w))
 	}
 	return func() {
 		t.Helper()
-		for i, w := range all {
-			if n := w.Count(); n.Clear > 0 || n.MACsec == 0 || n.MKA == 0 {
-				t.Errorf("on the wire at %s: %d frames MACsec, %d MKA, %d in clear, the last %x", ends[i].Name, n.MACsec, n.MKA, n.Clear, w.LastClear())
-			}
+		for _, sealed := range all {
+			sealed()
+		}
+	}
+}
+
+// watched is wires for a Wire.
+func watched(t *testing.T, where string, w *lab.Wire) (sealed func()) {
+	t.Cleanup(func() { w.Close() })
+	return func() {
+		t.Helper()
+		if n := w.Count(); n.Clear > 0 || n.MACsec == 0 || n.MKA == 0 {
+			t.Errorf("on the wire %s: %d frames MACsec, %d MKA, %d in clear, the last %x", where, n.MACsec, n.MKA, n.Clear, w.LastClear())
 		}
 	}
 }

@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/linkseal/linkseal/dataplane/status"
-	"github.com/linkseal/linkseal/linux/probe"
-	"github.com/linkseal/linkseal/linux/probe/probetest"
 	"github.com/linkseal/linkseal/tests/lab"
 )
 
@@ -24,7 +22,6 @@ func (p *pair) secured(t *testing.T) []status.Port {
 
 func TestPairSuites(t *testing.T) {
 	t.Parallel()
-	probetest.Need(t, probe.MACsecXPN)
 	for _, cipher := range []string{"gcm-aes-128", "gcm-aes-256", "gcm-aes-xpn-128", "gcm-aes-xpn-256"} {
 		t.Run(cipher, func(t *testing.T) {
 			t.Parallel()

@@ -14,6 +14,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	"github.com/linkseal/linkseal/linux/probe"
 	"github.com/linkseal/linkseal/linux/probe/probetest"
 	"github.com/linkseal/linkseal/tests/lab"
 )
@@ -38,6 +39,7 @@ type peerConf struct {
 // newSupplicant prepares the appliance's namespace.
 func newSupplicant(t *testing.T, a *lab.Appliance) *supplicant {
 	t.Helper()
+	probetest.Need(t, probe.MACsec, probe.MACsecGCM)
 	probetest.NeedTool(t, "wpa_supplicant", "ip")
 	s := &supplicant{Appliance: a, conf: filepath.Join(a.Dir, "wpa.conf"), log: filepath.Join(a.Dir, "wpa.log")}
 	t.Cleanup(func() {

@@ -18,6 +18,9 @@ type mixed struct {
 	west *lab.Appliance
 	peer *supplicant
 	key  lab.Key
+	// watched are the ends that hear the cable: not one whose SecY is in user
+	// space, which moves frames past packet sockets.
+	watched []*lab.Appliance
 }
 
 // wpaPriority is between those that win and lose against it.
@@ -27,8 +30,12 @@ const (
 
 func newMixed(t *testing.T, k lab.Key, port lab.Port, extra ...string) *mixed {
 	t.Helper()
+	need(t, port)
 	l := newLab(t, lab.Options{Names: []string{"west", "peer"}})
-	m := &mixed{l, l.Appliances[0], newSupplicant(t, l.Appliances[1]), k}
+	m := &mixed{l, l.Appliances[0], newSupplicant(t, l.Appliances[1]), k, l.Appliances}
+	if port.Dataplane == userspace {
+		m.watched = l.Appliances[1:]
+	}
 	if port.Cipher == "" {
 		port.Cipher = "gcm-aes-128"
 	}
@@ -41,7 +48,7 @@ func newMixed(t *testing.T, k lab.Key, port lab.Port, extra ...string) *mixed {
 // nothing in clear, and an empty plan.
 func (m *mixed) secure(t *testing.T, server bool) status.Port {
 	t.Helper()
-	sealed := wires(t, m.west, m.peer.Appliance)
+	sealed := wires(t, m.watched...)
 	check(t, m.west.Start())
 	m.peer.start(t)
 	return m.secured(t, server, sealed)
