@@ -39,7 +39,7 @@ test: deps
 	@$(MAKE) --no-print-directory -j2 test-host test-vm
 
 # On this machine: all tests, under the race detector.
-test-host: bin/count
+test-host: bin/count bin/linkseal
 	@tests/host $(PKGS)
 
 # In a guest with Debian's kernel: the tests that say what they need of one.
