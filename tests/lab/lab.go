@@ -42,6 +42,8 @@ type Options struct {
 	Names []string
 	// Bridge joins two by a bridge too.
 	Bridge bool
+	// Middle leaves the two cables unjoined: Forward is between.
+	Middle bool
 	// MTU of the ports; 0: 1600.
 	MTU int
 	// IPv6 leaves the ports to speak it, in clear, until linkseal closes them;
@@ -85,7 +87,7 @@ func New(o Options) (l *Lab, err error) {
 			return l, err
 		}
 	}
-	if len(o.Names) == 2 && !o.Bridge {
+	if len(o.Names) == 2 && !o.Bridge && !o.Middle {
 		err = l.cable(o)
 	} else {
 		err = l.switched(o)
@@ -147,6 +149,9 @@ func (l *Lab) plug(i int, o Options) error {
 	p, err := netlink.LinkByName(port)
 	if err != nil {
 		return err
+	}
+	if o.Middle {
+		return errors.Join(silence(port), netlink.SetPromiscOn(p), up(port), a.NS.Do(o.wake))
 	}
 	return errors.Join(silence(port), netlink.LinkSetMaster(p, br), forwardPAE(p), up(port), a.NS.Do(o.wake))
 }

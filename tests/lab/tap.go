@@ -9,6 +9,7 @@ import (
 	"time"
 	"unsafe"
 
+	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/linkseal/linkseal/linux/netns"
@@ -45,14 +46,15 @@ type Tap struct {
 // Listen calls hear with each frame of the device, from now on and until
 // Close, from one goroutine. What AF_XDP moves it does not hear.
 func Listen(a *Appliance, device string, hear func(Frame)) (*Tap, error) {
-	t, err := listenIn(a.NS, device, hear)
+	t, err := listenIn(a.NS, device, nil, hear)
 	if err != nil {
 		return nil, fmt.Errorf("listening on %s at %s: %w", device, a.Name, err)
 	}
 	return t, nil
 }
 
-func listenIn(ns *netns.NS, device string, hear func(Frame)) (*Tap, error) {
+// listenIn is Listen in a namespace. A filter says what the kernel leaves out.
+func listenIn(ns *netns.NS, device string, filter []bpf.Instruction, hear func(Frame)) (*Tap, error) {
 	t := &Tap{done: make(chan struct{})}
 	err := ns.Do(func() error {
 		ifi, err := net.InterfaceByName(device)
@@ -70,6 +72,9 @@ func listenIn(ns *netns.NS, device string, hear func(Frame)) (*Tap, error) {
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1); err != nil {
 			return err
 		}
+		if err := attach(fd, filter); err != nil {
+			return err
+		}
 		return unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: bigEndian(unix.ETH_P_ALL), Ifindex: ifi.Index})
 	})
 	var raw syscall.RawConn
@@ -84,6 +89,22 @@ func listenIn(ns *netns.NS, device string, hear func(Frame)) (*Tap, error) {
 	}
 	go t.run(raw, hear)
 	return t, nil
+}
+
+// attach gives a socket a filter; none if it is empty.
+func attach(fd int, filter []bpf.Instruction) error {
+	if len(filter) == 0 {
+		return nil
+	}
+	raw, err := bpf.Assemble(filter)
+	if err != nil {
+		return err
+	}
+	code := make([]unix.SockFilter, len(raw))
+	for i, r := range raw {
+		code[i] = unix.SockFilter{Code: r.Op, Jt: r.Jt, Jf: r.Jf, K: r.K}
+	}
+	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(code)), Filter: &code[0]})
 }
 
 func (t *Tap) run(raw syscall.RawConn, hear func(Frame)) {
