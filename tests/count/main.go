@@ -1,6 +1,6 @@
 // Command count runs the go test -json given as its arguments, prints what go
-// test prints without -json, and closes with the numbers of tests run and
-// skipped, and why they skipped.
+// test prints without -json and what tests print after "figure: ", and closes
+// with the numbers of tests run and skipped, and why they skipped.
 package main
 
 import (
@@ -33,6 +33,7 @@ type count struct {
 	subtests int
 	skips    map[string][]string // reason to tests
 	text     map[string][]string // output of the tests that have not ended
+	figures  map[string][]string // by package: what its tests measured
 }
 
 func main() {
@@ -69,7 +70,7 @@ func command(args []string, out io.Writer) error {
 
 // run reports whether all passed. No event at all is not a pass.
 func run(in io.Reader, out io.Writer) (bool, error) {
-	c := &count{out: out, skips: map[string][]string{}, text: map[string][]string{}}
+	c := &count{out: out, skips: map[string][]string{}, text: map[string][]string{}, figures: map[string][]string{}}
 	r := bufio.NewReader(in)
 	for {
 		line, err := r.ReadBytes('\n')
@@ -98,6 +99,9 @@ func (c *count) take(e event) {
 	case "build-fail":
 		c.failed = append(c.failed, e.ImportPath+" (build)")
 	case "output":
+		if figure, ok := strings.CutPrefix(e.Output, "figure: "); ok {
+			c.figures[e.Package] = append(c.figures[e.Package], figure)
+		}
 		if e.Test != "" {
 			c.text[key] = append(c.text[key], e.Output)
 		} else if shown(e.Output) {
@@ -121,6 +125,9 @@ func (c *count) end(e event, key string) {
 		}
 		if e.Action == "fail" {
 			c.failed = append(c.failed, e.Package)
+		}
+		for _, f := range c.figures[e.Package] {
+			fmt.Fprintf(c.out, "    \t%s", f)
 		}
 		return
 	}

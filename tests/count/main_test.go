@@ -16,6 +16,7 @@ func TestRun(t *testing.T) {
 			name: "pass and skip",
 			in: `{"Action":"run","Package":"x/p","Test":"TestA"}
 {"Action":"output","Package":"x/p","Test":"TestA","Output":"=== RUN   TestA\n"}
+{"Action":"output","Package":"x/p","Test":"TestA","Output":"figure: 3 of 4\n"}
 {"Action":"pass","Package":"x/p","Test":"TestA/s"}
 {"Action":"pass","Package":"x/p","Test":"TestA"}
 {"Action":"output","Package":"x/p","Test":"TestB","Output":"    b_test.go:3: needs MACsec: none\n"}
@@ -27,7 +28,7 @@ func TestRun(t *testing.T) {
 {"Action":"output","Package":"x/q","Output":"?   \tx/q\t[no test files]\n"}
 {"Action":"skip","Package":"x/q"}
 `,
-			want: "ok  \tx/p\t0.01s\nhost: 1 tests and 1 subtests run in 1 packages, 1 skipped, 0 failed\n" +
+			want: "ok  \tx/p\t0.01s\n    \t3 of 4\nhost: 1 tests and 1 subtests run in 1 packages, 1 skipped, 0 failed\n" +
 				"  1 skipped: needs MACsec: none\n",
 			ok: true,
 		},
