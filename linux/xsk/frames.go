@@ -44,52 +44,34 @@ func (s *Socket) collect() {
 	s.completion.consume()
 }
 
-// Send hands what was queued to the kernel, and makes it send. An error leaves
-// it queued: the device is down or gone.
+// Send hands what was queued to the kernel. An error leaves it queued: the
+// device is down or gone, or busy for long.
 func (s *Socket) Send() error {
-	s.Publish()
-	_, err := s.Kick()
-	s.collect()
-	return err
-}
-
-// Publish hands what was queued to the kernel, which sends when it is kicked.
-func (s *Socket) Publish() {
 	s.tx.publish()
-	s.collect()
-}
-
-// Unsent is how many published frames the kernel has not taken yet.
-func (s *Socket) Unsent() int {
-	return int(atomic.LoadUint32(s.tx.producer) - atomic.LoadUint32(s.tx.consumer))
-}
-
-// Pending tells whether there are any. Any goroutine may ask.
-func (s *Socket) Pending() bool {
-	return s.Unsent() > 0
-}
-
-// Kick makes the kernel send what was published; false if the queue below had
-// no room for all. Any goroutine may call it, also while another transmits.
-func (s *Socket) Kick() (all bool, err error) {
-	for s.Pending() && s.tx.wakeup() {
+	for range s.txFrames {
 		before := atomic.LoadUint32(s.tx.consumer)
+		if before == s.tx.next || !s.tx.wakeup() {
+			break
+		}
 		// It does not wait, so that the scheduler need not know of it.
 		_, _, e := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(s.txFD), 0, 0, unix.MSG_DONTWAIT, 0, 0)
 		switch {
-		case e == 0 || e == unix.EINTR || e == unix.EAGAIN:
-			// EAGAIN: this call's share was sent, or nothing could be.
-		case e == unix.EBUSY, e == unix.ENOBUFS:
-			return false, nil
+		case e == 0 || e == unix.EINTR || e == unix.EAGAIN && atomic.LoadUint32(s.tx.consumer) != before:
+			// EAGAIN: this call's share was sent.
+		case e == unix.EAGAIN, e == unix.EBUSY, e == unix.ENOBUFS:
+			// The queue below is full. What it holds makes room by itself.
+			s.collect()
+			return nil
 		default:
-			return false, s.fail("send", e)
-		}
-		if e != unix.EINTR && atomic.LoadUint32(s.tx.consumer) == before {
-			return !s.Pending(), nil
+			return s.fail("send", e)
 		}
 	}
-	return true, nil
+	s.collect()
+	return nil
 }
+
+// Pending tells whether frames wait to be taken by the kernel.
+func (s *Socket) Pending() bool { return atomic.LoadUint32(s.tx.consumer) != s.tx.next }
 
 // WaitSend waits until the kernel may take more, at most for d.
 func (s *Socket) WaitSend(d time.Duration) error {

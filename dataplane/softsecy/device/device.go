@@ -97,15 +97,12 @@ func (d *Device) open() (err error) {
 
 // start starts the workers.
 func (d *Device) start() {
-	reserve(threads * len(d.taps))
+	reserve(2 * len(d.taps))
 	for i, q := range d.taps {
 		w := newWorker(d, q, d.ports.of(i, len(d.taps)))
 		d.workers = append(d.workers, w)
 		d.running.Go(w.transmit)
 		d.running.Go(w.receive)
-		if w.kick != nil {
-			d.running.Go(w.kick.run)
-		}
 	}
 	d.o.Log.Info("the user-space SecY moves frames", "port_io", d.PortIO(), "workers", len(d.workers))
 }
@@ -210,7 +207,7 @@ func (d *Device) Close() error {
 		unix.Write(d.wake, one[:]) // it cannot be full
 	}
 	d.running.Wait()
-	reserve(-threads * len(d.workers))
+	reserve(-2 * len(d.workers))
 	var err error
 	if d.ports != nil {
 		err = d.ports.Close()
@@ -233,9 +230,6 @@ func (d *Device) Close() error {
 
 // processors is GOMAXPROCS without the workers' share.
 var processors = sync.OnceValue(func() int { return runtime.GOMAXPROCS(0) })
-
-// threads is how many goroutines a worker has at the most.
-const threads = 3
 
 // reserved is the workers' share.
 var reserved atomic.Int64

@@ -9,7 +9,6 @@ import (
 	"github.com/linkseal/linkseal/dataplane/softsecy"
 	"github.com/linkseal/linkseal/dataplane/softsecy/gso"
 	"github.com/linkseal/linkseal/linux/tap"
-	"github.com/linkseal/linkseal/linux/xsk"
 )
 
 const (
@@ -39,19 +38,12 @@ type worker struct {
 	tap *tap.Queue
 	in  []socket // it receives from these
 	out socket   // and transmits to this
-	// kick sends for out; nil if out does it itself.
-	kick *kicker
-	tx   *softsecy.Transmitter
-	rx   *softsecy.Receiver
+	tx  *softsecy.Transmitter
+	rx  *softsecy.Receiver
 }
 
 func newWorker(d *Device, q *tap.Queue, mine []socket) *worker {
-	w := &worker{d: d, tap: q, in: mine, out: mine[0], tx: d.NewTransmitter(), rx: d.NewReceiver()}
-	if s, ok := w.out.(*xsk.Socket); ok && !s.ZeroCopy() {
-		w.kick = &kicker{Socket: s, wake: make(chan struct{}, 1), stop: &d.stop}
-		w.out = w.kick
-	}
-	return w
+	return &worker{d: d, tap: q, in: mine, out: mine[0], tx: d.NewTransmitter(), rx: d.NewReceiver()}
 }
 
 // wait waits until one of the descriptors is ready, or it is time to stop.
@@ -101,17 +93,10 @@ func (w *worker) pollFds(fds ...int) []unix.PollFd {
 // transmit is the way from the tap to the port.
 func (w *worker) transmit() {
 	onThread()
-	if w.kick != nil {
-		defer close(w.kick.wake)
-	}
 	t := &transmission{worker: w, packet: make([]byte, tap.MaxPacket)}
 	fds := w.pollFds(w.tap.FD())
 	for !w.d.stop.Load() {
 		if !t.drain() {
-			if w.kick == nil && t.out.Pending() {
-				_ = t.out.WaitSend(pause)
-				continue
-			}
 			t.load = w.rest(t.load, fds)
 		}
 	}
@@ -199,7 +184,7 @@ func (t *transmission) room() []byte {
 
 // send hands what is queued to the port.
 func (t *transmission) send() {
-	if t.queued > 0 || t.kick == nil && t.out.Pending() {
+	if t.queued > 0 || t.out.Pending() {
 		// What it says of the device the reconciler sees too.
 		_ = t.out.Send()
 	}
