@@ -24,7 +24,7 @@ func (s *Socket) Buffer() []byte {
 
 // Queue queues octets [offset, offset+n) of the Buffer got last.
 func (s *Socket) Queue(offset, n int) {
-	if offset < 0 || n < 1 || offset+n > s.chunk {
+	if offset < 0 || n < 1 || n > s.chunk-offset {
 		panic(fmt.Sprintf("AF_XDP: frame [%d, +%d) is not in its buffer of %d", offset, n, s.chunk))
 	}
 	s.free = s.free[:len(s.free)-1]
@@ -56,9 +56,16 @@ func (s *Socket) Send() error {
 		// It does not wait, so that the scheduler need not know of it.
 		_, _, e := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(s.txFD), 0, 0, unix.MSG_DONTWAIT, 0, 0)
 		switch {
-		case e == 0 || e == unix.EINTR || e == unix.EAGAIN && atomic.LoadUint32(s.tx.consumer) != before:
+		case e == unix.EINTR:
+		case e == 0 || e == unix.EAGAIN:
+			if atomic.LoadUint32(s.tx.consumer) == before {
+				// Zero-copy: the driver has been told, and takes them by
+				// itself. Else the queue below is full.
+				s.collect()
+				return nil
+			}
 			// EAGAIN: this call's share was sent.
-		case e == unix.EAGAIN, e == unix.EBUSY, e == unix.ENOBUFS:
+		case e == unix.EBUSY, e == unix.ENOBUFS:
 			// The queue below is full. What it holds makes room by itself.
 			s.collect()
 			return nil

@@ -3,6 +3,7 @@ package xsk
 import (
 	"errors"
 	"fmt"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -19,6 +20,11 @@ const (
 	// sharedInfo is what the kernel keeps at the end of a page in which a
 	// driver receives (struct skb_shared_info, rounded up).
 	sharedInfo = 320
+	// freed is how long a queue may be busy with a socket that was closed: the
+	// kernel lets go of it later, in a work queue.
+	freed = 500 * time.Millisecond
+	// maxQueue is the last that the kernel can tell apart: it cuts to 16 bits.
+	maxQueue = 1<<16 - 1
 	// MaxFrame is the longest frame in octets, without FCS, that drivers hand
 	// to XDP in one piece.
 	MaxFrame = page - unix.XDP_PACKET_HEADROOM - sharedInfo
@@ -65,6 +71,9 @@ type Options struct {
 func Open(ifindex int, o Options) (*Socket, error) {
 	if o.Frame < 1 || o.Frame > MaxFrame {
 		return nil, fmt.Errorf("AF_XDP: frames of %d octets: 1 to %d fit into a buffer", o.Frame, MaxFrame)
+	}
+	if o.Queue < 0 || o.Queue > maxQueue {
+		return nil, fmt.Errorf("AF_XDP: device %d queue %d: open: %w", ifindex, o.Queue, ErrNoQueue)
 	}
 	s := &Socket{fd: -1, txFD: -1, ifindex: ifindex, queue: o.Queue, chunk: page, rxFrames: rxFrames, txFrames: txFrames}
 	if o.Queues > few {
@@ -124,8 +133,12 @@ func socket() (int, error) {
 func (s *Socket) bind(fd int, to unix.SockaddrXDP) error {
 	to.Ifindex, to.QueueID = uint32(s.ifindex), uint32(s.queue)
 	err := unix.Bind(fd, &to)
+	for waited := time.Duration(0); errors.Is(err, unix.EBUSY) && waited < freed; waited += time.Millisecond {
+		time.Sleep(time.Millisecond)
+		err = unix.Bind(fd, &to)
+	}
 	if errors.Is(err, unix.EBUSY) {
-		return fmt.Errorf("bind: %w: another program has the queue", err)
+		return fmt.Errorf("bind: %w: another program has the queue; end it (ss --xdp -p names it)", err)
 	}
 	if errors.Is(err, unix.EINVAL) {
 		return fmt.Errorf("bind: %w (%w)", ErrNoQueue, err)
