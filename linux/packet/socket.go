@@ -17,6 +17,12 @@ const (
 	batch = 64
 	// buffers of the socket, octets: 1 ms at 64 Gbit/s.
 	buffers = 8 << 20
+	// maxFrame is the longest MTU and its Ethernet header with two VLAN tags.
+	maxFrame = 65535 + 22
+	// patience is how often a frame that the queue below refuses is sent again
+	// before it is dropped: a rule may refuse it for ever, and those behind it
+	// would wait.
+	patience = 64
 )
 
 // Options say what a Socket is for.
@@ -50,6 +56,7 @@ type Socket struct {
 	fd      int
 	ifindex int
 	rx, tx  *direction
+	refused int // how often the first of tx was
 
 	overruns atomic.Uint64
 }
@@ -60,6 +67,9 @@ type Socket struct {
 func Open(ifindex int, o Options) (*Socket, error) {
 	if ifindex <= 0 { // 0 would be every device
 		return nil, fmt.Errorf("packet socket: device %d: an interface index is greater than 0", ifindex)
+	}
+	if o.Frame < 1 || o.Frame > maxFrame {
+		return nil, fmt.Errorf("packet socket: device %d: frames of %d octets: 1 to %d are accepted", ifindex, o.Frame, maxFrame)
 	}
 	s := &Socket{ifindex: ifindex, rx: newDirection(o.Frame), tx: newDirection(o.Frame)}
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
@@ -152,7 +162,7 @@ func (d *direction) buffer(i int) []byte { return d.memory[i*d.frame : (i+1)*d.f
 // Queue queues octets [offset, offset+n) of the Buffer got last.
 func (s *Socket) Queue(offset, n int) {
 	v := &s.tx.vectors[s.tx.n]
-	v.Base = &s.tx.buffer(s.tx.n)[offset : offset+n][0]
+	v.Base = &s.tx.buffer(s.tx.n)[offset:][:n:n][0]
 	v.SetLen(n)
 	s.tx.n++
 }
@@ -171,12 +181,17 @@ func (s *Socket) Send() error {
 		switch {
 		case e == 0:
 			done += int(r)
+			s.refused = 0
 		case e == unix.EINTR:
-		case e == unix.EAGAIN, e == unix.ENOBUFS:
+		case e == unix.EAGAIN, e == unix.ENOBUFS && s.refused < patience:
+			if e == unix.ENOBUFS {
+				s.refused++
+			}
 			d.keep(done)
 			return nil
 		default:
 			done++
+			s.refused = 0
 			err = s.fail("send", e)
 		}
 	}
