@@ -232,12 +232,18 @@ func (d *Device) Close() error {
 var processors = sync.OnceValue(func() int { return runtime.GOMAXPROCS(0) })
 
 // reserved is the workers' share.
-var reserved atomic.Int64
+var reserved struct {
+	sync.Mutex
+	n int
+}
 
 // reserve gives n goroutines room of their own to run in, or takes it back
 // with -n: a worker is in system calls that the scheduler does not know of,
 // and the KaY must not wait for it.
 func reserve(n int) {
 	own := processors()
-	runtime.GOMAXPROCS(own + int(reserved.Add(int64(n))))
+	reserved.Lock()
+	defer reserved.Unlock()
+	reserved.n += n
+	runtime.GOMAXPROCS(own + reserved.n)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/linkseal/linkseal/bpf"
+	"github.com/linkseal/linkseal/dataplane/softsecy"
 	"github.com/linkseal/linkseal/linux/link"
 	"github.com/linkseal/linkseal/linux/packet"
 	"github.com/linkseal/linkseal/linux/xsk"
@@ -52,7 +53,8 @@ func openPorts(o Options, parent link.Link) (*ports, error) {
 	if why == nil {
 		return p, nil
 	}
-	opts := packet.Options{EtherType: macsec, Frame: parent.MTU + etherLen}
+	// In front of a short SecTAG a part of the headroom stays unused.
+	opts := packet.Options{EtherType: macsec, Frame: parent.MTU + etherLen + softsecy.Headroom}
 	if o.SecY.Should {
 		// Clear frames may be wanted too; the SecY says when.
 		opts.EtherType, opts.Except = 0, o.EAPOL

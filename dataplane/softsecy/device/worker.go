@@ -30,6 +30,10 @@ const (
 	// frames since the last rest; a lone frame is never held back.
 	moderate = 100 * time.Microsecond
 	busy     = 8
+	// again is the wait before what the port did not take is sent again, if
+	// nothing else is to be sent meanwhile.
+	again   = time.Millisecond
+	forever = -time.Millisecond // poll(2)
 )
 
 // worker moves frames both ways, each in a goroutine that shares nothing with
@@ -47,9 +51,10 @@ func newWorker(d *Device, q *tap.Queue, mine []socket) *worker {
 	return &worker{d: d, tap: q, in: mine, out: mine[0], tx: d.NewTransmitter(), rx: d.NewReceiver()}
 }
 
-// wait waits until one of the descriptors is ready, or it is time to stop.
-func (w *worker) wait(fds []unix.PollFd) {
-	n, err := unix.Poll(fds, -1)
+// wait waits until one of the descriptors is ready, or it is time to stop, and
+// for d at the most; forever: no bound.
+func (w *worker) wait(fds []unix.PollFd, d time.Duration) {
+	n, err := unix.Poll(fds, int(d/time.Millisecond))
 	if err != nil || n <= 0 {
 		return
 	}
@@ -72,10 +77,10 @@ func onThread() {
 
 // rest is for a goroutine that found nothing to do and is so busy: the frames
 // that it moved since it last rested, and half as busy as it was then. It
-// returns how busy it is now.
-func (w *worker) rest(load int, fds []unix.PollFd) int {
+// returns how busy it is now. A wait is for most at the most.
+func (w *worker) rest(load int, fds []unix.PollFd, most time.Duration) int {
 	if load < busy {
-		w.wait(fds)
+		w.wait(fds, most)
 	} else {
 		// So short that the scheduler need not know of it: it would look for
 		// other work for the processor, over and over.
@@ -101,7 +106,11 @@ func (w *worker) transmit() {
 	fds := w.pollFds(w.tap.FD())
 	for !w.d.stop.Load() {
 		if !t.drain() {
-			t.load = w.rest(t.load, fds)
+			most := forever
+			if t.out.Pending() {
+				most = again
+			}
+			t.load = w.rest(t.load, fds, most)
 		}
 	}
 }
@@ -215,7 +224,7 @@ func (w *worker) receive() {
 		}
 		// Who takes few frames at a time chases the sender, and joins few.
 		if load += got; got == 0 || got < batch && load >= busy {
-			load = w.rest(load, polled)
+			load = w.rest(load, polled, forever)
 		}
 	}
 }
