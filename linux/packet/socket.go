@@ -107,12 +107,12 @@ func (s *Socket) setup(o Options) error {
 			return fmt.Errorf("set the buffers: %w", err)
 		}
 	}
-	protocol := o.EtherType
-	if protocol == 0 {
-		protocol = unix.ETH_P_ALL
-	}
+	// What this machine sends costs nothing then; the filter drops it too.
+	_ = unix.SetsockoptInt(s.fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1)
+	// All protocols: where one is asked for, the kernel has forgotten the VLAN
+	// tag of a frame by the time that the filter sees it.
 	var be [2]byte
-	binary.BigEndian.PutUint16(be[:], protocol)
+	binary.BigEndian.PutUint16(be[:], unix.ETH_P_ALL)
 	if err := unix.Bind(s.fd, &unix.SockaddrLinklayer{Protocol: binary.NativeEndian.Uint16(be[:]), Ifindex: s.ifindex}); err != nil {
 		return fmt.Errorf("bind: %w", err)
 	}
@@ -120,15 +120,19 @@ func (s *Socket) setup(o Options) error {
 }
 
 // filter drops what left this machine, what had a VLAN tag that is now beside
-// the frame, and Options.Except.
+// the frame, and what Options do not ask for.
 func (s *Socket) filter(o Options) error {
+	wanted := bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(o.Except), SkipFalse: 1}
+	if o.EtherType != 0 {
+		wanted = bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(o.EtherType), SkipFalse: 1}
+	}
 	raw, err := bpf.Assemble([]bpf.Instruction{
 		bpf.LoadExtension{Num: bpf.ExtVLANTagPresent},
 		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: 0, SkipTrue: 5},
 		bpf.LoadExtension{Num: bpf.ExtType},
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.PACKET_OUTGOING, SkipTrue: 3},
 		bpf.LoadExtension{Num: bpf.ExtProto},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(o.Except), SkipTrue: 1},
+		wanted,
 		bpf.RetConstant{Val: 1 << 20},
 		bpf.RetConstant{Val: 0},
 	})
