@@ -131,8 +131,11 @@ func TestFilterSet(t *testing.T) {
 		e.do(t, func() error { e.d.FilterSet(); return nil })
 		echo(t, p.west, e, 100, 1000)
 	}
-	c, err := e.filter.Counters()
-	if err != nil || c.Egress.MACsec.Packets < 4 || c.Ingress.MACsec.Packets < 4 {
-		t.Errorf("the filter has %+v, %v", c, err)
-	}
+	await(t, "the new filter's counters", func() bool { // what is sent is counted after it
+		c, err := e.filter.Counters()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Egress.MACsec.Packets >= 4 && c.Ingress.MACsec.Packets >= 4
+	})
 }
