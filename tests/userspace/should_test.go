@@ -3,6 +3,7 @@ package userspace
 import (
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 // secured, nothing is in clear until the peer's life has expired.
 func TestShould(t *testing.T) {
 	t.Parallel()
-	p := newPair(t, lab.Options{}, lab.Port{Extra: []string{"secure: should"}, MKA: "hello: 1s, life: 4s"})
+	p := newPair(t, lab.Options{}, lab.Port{Extra: []string{"secure: should"}, MKA: "hello: 1s, life: " + life.String()})
 	clear, err := p.WatchUnsealed(0)
 	check(t, err)
 	defer clear.Close()
@@ -48,14 +49,37 @@ func TestShould(t *testing.T) {
 	}
 	nothingToPlan(t, p.both()...)
 
-	// The peer's last hello was at most one hello time before it was killed.
+	// From the last that west hears of its peer on.
+	var mu sync.Mutex
+	var hello, first time.Time
+	tap, err := lab.Listen(p.west, lab.Device, func(f lab.Frame) {
+		mu.Lock()
+		defer mu.Unlock()
+		switch f.EtherType() {
+		case 0x888e:
+			if !f.Outgoing && first.IsZero() {
+				hello = f.At
+			}
+		case 0x0800:
+			if f.Outgoing && first.IsZero() {
+				first = f.At
+			}
+		}
+	})
+	check(t, err)
+	defer tap.Close()
 	d := sendDatagrams(t, inside(p.west), inside(p.east), 200)
 	d.flow(t, 20)
+	wait(t, "the peer to be heard", func(status.Port) bool { mu.Lock(); defer mu.Unlock(); return !hello.IsZero() }, p.west)
 	check(t, p.east.Kill())
-	killed := time.Now()
-	eventually(t, "clear traffic", func() bool { return clear.Count().Clear > was })
-	if early := time.Since(killed); early < 3*time.Second {
-		t.Errorf("clear traffic %v after the peer was killed, before its life expired", early)
-	}
+	eventually(t, "clear traffic", func() bool { mu.Lock(); defer mu.Unlock(); return !first.IsZero() })
 	wait(t, "west to say so", func(s status.Port) bool { return s.Passing == status.PassingClear }, p.west)
+	mu.Lock()
+	defer mu.Unlock()
+	if early := first.Sub(hello); early < life {
+		t.Errorf("clear traffic %v after the peer's last MKPDU, before its life of %v expired", early, life)
+	}
+	figure(t, "should-secure in user space: the first clear frame %v after the peer's last MKPDU, with a life of %v", first.Sub(hello).Round(time.Millisecond), life)
 }
+
+const life = 4 * time.Second
