@@ -28,8 +28,8 @@ func TestMemory(t *testing.T) {
 	for range 120 {
 		<-tick.C
 		for i, a := range p.both() {
-			resident[i] = append(resident[i], memory(t, a, "VmRSS"))
-			anonymous[i] = append(anonymous[i], memory(t, a, "RssAnon"))
+			resident[i] = append(resident[i], held(t, a, "VmRSS"))
+			anonymous[i] = append(anonymous[i], held(t, a, "RssAnon"))
 		}
 	}
 	octets := s.end(t)
@@ -57,8 +57,8 @@ func middle(kB []int64) int64 {
 	return kB[len(kB)/2]
 }
 
-// memory is a field of a daemon's /proc/PID/status in kB.
-func memory(t *testing.T, a *lab.Appliance, field string) int64 {
+// held is a field of a daemon's /proc/PID/status in kB.
+func held(t *testing.T, a *lab.Appliance, field string) int64 {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", a.Pid()))
 	check(t, err)
