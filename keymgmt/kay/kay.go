@@ -52,7 +52,9 @@ type EAPOL interface {
 type Store interface {
 	// Load returns what was saved last; nil if nothing was.
 	Load() ([]byte, error)
-	// Save replaces it atomically. It is called before an SA is used.
+	// Save replaces it atomically. An SA is installed when it has returned;
+	// MKPDUs do not wait for it, so that a slow disk costs no peer. It is
+	// called from any goroutine, one at a time.
 	Save([]byte) error
 }
 
@@ -98,6 +100,9 @@ type KaY struct {
 	sendErr      string
 	pollErr      string
 	unsaved      *record // what the store does not have yet; nil: nothing
+	saving       *record // what Save is at; nil: nothing
+	saved        chan error
+	install      *sa.Change // waits for Save
 	saveErr      string
 
 	closing, first sync.Once
@@ -118,6 +123,7 @@ func Start(cfg Config, conn EAPOL, secy SecY, store Store) (*KaY, error) {
 	k := &KaY{
 		cfg: cfg, entity: e, conn: conn, secy: secy, store: store, epoch: time.Now(), cancel: cancel,
 		frames: make(chan []byte), free: make(chan []byte, queued), calls: make(chan func()), keyed: make(chan struct{}), done: make(chan struct{}),
+		saved: make(chan error, 1),
 	}
 	for range queued {
 		k.free <- make([]byte, maxFrame)
@@ -172,6 +178,7 @@ func (k *KaY) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			k.step(mka.Event{Kind: mka.Close})
+			k.lastSave()
 			return
 		case frame := <-k.frames:
 			k.heard = k.now()
@@ -179,6 +186,8 @@ func (k *KaY) run(ctx context.Context) {
 			k.free <- frame[:maxFrame]
 		case call := <-k.calls:
 			call()
+		case err := <-k.saved:
+			k.saveDone(err)
 		case <-poll.C:
 			k.poll()
 		case <-timer.C:
@@ -232,7 +241,11 @@ func (k *KaY) step(ev mka.Event) {
 			case mka.SetPort:
 				k.setPort(a.Port)
 			case mka.Change:
-				// The last action: its result is the next event.
+				// The last action.
+				if c := a.Change; k.saving != nil && (c.Kind == sa.InstallRx || c.Kind == sa.InstallTx) {
+					k.install = &c
+					break
+				}
 				ev, again = mka.Event{Kind: mka.ChangeDone, Err: k.secy.Apply(a.Change)}, true
 				changed = true
 			}

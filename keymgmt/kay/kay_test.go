@@ -256,3 +256,38 @@ func TestUnwritableStore(t *testing.T) {
 }
 
 var _ io.Closer = (*kay.KaY)(nil)
+
+// A store that takes long holds up the installation of the SA that it is to
+// know of, and no MKPDU.
+func TestSlowStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var wire kaytest.Wire
+		var a, b station
+		const slow = mka.DefaultHello + 500*time.Millisecond
+		b.store.Slow(slow)
+		a.start(t, 1, wire.Join(), key(1, 7))
+		b.start(t, 2, wire.Join(), key(1, 7))
+		time.Sleep(100 * time.Millisecond)
+		synctest.Wait()
+		before, _ := a.kay.Status()
+		time.Sleep(slow - 200*time.Millisecond)
+		synctest.Wait()
+		after, _ := a.kay.Status()
+		if heard := after.MKA.Counters.Received - before.MKA.Counters.Received; heard == 0 {
+			t.Error("no MKPDU while state is saved")
+		}
+		if s, ok := b.kay.Status(); !ok || len(s.Table.Rx)+len(s.Table.Tx) > 0 {
+			t.Errorf("an SA was installed before it was saved: %+v", s.Table)
+		}
+		time.Sleep(2 * slow)
+		synctest.Wait()
+		if a.state() != sa.Secured || b.state() != sa.Secured {
+			t.Errorf("a %v, b %v\n%s", a.state(), b.state(), b.log.String())
+		}
+		a.kay.Close()
+		b.kay.Close()
+		if saved, _ := b.store.Load(); !bytes.Contains(saved, []byte(`"an":`)) {
+			t.Errorf("saved %q", saved)
+		}
+	})
+}

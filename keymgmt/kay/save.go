@@ -49,20 +49,57 @@ func newRecord(v mka.Saved) *record {
 	return r
 }
 
-// save stores what is unsaved, and logs a new reason why it cannot.
+// save begins to store what is unsaved, in a goroutine: a disk may take longer
+// than peers wait for an MKPDU.
 func (k *KaY) save() {
-	if k.unsaved == nil {
+	if k.unsaved == nil || k.saving != nil {
 		return
 	}
 	b, err := json.Marshal(k.unsaved)
-	if err == nil {
-		err = k.store.Save(b)
+	k.saving = k.unsaved
+	if err != nil {
+		k.saved <- err
+		return
 	}
+	go func() { k.saved <- k.store.Save(b) }()
+}
+
+// saveDone takes the result of save, and installs what waited for it. What
+// could not be saved is tried again by poll, and holds up nothing: it is an
+// alarm.
+func (k *KaY) saveDone(err error) {
+	newer := k.unsaved != k.saving
+	k.saving = nil
+	k.tellSave(err)
+	if err == nil && !newer {
+		k.unsaved = nil
+	}
+	if newer {
+		k.save()
+		return
+	}
+	if c := k.install; c != nil {
+		k.install = nil
+		k.step(mka.Event{Kind: mka.ChangeDone, Err: k.secy.Apply(*c)})
+		k.observe()
+	}
+}
+
+// lastSave stores what is unsaved when the KaY ends, and waits for it.
+func (k *KaY) lastSave() {
+	k.install = nil
+	for k.saving != nil {
+		k.saveDone(<-k.saved)
+	}
+}
+
+// tellSave logs a new reason why state cannot be saved, and its end.
+func (k *KaY) tellSave(err error) {
 	if err == nil {
 		if k.saveErr != "" {
 			k.cfg.Log.Info("MKA state is saved again", "port", k.cfg.Port)
 		}
-		k.unsaved, k.saveErr = nil, ""
+		k.saveErr = ""
 		return
 	}
 	if text := err.Error(); text != k.saveErr {

@@ -75,8 +75,9 @@ type ActionKind uint8
 const (
 	// Send Frame on the port. It is valid until the next Step.
 	Send ActionKind = iota + 1
-	// Change is one change of the SecY. Its result is the next event. It is
-	// the last action of a Step.
+	// Change is one change of the SecY, and the last action of a Step. Its
+	// result is the next event; before that of an InstallRx or InstallTx,
+	// which may have to wait for what Save began, others may come.
 	Change
 	// SetPort sets the SecY's Controlled Port to Secured or Unsecured.
 	SetPort

@@ -74,6 +74,7 @@ func randomWorld(t *testing.T, seed uint64) time.Duration {
 	w.loss = []float64{0, 0.05, 0.3}[rng.IntN(3)]
 	w.dup = []float64{0, 0.2}[rng.IntN(2)]
 	w.jitter = []time.Duration{0, 5 * time.Millisecond, 700 * time.Millisecond}[rng.IntN(3)]
+	w.slow = []time.Duration{0, 0, 50 * time.Millisecond, 3 * time.Second}[rng.IntN(4)]
 	suite := sa.Suites()[rng.IntN(4)]
 	priority := rng.IntN(2) == 0
 	for i, n := range w.nodes {
@@ -171,7 +172,7 @@ func storm(w *world, rng *rand.Rand) {
 
 // calm ends all trouble; every node has keys 1 and 2, key 1 preferred.
 func calm(w *world) {
-	w.loss, w.dup, w.jitter, w.tap = 0, 0, 0, nil
+	w.loss, w.dup, w.jitter, w.slow, w.tap = 0, 0, 0, 0, nil
 	clear(w.cut)
 	for i, n := range w.nodes {
 		n.fail, n.collide = nil, false

@@ -32,6 +32,9 @@ type world struct {
 	// nosy is the probability of an early Tick before each event: it must do
 	// nothing.
 	nosy float64
+	// slow is how long a Save may take: the change that comes next waits for
+	// it, other events do not.
+	slow time.Duration
 	// loose leaves out what a member that lies can bring about.
 	loose bool
 	// watch fails the test at any instant at which one of these nodes could
@@ -68,6 +71,8 @@ type node struct {
 	port  sa.ControlledPort
 	told  []Report
 	fail  func(sa.Change) error
+	held  *sa.Change    // waits for what Save asked for
+	due   time.Duration // when that is done
 	// collide lets the node draw another node's MI now and then, none twice.
 	collide bool
 	drawn   map[string]bool
@@ -144,7 +149,10 @@ func (n *node) deadline() time.Duration {
 }
 
 // kill stops a node without a word; its SecY goes on.
-func (w *world) kill(i int) { w.nodes[i].up, w.nodes[i].e, w.nodes[i].raw = false, nil, nil }
+func (w *world) kill(i int) {
+	n := w.nodes[i]
+	n.up, n.e, n.raw, n.held, n.due = false, nil, nil, nil, 0
+}
 
 // reboot kills a node and empties its SecY.
 func (w *world) reboot(i int) {
@@ -182,6 +190,9 @@ func (w *world) step(i int, ev Event) {
 				w.send(i, a.Frame)
 			case Save:
 				n.saved = a.Saved
+				if w.slow > 0 {
+					n.due = max(w.now, n.due) + time.Duration(w.rng.Int64N(int64(w.slow)))
+				}
 			case SetPort:
 				n.port = a.Port
 			case Tell:
@@ -193,15 +204,15 @@ func (w *world) step(i int, ev Event) {
 				n.told = append(n.told, r)
 				w.log(fmt.Sprintf("%8.3fs n%d %s ckn %x sci %s an %d key %s %s", w.now.Seconds(), i, r.Kind, r.CKN, r.SCI, r.AN, r.Key, r.Cause))
 			case Change:
-				var err error
-				if n.fail != nil {
-					err = n.fail(a.Change)
-					n.secy.faulty = n.secy.faulty || err != nil
+				if n.held != nil {
+					w.t.Fatalf("%v: n%d: a change while another is under way\n%s", w.now, i, w.dump())
 				}
-				if err == nil {
-					err = n.secy.apply(a.Change)
+				if install := a.Change.Kind == sa.InstallRx || a.Change.Kind == sa.InstallTx; install && w.now < n.due {
+					c := a.Change
+					n.held = &c
+					continue
 				}
-				ev, again = Event{Kind: ChangeDone, Err: err}, true
+				ev, again = Event{Kind: ChangeDone, Err: n.change(a.Change)}, true
 			}
 		}
 		w.check()
@@ -209,6 +220,17 @@ func (w *world) step(i int, ev Event) {
 	if d := n.deadline(); d <= w.now {
 		w.t.Fatalf("%v: n%d: after event %d the deadline is still %v: it spins\n%s", w.now, i, ev.Kind, d, w.dump())
 	}
+}
+
+// change carries out a change of the SecY.
+func (n *node) change(c sa.Change) error {
+	if n.fail != nil {
+		if err := n.fail(c); err != nil {
+			n.secy.faulty = true
+			return err
+		}
+	}
+	return n.secy.apply(c)
 }
 
 // early gives a node a Tick that is not due. A deadline that sleeps through
@@ -258,6 +280,9 @@ func (w *world) next() time.Duration {
 		if n.up {
 			d = min(d, n.deadline())
 		}
+		if n.held != nil {
+			d = min(d, n.due)
+		}
 	}
 	return d
 }
@@ -293,6 +318,11 @@ func (w *world) run(d time.Duration) {
 			continue
 		}
 		for i, n := range w.nodes {
+			if n.held != nil && n.due <= w.now {
+				err := n.change(*n.held)
+				n.held = nil
+				w.step(i, Event{Kind: ChangeDone, Err: err})
+			}
 			if n.up && n.deadline() <= w.now {
 				w.step(i, Event{Kind: Tick})
 			}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/linkseal/linkseal/keymgmt/sa"
 )
@@ -183,6 +184,7 @@ type Store struct {
 	mu   sync.Mutex
 	b    []byte
 	fail error
+	slow time.Duration
 }
 
 // Fail makes Save return err from now on; nil: no more.
@@ -190,6 +192,13 @@ func (s *Store) Fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fail = err
+}
+
+// Slow makes Save take d from now on.
+func (s *Store) Slow(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.slow = d
 }
 
 // Load implements kay.Store.
@@ -201,6 +210,10 @@ func (s *Store) Load() ([]byte, error) {
 
 // Save implements kay.Store.
 func (s *Store) Save(b []byte) error {
+	s.mu.Lock()
+	slow := s.slow
+	s.mu.Unlock()
+	time.Sleep(slow)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.fail != nil {
