@@ -80,8 +80,8 @@ func (l *load) judge(t *testing.T, what string) {
 		}
 	}
 	ms := func(d time.Duration) time.Duration { return d.Round(100 * time.Microsecond) }
-	figure(t, "%s under %.1f GB of TCP and 1000 datagrams a second: %d of %d lost, %d late; the slowest %v there and back (%v without, %v on lo); TCP stood %v at most (%v without), %d segments sent again (%d before); nothing in clear",
-		what, float64(octets)/1e9, c.lost, c.sent, c.late, ms(c.back), ms(l.back), ms(own.back), ms(stall), ms(l.stall), again, l.again)
+	figure(t, "%s under %.1f GB of TCP and %.0f datagrams a second: %d of %d lost, %d late; the slowest %v there and back (%v without, %v on lo); TCP stood %v at most (%v without), %d segments sent again (%d before); nothing in clear",
+		what, float64(octets)/1e9, l.udp.rate(l.first), c.lost, c.sent, c.late, ms(c.back), ms(l.back), ms(own.back), ms(stall), ms(l.stall), again, l.again)
 }
 
 // TestRotation changes SAKs and CAKs under load.
