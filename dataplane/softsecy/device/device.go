@@ -101,8 +101,7 @@ func (d *Device) start() {
 	for i, q := range d.taps {
 		w := newWorker(d, q, d.ports.of(i, len(d.taps)))
 		d.workers = append(d.workers, w)
-		d.running.Go(w.transmit)
-		d.running.Go(w.receive)
+		w.start()
 	}
 	d.o.Log.Info("the user-space SecY moves frames", "port_io", d.PortIO(), "workers", len(d.workers))
 }

@@ -16,8 +16,8 @@ const (
 	// batch is how many frames are received, or at least queued, before they
 	// are handed on: enough for a packet of 64 KiB.
 	batch = 64
-	// drain is how many packets are read from the tap between two looks at
-	// the time to stop.
+	// drain is how many packets are read from the tap in a step, if they make
+	// no frames.
 	drain = 256
 	// stuck is how long a frame waits for the port to take it before it is
 	// dropped: the port is down, or its queue stands.
@@ -27,9 +27,11 @@ const (
 	// moderate is how long a goroutine that was busy rests before it looks
 	// again, in place of a poll: who waits in poll is woken for each frame,
 	// which costs the sender more than to send it. Busy is who moved so many
-	// frames since the last rest; a lone frame is never held back.
+	// frames since the last rest, a lone frame is never held back; and who is
+	// busy and moves but few at a time rests too.
 	moderate = 100 * time.Microsecond
 	busy     = 8
+	few      = 24
 	// again is the wait before what the port did not take is sent again, if
 	// nothing else is to be sent meanwhile.
 	again   = time.Millisecond
@@ -75,18 +77,22 @@ func onThread() {
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
 }
 
-// rest is for a goroutine that found nothing to do and is so busy: the frames
+// rest is for a goroutine that found little to do and is so busy: the frames
 // that it moved since it last rested, and half as busy as it was then. It
-// returns how busy it is now. A wait is for most at the most.
-func (w *worker) rest(load int, fds []unix.PollFd, most time.Duration) int {
-	if load < busy {
-		w.wait(fds, most)
-	} else {
+// returns how busy it is now.
+func (w *worker) rest(load int, fds []unix.PollFd, pending bool) int {
+	if load >= busy {
 		// So short that the scheduler need not know of it: it would look for
 		// other work for the processor, over and over.
 		ts := unix.Timespec{Nsec: int64(moderate)}
 		unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&ts)), 0, 0)
+		return load / 2
 	}
+	most := forever
+	if pending {
+		most = again
+	}
+	w.wait(fds, most)
 	return load / 2
 }
 
@@ -99,18 +105,29 @@ func (w *worker) pollFds(fds ...int) []unix.PollFd {
 	return p
 }
 
-// transmit is the way from the tap to the port.
-func (w *worker) transmit() {
-	onThread()
+// start starts the goroutines, one for each way.
+func (w *worker) start() {
 	t := &transmission{worker: w, packet: make([]byte, tap.MaxPacket)}
-	fds := w.pollFds(w.tap.FD())
+	w.d.running.Go(func() { w.loop(w.pollFds(w.tap.FD()), w.out.Pending, t.step) })
+
+	r := &reception{worker: w, join: gso.NewCoalescer(gso.CoalescerOptions{UDP: w.tap.USO(), Frames: batch})}
+	var fds []int
+	for _, s := range w.in {
+		fds = append(fds, s.FD())
+	}
+	w.d.running.Go(func() { w.loop(w.pollFds(fds...), func() bool { return false }, r.step) })
+}
+
+// loop is one way: it takes steps, which tell how many frames they moved, until
+// it is time to stop. pending tells of frames that the port has not taken yet.
+func (w *worker) loop(fds []unix.PollFd, pending func() bool, step func() int) {
+	onThread()
+	load := 0
 	for !w.d.stop.Load() {
-		if !t.drain() {
-			most := forever
-			if t.out.Pending() {
-				most = again
-			}
-			t.load = w.rest(t.load, fds, most)
+		moved := step()
+		// Who moves few frames at a time chases the other side, and joins few.
+		if load += moved; moved == 0 || moved < few && load >= busy {
+			load = w.rest(load, fds, pending())
 		}
 	}
 }
@@ -120,25 +137,24 @@ type transmission struct {
 	packet         []byte
 	split          gso.Splitter
 	queued         int // since the last send
-	load           int // see rest
 	frames, octets uint64
 }
 
-// drain moves what the tap has, up to a bound; false: it has no more.
-func (t *transmission) drain() (more bool) {
+// step moves what the tap has.
+func (t *transmission) step() (moved int) {
 	for range drain {
 		n, err := t.tap.Read(t.packet)
 		if err != nil || n == 0 {
-			t.send()
-			return false
+			break
 		}
 		t.cut(t.packet[:n])
 		if t.queued >= batch {
-			t.send()
+			break
 		}
 	}
+	moved = t.queued
 	t.send()
-	return true
+	return moved
 }
 
 // cut makes frames of one packet and queues them.
@@ -202,37 +218,22 @@ func (t *transmission) send() {
 		_ = t.out.Send()
 	}
 	t.d.ports.sent(t.frames, t.octets)
-	t.load += t.queued
 	t.queued, t.frames, t.octets = 0, 0, 0
 	t.tx.Flush()
-}
-
-// receive is the way from the port to the tap.
-func (w *worker) receive() {
-	onThread()
-	r := &reception{worker: w, join: gso.NewCoalescer(gso.CoalescerOptions{UDP: w.tap.USO(), Frames: batch})}
-	var fds []int
-	for _, s := range w.in {
-		fds = append(fds, s.FD())
-	}
-	polled := w.pollFds(fds...)
-	load := 0
-	for !w.d.stop.Load() {
-		got := 0
-		for _, s := range w.in {
-			got += r.take(s)
-		}
-		// Who takes few frames at a time chases the sender, and joins few.
-		if load += got; got == 0 || got < batch && load >= busy {
-			load = w.rest(load, polled, forever)
-		}
-	}
 }
 
 type reception struct {
 	*worker
 	frames [batch]([]byte)
 	join   *gso.Coalescer
+}
+
+// step moves a batch of each socket.
+func (r *reception) step() (moved int) {
+	for _, s := range r.in {
+		moved += r.take(s)
+	}
+	return moved
 }
 
 // take moves a batch from s and returns how many frames it was.
