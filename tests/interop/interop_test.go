@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 func soak() bool { return os.Getenv("LINKSEAL_SOAK") == "1" }
 
 // times is how often or how long something is done: in full, or shortened.
-func times[N int | time.Duration](full, short N) N {
+func times[T any](full, short T) T {
 	if soak() {
 		return full
 	}

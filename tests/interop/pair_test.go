@@ -27,8 +27,8 @@ func TestPairSuites(t *testing.T) {
 			t.Parallel()
 			p := newPair(t, lab.Options{}, lab.Port{Cipher: cipher})
 			for _, s := range p.secured(t) {
-				if s.Cipher != cipher {
-					t.Errorf("cipher %s", s.Cipher)
+				if s.Cipher != cipher || s.Dataplane != kernel || !strings.HasPrefix(s.DataplaneReason, "auto: ") || s.PortIO != "" {
+					t.Errorf("cipher %s, dataplane %s, %s, port_io %q", s.Cipher, s.Dataplane, s.DataplaneReason, s.PortIO)
 				}
 			}
 			for _, a := range p.both() {

@@ -2,6 +2,7 @@ package interop
 
 import (
 	"errors"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -16,51 +17,53 @@ import (
 // traffic. In short, with one end as key server.
 func TestUserspaceRekey(t *testing.T) {
 	t.Parallel()
-	for _, server := range []bool{true, false} {
-		if !soak() && !server {
-			continue
-		}
-		p := newUserspace(t, lab.Options{}, lab.Port{Priority: wpaPriority, MKA: "hello: 1s, life: 4s, rekey: 4s"},
-			lab.Port{Priority: map[bool]int{true: loses, false: wins}[server], MKA: "hello: 1s, life: 4s, rekey: 4s"})
-		tx := p.start(t)[0].Tx
-		sealed := p.bridged(t)
-		x, done := p.keeps(t)
-		rounds := times(10, 2)
-		for range rounds {
-			tx = wait(t, "a fresh SAK at both ends", func(s status.Port) bool {
-				return lab.Settled(s, p.key.CKN) && s.Tx.Key != tx.Key
-			}, p.both()...)[0].Tx
+	const often = "hello: 1s, life: 3s, rekey: 3s"
+	for _, server := range times([]string{"west", "east"}, []string{"west"}) {
+		t.Run("key server "+server, func(t *testing.T) {
+			t.Parallel()
+			west, east := lab.Port{Priority: wins, MKA: often}, lab.Port{Priority: loses, MKA: often}
+			if server == "east" {
+				west.Priority, east.Priority = loses, wins
+			}
+			p := newUserspace(t, lab.Options{}, west, east)
+			key := p.start(t)[0].Tx.Key
+			sealed := p.bridged(t)
+			x, done := p.keeps(t)
+			rounds := times(20, 1)
+			for range rounds {
+				// Not that the one before is gone: the next comes first.
+				fresh := func(s status.Port) bool { return secured(s) && s.Tx != nil && s.Tx.Key != key }
+				key = wait(t, "a fresh SAK at both ends", fresh, p.both()...)[0].Tx.Key
+			}
 			flows(t, x, 20)
-		}
-		c := done()
-		p.clean(t)
-		sealed()
-		figure(t, "user space to kernel: SAK replaced %d times under traffic at 5 ms, key server in user space %v: %d of %d datagrams lost", rounds, server, c.Lost(), c.Sent)
+			c := done()
+			p.clean(t)
+			sealed()
+			figure(t, "user space to kernel: SAK replaced %d times under traffic at 5 ms: %d of %d datagrams lost", rounds, c.Lost(), c.Sent)
+		})
 	}
 }
 
-// TestUserspaceRollover changes the CAK, either end first, under traffic.
+// TestUserspaceRollover changes the CAK under traffic, one way with west first,
+// the other with east first. In soak, each way often, the ends in turn.
 func TestUserspaceRollover(t *testing.T) {
 	t.Parallel()
+	p := newUserspace(t, lab.Options{}, lab.Port{Cipher: "gcm-aes-xpn-256"}, lab.Port{Cipher: "gcm-aes-xpn-256"})
+	p.start(t)
+	sealed := p.bridged(t)
+	x, done := p.keeps(t)
+	rounds := times(10, 1)
 	for i, style := range rollings {
-		t.Run(style.name, func(t *testing.T) {
-			t.Parallel()
-			p := newUserspace(t, lab.Options{}, lab.Port{Cipher: "gcm-aes-xpn-256"}, lab.Port{Cipher: "gcm-aes-xpn-256"})
-			p.start(t)
-			sealed := p.bridged(t)
-			x, done := p.keeps(t)
-			rounds := times(10, 1)
-			for round := range rounds {
-				p.roll(t, style, (round+i)%2 == 0)
-				flows(t, x, 20)
-			}
-			c := done()
-			nothingToPlan(t, p.both()...)
-			p.clean(t)
-			sealed()
-			figure(t, "user space to kernel: CAK rollover (%s) %d times under traffic at 5 ms: %d of %d datagrams lost; ifindex, addresses and routes the same", style.name, rounds, c.Lost(), c.Sent)
-		})
+		for round := range rounds {
+			p.roll(t, style, (round+i)%2 == 0)
+			flows(t, x, 20)
+		}
 	}
+	c := done()
+	nothingToPlan(t, p.both()...)
+	p.clean(t)
+	sealed()
+	figure(t, "user space to kernel: CAK rollover %d times under traffic at 5 ms: %d of %d datagrams lost; ifindex, addresses and routes the same", len(rollings)*rounds, c.Lost(), c.Sent)
 }
 
 // TestUserspaceKilled ends the process that moves the frames with SIGKILL and
@@ -102,7 +105,6 @@ func TestUserspaceKilled(t *testing.T) {
 		ports = p.settled(t, p.key.CKN)
 		watched(t, "of west, killed", wire)()
 		carries(t, p.west, p.east)
-		carries(t, p.east, p.west)
 		figure(t, "user space to kernel: killed; secured with a fresh SAK %v after its start", took.Round(10*time.Millisecond))
 	}
 	if after := device(t, p.west); after != before {
@@ -112,25 +114,21 @@ func TestUserspaceKilled(t *testing.T) {
 	sealed()
 }
 
-// TestUserspaceAuto: where the kernel has MACsec auto takes it, and doctor says
-// so.
-func TestUserspaceAuto(t *testing.T) {
+// TestDoctorAuto: where the kernel has MACsec auto takes it, and doctor says so.
+func TestDoctorAuto(t *testing.T) {
 	t.Parallel()
-	p := newPair(t, lab.Options{}, lab.Port{})
-	check(t, p.west.Start())
-	s := wait(t, "west's dataplane", func(s status.Port) bool { return s.Dataplane != "" }, p.west)[0]
-	if s.Dataplane != kernel || !strings.Contains(s.DataplaneReason, "auto") || s.PortIO != "" {
-		t.Errorf("dataplane %s: %s; port_io %q", s.Dataplane, s.DataplaneReason, s.PortIO)
-	}
-	out, errs, st, err := p.west.Verb(t.Context(), "doctor", "--config", p.west.ConfigFile())
+	need(t, lab.Port{Cipher: "gcm-aes-xpn-256"})
+	binary, err := found()
+	check(t, err)
+	out, err := exec.Command(binary, "doctor").CombinedOutput()
 	check(t, err)
 	said := ""
-	for line := range strings.Lines(out) {
+	for line := range strings.Lines(string(out)) {
 		if strings.Contains(line, "dataplane: auto") {
 			said = line
 		}
 	}
-	if st != 0 || !strings.Contains(said, "kernel:") {
-		t.Errorf("doctor, exit status %d, says of it %q\n%s%s", st, said, out, errs)
+	if !strings.Contains(said, "kernel: ") {
+		t.Errorf("doctor says of it %q\n%s", said, out)
 	}
 }

@@ -11,16 +11,16 @@ import (
 // wpa_supplicant and the kernel's MACsec.
 func TestUserspaceSupplicant(t *testing.T) {
 	t.Parallel()
+	integrity := []string{"encrypt: false"}
 	for _, c := range []struct {
 		name   string
 		port   lab.Port
 		extra  []string // of the supplicant
 		server bool     // linkseal is key server
 	}{
-		{"key server", lab.Port{Priority: wins}, nil, true},
-		{"not key server", lab.Port{Priority: loses}, nil, false},
-		{"integrity only", lab.Port{Priority: loses, Extra: []string{"encrypt: false"}}, []string{"macsec_integ_only=1"}, false},
-		{"gcm-aes-256", lab.Port{Priority: wins, Cipher: "gcm-aes-256"}, nil, true},
+		{"gcm-aes-128, not key server", lab.Port{Priority: loses}, nil, false},
+		{"gcm-aes-128, key server, integrity only", lab.Port{Priority: wins, Extra: integrity}, []string{"macsec_integ_only=1"}, true},
+		{"gcm-aes-256, key server", lab.Port{Priority: wins, Cipher: "gcm-aes-256"}, nil, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
