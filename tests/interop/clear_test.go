@@ -110,7 +110,7 @@ func TestClear(t *testing.T) {
 		})
 	}
 	more("daemon up", 300)
-	for range times(5, 2) {
+	for range times(5, 1) {
 		check(t, p.west.Kill())
 		more("daemon killed", 300)
 		check(t, p.west.Start())

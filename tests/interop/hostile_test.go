@@ -45,10 +45,10 @@ func TestHostileWire(t *testing.T) {
 	defer sender.Close()
 	frames := attack(heard)
 	// What is allocated once is allocated now.
-	flood(t, sender, frames, times(5*time.Second, time.Second))
+	flood(t, sender, frames, times(5*time.Second, time.Second/2))
 	before := [2]int{resident(t, p.west), resident(t, p.east)}
 	start := time.Now()
-	sent := flood(t, sender, frames, times(30*time.Second, 3*time.Second))
+	sent := flood(t, sender, frames, times(30*time.Second, 2*time.Second))
 	rate := float64(sent) / time.Since(start).Seconds()
 	after := [2]int{resident(t, p.west), resident(t, p.east)}
 

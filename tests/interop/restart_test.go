@@ -69,7 +69,7 @@ func TestKilled(t *testing.T) {
 	flows(t, x, 50)
 	before := [2]string{device(t, p.west), device(t, p.east)}
 	var all []time.Duration
-	for round := range times(10, 4) {
+	for round := range times(10, 2) {
 		victim := p.both()[(round+1)%2]
 		old := ports[0].Tx
 		check(t, victim.Kill())
@@ -104,6 +104,7 @@ func TestKilled(t *testing.T) {
 
 // Both ends killed and started at once: neither can tell the other who it was.
 func TestKilledBoth(t *testing.T) {
+	t.Parallel()
 	p := newPair(t, lab.Options{}, lab.Port{})
 	old := p.start(t)[0].Tx
 	x := traffic(t, p.west, p.east, 5*time.Millisecond)
@@ -124,6 +125,7 @@ func TestKilledBoth(t *testing.T) {
 
 // Stopped with SIGTERM and started again, at once: as after a package upgrade.
 func TestStopped(t *testing.T) {
+	t.Parallel()
 	p := newPair(t, lab.Options{}, lab.Port{})
 	old := p.start(t)[0].Tx
 	x := traffic(t, p.west, p.east, 5*time.Millisecond)

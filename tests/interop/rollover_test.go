@@ -70,11 +70,12 @@ func (p *pair) keeps(t *testing.T) (x *lab.Traffic, done func() lab.Count) {
 func TestRollover(t *testing.T) {
 	for _, style := range rollings {
 		t.Run(style.name, func(t *testing.T) {
+			t.Parallel()
 			p := newPair(t, lab.Options{}, lab.Port{Cipher: "gcm-aes-xpn-256"})
 			p.start(t)
 			sealed := wires(t, p.both()...)
 			x, done := p.keeps(t)
-			rounds := times(10, 3)
+			rounds := times(10, 2)
 			for round := range rounds {
 				p.roll(t, style, round%2 == 0)
 				flows(t, x, 20)
