@@ -7,7 +7,7 @@ PKGS     ?= ./...
 SPEED    ?=
 export VERSION FUZZTIME SPEED
 
-.PHONY: all deps demo test test-host test-vm bench soak fuzz generate lint clean
+.PHONY: all deps demo test test-host test-vm test-vm-interop test-vm-rest bench soak fuzz generate lint clean
 
 all: bin/linkseal
 
@@ -33,10 +33,11 @@ bin/wireguard-go:
 demo: bin/linkseal
 	@MAKE="$(MAKE)" tests/demo
 
-# All tests. The guest has one processor of this machine, the tests on the
-# machine itself the others.
+# All tests, on this machine and in two guests at once, each of which keeps one
+# processor busy: what two appliances do to each other takes as long as the rest.
+INTEROP := ./tests/interop
 test: deps
-	@$(MAKE) --no-print-directory -j2 test-host test-vm
+	@$(MAKE) --no-print-directory -j3 test-host test-vm-interop test-vm-rest
 
 # On this machine: all tests, under the race detector.
 test-host: bin/count bin/linkseal
@@ -44,6 +45,11 @@ test-host: bin/count bin/linkseal
 
 # In a guest with Debian's kernel: the tests that say what they need of one.
 test-vm: deps bin/vmrun bin/linkseal
+	bin/vmrun -steady -timeout 20m -pkgs $(PKGS) -- -test.short -test.timeout=15m
+
+test-vm-interop: PKGS = $(INTEROP)
+test-vm-rest: PKGS = $(shell go list ./... | grep -v /tests/interop$$)
+test-vm-interop test-vm-rest: deps bin/vmrun bin/linkseal
 	bin/vmrun -steady -timeout 20m -pkgs $(PKGS) -- -test.short -test.timeout=15m
 
 # What make test runs shortened, in full.
