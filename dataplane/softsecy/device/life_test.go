@@ -51,6 +51,17 @@ func TestInterfaceState(t *testing.T) {
 	echo(t, e, p.east, 100)
 }
 
+// A port with more queues than the filter has room for is heard whole, by a
+// packet socket.
+func TestManyQueues(t *testing.T) {
+	p := newPair(t, setting{mtu: 1500, queues: maxQueues + 1})
+	if how := p.east.d.PortIO(); !strings.HasPrefix(how, "packet socket") || !strings.Contains(how, "more than the 64 queues") {
+		t.Error(how)
+	}
+	p.secure(t)
+	newStream(t, p.west, p.east).run(t, 256<<10, nil)
+}
+
 // A port with two queues has two workers, over which flows are spread, each in
 // its order; with replay protection that is too strict for two there is one.
 func TestTwoQueues(t *testing.T) {

@@ -40,7 +40,7 @@ type ports struct {
 
 const (
 	etherLen = 14
-	// maxQueues is how many queues are looked for.
+	// maxQueues is how many the filter has room for.
 	maxQueues = 64
 	// macsec is the EtherType.
 	macsec = 0x88E5
@@ -81,9 +81,12 @@ func openXDP(o Options, parent link.Link) (p *ports, err error) {
 			err = errors.Join(err, p.Close())
 		}
 	}()
-	queues := max(1, min(parent.RxQueues, maxQueues))
+	queues := max(1, parent.RxQueues)
 	zero := 0
 	for i := range queues {
+		if i == maxQueues {
+			return p, fmt.Errorf("no AF_XDP: the device may have more than the %d queues that the filter has room for", maxQueues)
+		}
 		s, err := xsk.Open(o.Parent, xsk.Options{Queue: i, Frame: parent.MTU + etherLen, Queues: queues})
 		if errors.Is(err, xsk.ErrNoQueue) && i > 0 {
 			break // the device has room for more queues than it uses
