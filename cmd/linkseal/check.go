@@ -20,9 +20,10 @@ func checkOn(m machine) *cobra.Command {
 		Use:   "check --config FILE",
 		Short: "Validate a configuration, its key files and its devices",
 		Long: `Validate a configuration, the key files that it names and what it needs of this
-machine: devices, and a kernel with MACsec or taps. Everything wrong is reported at once on standard error,
-each as FILE:LINE:COL: what is wrong; what is accepted, with the line beneath.
-No line of a key file is ever shown. Exit status 0: all is well, 1: it is not.`,
+machine: devices, and a kernel with MACsec or taps. Everything wrong is reported
+at once on standard error, each as FILE:LINE:COL: what is wrong; what is
+accepted, with the line beneath. No line of a key file is ever shown. Exit
+status 0: all is well, 1: it is not.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if path == "" {
