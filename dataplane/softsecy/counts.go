@@ -10,7 +10,8 @@ import (
 	"github.com/linkseal/linkseal/keymgmt/sa"
 )
 
-// Counters are a SecY's since it was made.
+// Counters are a SecY's since it was made. InPktsOverrun is for whoever has the
+// sockets to fill in.
 type Counters struct {
 	counters.Counters
 	// OutPktsDropped are frames that could not be sent: no encoding SA, its
@@ -25,7 +26,6 @@ const (
 	inBadTag
 	inUnknownSCI
 	inNoSCI
-	inOverrun
 	inOctetsValidated // the first of those that an SC has too
 	inOctetsDecrypted
 	inDelayed
@@ -106,7 +106,7 @@ func (s *SecY) Counters() Counters {
 			SecY: counters.SecY{
 				OutPktsUntagged: out(outUntagged), OutPktsTooLong: out(outTooLong),
 				InPktsUntagged: in(inUntagged), InPktsNoTag: in(inNoTag), InPktsBadTag: in(inBadTag),
-				InPktsUnknownSCI: in(inUnknownSCI), InPktsNoSCI: in(inNoSCI), InPktsOverrun: in(inOverrun),
+				InPktsUnknownSCI: in(inUnknownSCI), InPktsNoSCI: in(inNoSCI),
 			},
 			TxSC: counters.TxSC{
 				OutPktsProtected: out(outProtected), OutPktsEncrypted: out(outEncrypted),

@@ -69,14 +69,6 @@ func (s *SecY) NewReceiver() *Receiver { return &Receiver{secy: s, path: s.rx.Lo
 // the end of each batch.
 func (r *Receiver) Flush() { r.batch.tell(r.secy, r.sc, r.sa) }
 
-// Overrun counts n frames that were lost before Validate could see them.
-func (r *Receiver) Overrun(n uint64) { r.add(inOverrun, n) }
-
-func (r *Receiver) add(counter int, n uint64) {
-	r.batch.n[counter] += n
-	r.batch.any = true
-}
-
 // Validate checks a frame and decrypts it in place (802.1AE 10.6). frame is as
 // received, from DA on, without FCS; VLAN tags in front of a SecTAG are not
 // looked through. What is delivered is a part of frame: DA, SA, user data. If
