@@ -27,10 +27,15 @@ type Config struct {
 	Name string
 	// Socket is the control socket's path.
 	Socket string
+	// Group may use the control socket beside root: a name or a number;
+	// empty: the group that the daemon runs as.
+	Group string
 	// Metrics is where they are served; the zero AddrPort: nowhere.
 	Metrics netip.AddrPort
 	// State is the directory of what must outlive the daemon.
-	State     string
+	State string
+	// Sealing is what the last good keys in it are sealed with.
+	Sealing   Sealing
 	Keychains []Keychain
 	Ports     []Port
 	Tunnels   []Tunnel
@@ -58,7 +63,13 @@ const (
 // Vault is an Azure Key Vault source. CAK and CKN, or PSK, are the names of
 // secrets in it.
 type Vault struct {
-	URL           string
+	URL string
+	// Endpoint is the address, a port with it or not, to connect to in place
+	// of the one that the URL's host has in DNS: a private endpoint.
+	Endpoint string
+	// CA is a file of certificates, PEM, that are trusted beside the
+	// system's. Proxy is the URL of an HTTP proxy; empty: the environment's.
+	CA, Proxy     string
 	CAK, CKN, PSK string
 	Credential    Credential
 	Poll          time.Duration
@@ -71,6 +82,25 @@ type Credential struct {
 	ClientID, TenantID string
 	File               string // of the certificate or the client secret
 }
+
+// Sealing is what keys at rest are sealed with. The empty With takes the first
+// that the machine has: TPM, systemd credential, key file.
+type Sealing struct {
+	With string // SealTPM, SealCredential, SealFile; or empty
+	// Path of the credential or key file; empty: linkseal.seal among the
+	// service's credentials, or seal.key in the state directory.
+	Path string
+	// PCRs of the TPM's SHA-256 bank, to whose values keys are sealed; none:
+	// to the TPM alone.
+	PCRs []int
+}
+
+// What keys at rest may be sealed with.
+const (
+	SealTPM        = "tpm"
+	SealCredential = "credential"
+	SealFile       = "file"
+)
 
 // Rotation is the schedule of an appliance that owns the rotation.
 type Rotation struct {

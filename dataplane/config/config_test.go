@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -71,8 +72,10 @@ func TestWhole(t *testing.T) {
 	// All of it is understood; what this release cannot run is named.
 	want := []string{
 		"testdata/whole.yaml:4:10: metrics are not in this release; accepted: leave metrics out; linkseal status --json has the counters",
-		"testdata/whole.yaml:9:13: source azure-key-vault is not in this release; accepted: file",
-		"testdata/whole.yaml:36:3: tunnels are not in this release; accepted: leave tunnels out; ports with MACsec",
+		"testdata/whole.yaml:5:55: a group of the control socket is not in this release; accepted: leave group out",
+		"testdata/whole.yaml:6:10: sealing of keys is not in this release; accepted: leave sealing out",
+		"testdata/whole.yaml:10:13: source azure-key-vault is not in this release; accepted: file",
+		"testdata/whole.yaml:39:3: tunnels are not in this release; accepted: leave tunnels out; ports with MACsec",
 	}
 	if d := cmp.Diff(want, strings.Split(ps.Error(), "\n")); d != "" {
 		t.Error(d)
@@ -81,8 +84,11 @@ func TestWhole(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	v := c.Keychain("link2").Vault
-	if v.URL != "https://contoso.vault.azure.net" || v.CAK != "link2-cak" || v.Poll != 5*time.Minute || v.Rotation.Every != 720*time.Hour || v.Credential.Type != "managed-identity" {
+	if v.URL != "https://contoso.vault.azure.net" || v.CAK != "link2-cak" || v.Poll != 5*time.Minute || v.Rotation.Every != 720*time.Hour || v.Credential.Type != "managed-identity" || v.Endpoint != "10.1.2.4" || v.CA != "/etc/linkseal/vault-ca.pem" {
 		t.Errorf("%+v", v)
+	}
+	if c.Group != "netops" || c.Sealing.With != SealTPM || !slices.Equal(c.Sealing.PCRs, []int{7, 11}) {
+		t.Errorf("group %s, sealing %+v", c.Group, c.Sealing)
 	}
 	g := c.Tunnels[0]
 	if g.Type != "wireguard" || g.WireGuard.Port != 51820 || g.Protect[0].String() != "10.20.0.0/16" || g.MSS != 1350 || c.Tunnels[1].IPsec.Mode != "tunnel" {
@@ -119,7 +125,7 @@ func TestRefuses(t *testing.T) {
 	}{
 		{"no version", edit{"version: 1\n", ""}, "1:1: the configuration has no version; accepted: version: 1"},
 		{"version", edit{"version: 1", "version: 2"}, `1:10: version: "2"; accepted: 1`},
-		{"unknown top", edit{"version: 1", "version: 1\nport: 1"}, `2:1: unknown key "port" in the configuration (did you mean ports?); accepted: version, name, control, metrics, state, keychains, ports, tunnels`},
+		{"unknown top", edit{"version: 1", "version: 1\nport: 1"}, `2:1: unknown key "port" in the configuration (did you mean ports?); accepted: version, name, control, metrics, state, sealing, keychains, ports, tunnels`},
 		{"unknown in port", port("chipher: x"), `9:5: unknown key "chipher" in port 1 (did you mean cipher?)`},
 		{"unknown in mka", port("mka: {priorty: 1}"), `9:11: unknown key "priorty" in mka (did you mean priority?)`},
 		{"no device", edit{"    device: eth1\n", ""}, "5:5: port 1 has no device; accepted: device: the name of a network interface"},
@@ -174,6 +180,12 @@ func TestRefuses(t *testing.T) {
 		{"source", edit{"source: file", "source: vault"}, `3:19: source: "vault"; accepted: file, azure-key-vault`},
 		{"file with vault's keys", edit{"path: keys/link1.yaml", "path: x, cak: y"}, "3:39: cak does not go with source: file; accepted: leave it out"},
 		{"no path", edit{", path: keys/link1.yaml", ""}, "3:10: keychain link1 has no path; accepted: path: the path of a key file, mode 0600"},
+		{"group", edit{"version: 1", "version: 1\ncontrol: {group: 'net ops'}"}, `2:18: group: "net ops"; accepted: the name or number of a group`},
+		{"sealing", edit{"version: 1", "version: 1\nsealing: {path: x}"}, `2:10: sealing has no with; accepted: with: tpm, credential, file`},
+		{"sealing with a file", edit{"version: 1", "version: 1\nsealing: {with: file, pcrs: [7]}"}, `2:10: sealing of keys is not in this release|2:29: pcrs does not go with with: file; accepted: leave it out`},
+		{"sealing to PCRs", edit{"version: 1", "version: 1\nsealing: {with: tpm, path: x, pcrs: [24, 7, 7]}"}, `2:10: sealing of keys is not in this release|2:28: path does not go with with: tpm|2:38: a PCR: "24"; accepted: |2:45: the PCR is listed twice; accepted: each once`},
+		{"vault's place", edit{"{source: file, path: keys/link1.yaml}", "{source: azure-key-vault, vault: 'https://x', cak: a, ckn: c, credential: {type: managed-identity}, endpoint: host, proxy: 'http://u:p@x'}"},
+			`3:19: source azure-key-vault is not|3:120: endpoint: "host"; accepted: an IP address|3:133: proxy: "http://u:p@x"; accepted: the URL of a proxy`},
 		{"vault", edit{"{source: file, path: keys/link1.yaml}", "{source: azure-key-vault, vault: 'http://x', cak: a_b, ckn: c, poll: 0s, credential: {type: client-secret, certificate: x}, rotation: {every: 1h}}"},
 			`3:19: source azure-key-vault is not in this release; accepted: file|3:43: vault: "http://x"; accepted: the vault's URL|3:60: cak: [hidden]; accepted: the name of a secret|3:79: poll 0s; accepted: 1s and more|` +
 				"3:95: credential has no secret_file|3:95: credential has no client_id|3:95: credential has no tenant_id|3:130: certificate does not go with type: client-secret|3:152: every is not longer than overlap; accepted: a duration longer than 1h"},

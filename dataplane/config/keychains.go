@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -18,12 +19,12 @@ func (d *decoder) keychains(v strict.Value) {
 		if !nameForm.MatchString(name) {
 			d.doc.Add(m.KeyPos(name), "the name of a keychain is malformed", nameAccepted)
 		}
-		f := v.Fields("keychain "+name, "source", "path", "vault", "cak", "ckn", "psk", "credential", "poll", "rotation")
+		f := v.Fields("keychain "+name, "source", "path", "vault", "cak", "ckn", "psk", "credential", "poll", "rotation", "endpoint", "ca", "proxy")
 		k := Keychain{Name: name, Source: f.Need("source", SourceFile+", "+SourceVault).OneOf("", SourceFile, SourceVault)}
 		switch k.Source {
 		case SourceFile:
 			k.Path = d.path(f.Need("path", "the path of a key file, mode 0600"))
-			without(f, "source: file", "vault", "cak", "ckn", "psk", "credential", "poll", "rotation")
+			without(f, "source: file", "vault", "cak", "ckn", "psk", "credential", "poll", "rotation", "endpoint", "ca", "proxy")
 		case SourceVault:
 			k.Vault = d.vault(f)
 			without(f, "source: azure-key-vault", "path")
@@ -58,12 +59,22 @@ func (d *decoder) vault(f strict.Fields) *Vault {
 		u, err := url.Parse(s)
 		return err == nil && u.Scheme == "https" && u.Hostname() != "" && strings.Trim(u.Path, "/") == "" && u.RawQuery == "" && u.Fragment == "" && u.User == nil
 	})
+	const (
+		endpointAccepted = "an IP address, with a port or without, as 10.1.2.4 or [2001:db8::4]:443"
+		proxyAccepted    = "the URL of a proxy without a password in it as http://proxy.example:3128"
+	)
 	secret := func(v strict.Value) string { return d.text(v, "", secretAccepted, secretName.MatchString) }
 	if f.Has("psk") {
 		w.PSK = secret(f.Get("psk"))
 		without(f, "psk", "cak", "ckn")
 	} else {
 		w.CAK, w.CKN = secret(f.Need("cak", secretAccepted)), secret(f.Need("ckn", secretAccepted))
+	}
+	w.Endpoint = d.text(f.Get("endpoint"), "", endpointAccepted, isEndpoint)
+	w.CA = d.path(f.Get("ca"))
+	w.Proxy = d.text(f.Get("proxy"), "", proxyAccepted, isProxy)
+	if w.Proxy != "" && w.Endpoint != "" {
+		f.Get("proxy").Wrong("proxy does not go with endpoint: a proxy finds the address itself", "one of them")
 	}
 	if w.Poll < time.Second {
 		f.Get("poll").Wrong("poll "+strict.FormatDuration(w.Poll), "1s and more")
@@ -79,6 +90,19 @@ func (d *decoder) vault(f strict.Fields) *Vault {
 		}
 	}
 	return w
+}
+
+func isEndpoint(s string) bool {
+	if at, err := netip.ParseAddrPort(s); err == nil {
+		return at.Port() != 0
+	}
+	_, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"))
+	return err == nil
+}
+
+func isProxy(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && u.User == nil && strings.Trim(u.Path, "/") == "" && u.RawQuery == "" && u.Fragment == ""
 }
 
 func (d *decoder) credential(f strict.Fields) Credential {

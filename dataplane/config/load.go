@@ -51,7 +51,7 @@ func read(path string) (string, error) {
 func Parse(path, text string) (*Config, error) {
 	c := &Config{File: path, doc: strict.Parse(path, text, false), places: map[string]strict.Pos{}}
 	d := &decoder{Config: c, users: map[string]map[string]strict.Pos{}}
-	d.file(c.doc.Root().Fields("the configuration", "version", "name", "control", "metrics", "state", "keychains", "ports", "tunnels"))
+	d.file(c.doc.Root().Fields("the configuration", "version", "name", "control", "metrics", "state", "sealing", "keychains", "ports", "tunnels"))
 	d.cannot()
 	return c, c.doc.Problems().Err()
 }
@@ -66,13 +66,15 @@ type decoder struct {
 func (d *decoder) file(f strict.Fields) {
 	f.Need("version", "1").OneOf("", "1")
 	d.Name = d.text(f.Get("name"), "", "a name of 1 to 253 characters", func(s string) bool { return len(s) <= 253 })
-	control := f.Get("control").Fields("control", "socket")
+	control := f.Get("control").Fields("control", "socket", "group")
 	d.Socket = d.absolute(control.Get("socket"), DefaultSocket)
 	if len(d.Socket) > 107 { // sockaddr_un
 		control.Get("socket").Wrong("socket is longer than a socket's address can be", "a path of up to 107 octets")
 	}
+	d.Group = d.text(control.Get("group"), "", "the name or number of a group", groupForm.MatchString)
 	d.metrics(f.Get("metrics"))
 	d.State = d.absolute(f.Get("state"), DefaultState)
+	d.sealing(f.Get("sealing"))
 	d.keychains(f.Get("keychains"))
 	const ports = "a list of ports, at least one"
 	list := f.Get("ports").List("a port", ports)
@@ -86,7 +88,9 @@ func (d *decoder) file(f strict.Fields) {
 	if len(d.Ports)+len(d.Tunnels) == 0 && len(d.doc.Problems()) == 0 {
 		d.doc.Add(f.Of().Pos(), "the configuration has no ports", "ports: "+ports)
 	}
+	d.note("control.group", control.Get("group"))
 	d.note("metrics", f.Get("metrics"))
+	d.note("sealing", f.Get("sealing"))
 	d.note("tunnels", f.Get("tunnels"))
 }
 

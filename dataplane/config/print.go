@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/linkseal/linkseal/keymgmt/file/strict"
@@ -15,11 +16,21 @@ func (c *Config) YAML() string {
 	w := &writer{}
 	w.line(0, "version: 1")
 	w.text(0, "name", c.Name)
-	w.line(0, "control: {socket: %s}", quote(c.Socket))
+	w.line(0, "control:")
+	w.text(1, "socket", c.Socket)
+	w.text(1, "group", c.Group)
 	if c.Metrics.IsValid() {
 		w.line(0, "metrics: {listen: %s}", quote(c.Metrics.String()))
 	}
 	w.line(0, "state: %s", quote(c.State))
+	if s := c.Sealing; s.With != "" {
+		w.line(0, "sealing:")
+		w.line(1, "with: %s", s.With)
+		w.text(1, "path", s.Path)
+		if s.PCRs != nil {
+			w.line(1, "pcrs: %s", list(s.PCRs, strconv.Itoa))
+		}
+	}
 	if len(c.Keychains) > 0 {
 		w.line(0, "keychains:")
 	}
@@ -123,6 +134,9 @@ func (w *writer) keychain(k Keychain) {
 		return
 	}
 	w.text(2, "vault", v.URL)
+	w.text(2, "endpoint", v.Endpoint)
+	w.text(2, "ca", v.CA)
+	w.text(2, "proxy", v.Proxy)
 	w.text(2, "cak", v.CAK)
 	w.text(2, "ckn", v.CKN)
 	w.text(2, "psk", v.PSK)

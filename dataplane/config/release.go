@@ -10,6 +10,12 @@ func (d *decoder) cannot() {
 	if d.Metrics.IsValid() {
 		refuse("metrics", "metrics are", "leave metrics out; linkseal status --json has the counters")
 	}
+	if d.Group != "" {
+		refuse("control.group", "a group of the control socket is", "leave group out")
+	}
+	if d.Sealing.With != "" {
+		refuse("sealing", "sealing of keys is", "leave sealing out")
+	}
 	for _, k := range d.Keychains {
 		if k.Source == SourceVault {
 			refuse("keychains."+k.Name+".source", "source "+SourceVault+" is", SourceFile)

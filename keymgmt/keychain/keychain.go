@@ -54,6 +54,13 @@ type Origin struct {
 	Line, Column int
 }
 
+// Pinned names the versions of a vault's secrets that a key is made of; empty
+// for a key of another source. Pair is the id that both carry.
+type Pinned struct {
+	Pair     string
+	CAK, CKN string // version ids
+}
+
 // Window is when a key may be used: from NotBefore on, up to but without
 // Expires. A zero time is an open end.
 type Window struct {
@@ -125,6 +132,7 @@ type Key struct {
 	// preference. A source leaves it zero; Seen fills it.
 	FirstSeen time.Time
 	Origin    Origin
+	Pinned    Pinned
 }
 
 // Outline is what of a key may be told: not its octets, but how many.
@@ -167,6 +175,8 @@ type PSK struct {
 	ExpiresHard, Fallback bool
 	FirstSeen             time.Time
 	Origin                Origin
+	// Version of the vault's secret; empty from another source.
+	Version string
 }
 
 // Keychain is what one source holds at one moment: Keys for MACsec ports or
