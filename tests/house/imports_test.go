@@ -70,6 +70,10 @@ var rules = []rule{
 		of: []string{""}, except: []string{"keymgmt/keyvault"}, not: []string{"github.com/Azure"},
 		why: "the Azure SDK has one door, so that it can be replaced and the rest builds without it",
 	},
+	{
+		of: []string{""}, except: []string{"keymgmt/sealed/tpm"}, not: []string{"github.com/google/go-tpm"}, direct: true,
+		why: "the TPM has one door: what can be sealed without one does not know its words",
+	},
 }
 
 func TestImportDirection(t *testing.T) {
