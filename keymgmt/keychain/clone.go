@@ -1,0 +1,21 @@
+package keychain
+
+import (
+	"errors"
+	"slices"
+)
+
+// ErrPending says that a source has not been read yet, and is being read.
+var ErrPending = errors.New("not read yet")
+
+// Clone is a second keychain whose secrets are zeroed on their own.
+func (c *Keychain) Clone() *Keychain {
+	n := &Keychain{Keys: slices.Clone(c.Keys), PSKs: slices.Clone(c.PSKs)}
+	for i := range n.Keys {
+		n.Keys[i].CAK = n.Keys[i].CAK.Clone()
+	}
+	for i := range n.PSKs {
+		n.PSKs[i].Secret = n.PSKs[i].Secret.Clone()
+	}
+	return n
+}
