@@ -17,6 +17,7 @@ import (
 	"github.com/linkseal/linkseal/dataplane/status"
 	"github.com/linkseal/linkseal/keymgmt/file"
 	"github.com/linkseal/linkseal/keymgmt/keychain"
+	"github.com/linkseal/linkseal/linux/clock"
 	"github.com/linkseal/linkseal/linux/sdnotify"
 )
 
@@ -110,6 +111,8 @@ func runDaemon(ctx context.Context, path string, cfg *config.Config, log *slog.L
 		Source:  openSource,
 		Load:    func() (*config.Config, error) { return loadConfig(path) },
 		Seen:    seenFile(filepath.Join(cfg.State, file.SeenName)),
+		Keeper:  newKeeper(cfg, log),
+		Clock:   clock.Now,
 		Log:     log,
 		Version: version(),
 		Notify:  sdnotify.Send,

@@ -73,7 +73,6 @@ func TestWhole(t *testing.T) {
 	want := []string{
 		"testdata/whole.yaml:4:10: metrics are not in this release; accepted: leave metrics out; linkseal status --json has the counters",
 		"testdata/whole.yaml:5:55: a group of the control socket is not in this release; accepted: leave group out",
-		"testdata/whole.yaml:6:10: sealing of keys is not in this release; accepted: leave sealing out",
 		"testdata/whole.yaml:10:13: source azure-key-vault is not in this release; accepted: file",
 		"testdata/whole.yaml:39:3: tunnels are not in this release; accepted: leave tunnels out; ports with MACsec",
 	}
@@ -182,8 +181,8 @@ func TestRefuses(t *testing.T) {
 		{"no path", edit{", path: keys/link1.yaml", ""}, "3:10: keychain link1 has no path; accepted: path: the path of a key file, mode 0600"},
 		{"group", edit{"version: 1", "version: 1\ncontrol: {group: 'net ops'}"}, `2:18: group: "net ops"; accepted: the name or number of a group`},
 		{"sealing", edit{"version: 1", "version: 1\nsealing: {path: x}"}, `2:10: sealing has no with; accepted: with: tpm, credential, file`},
-		{"sealing with a file", edit{"version: 1", "version: 1\nsealing: {with: file, pcrs: [7]}"}, `2:10: sealing of keys is not in this release|2:29: pcrs does not go with with: file; accepted: leave it out`},
-		{"sealing to PCRs", edit{"version: 1", "version: 1\nsealing: {with: tpm, path: x, pcrs: [24, 7, 7]}"}, `2:10: sealing of keys is not in this release|2:28: path does not go with with: tpm|2:38: a PCR: "24"; accepted: |2:45: the PCR is listed twice; accepted: each once`},
+		{"sealing with a file", edit{"version: 1", "version: 1\nsealing: {with: file, pcrs: [7]}"}, `2:29: pcrs does not go with with: file; accepted: leave it out`},
+		{"sealing to PCRs", edit{"version: 1", "version: 1\nsealing: {with: tpm, path: x, pcrs: [24, 7, 7]}"}, `2:28: path does not go with with: tpm|2:38: a PCR: "24"; accepted: |2:45: the PCR is listed twice; accepted: each once`},
 		{"vault's place", edit{"{source: file, path: keys/link1.yaml}", "{source: azure-key-vault, vault: 'https://x', cak: a, ckn: c, credential: {type: managed-identity}, endpoint: host, proxy: 'http://u:p@x'}"},
 			`3:19: source azure-key-vault is not|3:120: endpoint: "host"; accepted: an IP address|3:133: proxy: "http://u:p@x"; accepted: the URL of a proxy`},
 		{"vault", edit{"{source: file, path: keys/link1.yaml}", "{source: azure-key-vault, vault: 'http://x', cak: a_b, ckn: c, poll: 0s, credential: {type: client-secret, certificate: x}, rotation: {every: 1h}}"},

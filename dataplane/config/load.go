@@ -90,7 +90,6 @@ func (d *decoder) file(f strict.Fields) {
 	}
 	d.note("control.group", control.Get("group"))
 	d.note("metrics", f.Get("metrics"))
-	d.note("sealing", f.Get("sealing"))
 	d.note("tunnels", f.Get("tunnels"))
 }
 

@@ -13,9 +13,6 @@ func (d *decoder) cannot() {
 	if d.Group != "" {
 		refuse("control.group", "a group of the control socket is", "leave group out")
 	}
-	if d.Sealing.With != "" {
-		refuse("sealing", "sealing of keys is", "leave sealing out")
-	}
 	for _, k := range d.Keychains {
 		if k.Source == SourceVault {
 			refuse("keychains."+k.Name+".source", "source "+SourceVault+" is", SourceFile)

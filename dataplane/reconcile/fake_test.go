@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/linkseal/linkseal/dataplane/config"
 	"github.com/linkseal/linkseal/dataplane/plan"
@@ -64,7 +65,10 @@ func (m *fakeMachine) unplug(name string) {
 func (m *fakeMachine) Observe(plan.Desired) (plan.Observed, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.observed <- struct{}{}
+	select {
+	case m.observed <- struct{}{}:
+	default: // a test of days does not count them
+	}
 	return plan.Observed{Links: maps.Clone(m.o.Links), Filters: maps.Clone(m.o.Filters), Unreadable: maps.Clone(m.o.Unreadable)}, m.blind
 }
 
@@ -264,4 +268,63 @@ func (s *syncBuffer) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.b.String()
+}
+
+// fakeKeeper keeps in memory what is to be sealed.
+type fakeKeeper struct {
+	mu    sync.Mutex
+	kept  Kept
+	err   error // of Save
+	saves int
+}
+
+func (f *fakeKeeper) Load() (Kept, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.clone(f.kept), nil
+}
+
+func (*fakeKeeper) clone(k Kept) Kept {
+	n := Kept{Time: k.Time, Keychains: make(map[string]*keychain.Keychain)}
+	for name, c := range k.Keychains {
+		n.Keychains[name] = c.Clone()
+	}
+	return n
+}
+
+func (f *fakeKeeper) Save(k Kept) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.saves++
+	if f.err == nil {
+		f.kept = f.clone(k)
+	}
+	return f.err
+}
+
+// has lists what is kept, as "name: ckn ckn".
+func (f *fakeKeeper) has() (all []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for name, c := range f.kept.Keychains {
+		text := name + ":"
+		for _, k := range c.Keys {
+			text += " " + k.CKN.String()
+		}
+		all = append(all, text)
+	}
+	slices.Sort(all)
+	return all
+}
+
+func (f *fakeKeeper) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.saves
+}
+
+func (f *fakeKeeper) at() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.kept.Time
 }

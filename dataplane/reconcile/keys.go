@@ -29,6 +29,7 @@ type ring struct {
 	selection keychain.Selection
 	chosen    string // what selection says, to tell a change
 	err       error  // of the last reading
+	sealed    bool   // chain is what was sealed; its source has not been read
 }
 
 func (r *Reconciler) loadSeen() {
@@ -64,6 +65,7 @@ func (r *Reconciler) follow() {
 		r.rings[name] = n
 		if n.source, n.err = r.o.Source(*c); n.err != nil {
 			r.log.Error("keychain cannot be used", "keychain", name, "error", n.err)
+			r.startKept(n)
 			continue
 		}
 		tokens := n.source.Watch(ctx) // before Load: nothing is missed
@@ -81,7 +83,15 @@ func (r *Reconciler) follow() {
 }
 
 func sameSource(a, b config.Keychain) bool {
-	return a.Source == b.Source && a.Path == b.Path && a.Vault == nil && b.Vault == nil
+	if a.Source != b.Source || a.Path != b.Path || (a.Vault == nil) != (b.Vault == nil) {
+		return false
+	}
+	if a.Vault == nil {
+		return true
+	}
+	v, w := *a.Vault, *b.Vault
+	v.Rotation, w.Rotation = nil, nil // not how it is read
+	return v == w
 }
 
 // reread reads a keychain. What cannot be read, holds no key or holds one
@@ -94,17 +104,20 @@ func (r *Reconciler) reread(name string) {
 	chain, err := r.read(r.cfg, n.source, name)
 	if err != nil {
 		r.keysFailed(n, err)
+		r.startKept(n)
 		return
 	}
-	if n.err != nil {
-		r.log.Info("keychain is usable again", "keychain", name)
-		n.err = nil
+	if n.err != nil || n.sealed {
+		if !errors.Is(n.err, keychain.ErrPending) || n.sealed {
+			r.log.Info("keychain is usable again", "keychain", name)
+		}
+		n.err, n.sealed = nil, false
 	}
 	r.adopt(n, chain)
 }
 
 func (r *Reconciler) keysFailed(n *ring, err error) {
-	if n.err == nil || n.err.Error() != err.Error() {
+	if !errors.Is(err, keychain.ErrPending) && (n.err == nil || n.err.Error() != err.Error()) {
 		what := "keychain cannot be used; the keys before it go on"
 		if n.chain == nil {
 			what = "keychain cannot be used; its ports stay unsecured"
@@ -142,13 +155,16 @@ func (r *Reconciler) adopt(n *ring, chain *keychain.Keychain) {
 		seen = make(keychain.Seen)
 		r.seen[name] = seen
 	}
-	now := time.Now()
+	now := r.now()
 	if seen.Mark(chain, now) {
 		if err := r.o.Seen.Save(r.seen); err != nil {
 			r.log.Error("first-seen times of keys cannot be kept; after a restart keys without not_before count as new", "error", err)
 		}
 	}
 	if n.chain != nil && keychain.Equal(n.chain, chain) {
+		for i := range chain.Keys {
+			n.chain.Find(chain.Keys[i].CKN).Pinned = chain.Keys[i].Pinned
+		}
 		chain.Zero()
 		return
 	}
@@ -164,6 +180,7 @@ func (r *Reconciler) adopt(n *ring, chain *keychain.Keychain) {
 	}
 	old := n.chain
 	n.chain, n.chosen = chain, ""
+	r.kept.dirty = r.kept.dirty || !n.sealed
 	r.choose(n, now)
 	if old != nil {
 		old.Zero() // SetKeys keeps nothing of it
@@ -193,7 +210,7 @@ func (r *Reconciler) choose(n *ring, now time.Time) {
 }
 
 func (r *Reconciler) selectKeys() {
-	now := time.Now()
+	now := r.now()
 	for _, n := range r.rings {
 		r.choose(n, now)
 	}
@@ -201,10 +218,10 @@ func (r *Reconciler) selectKeys() {
 
 // untilKeys is when a key enters or leaves its window next.
 func (r *Reconciler) untilKeys() time.Duration {
-	wait := reselect
+	wait, now := reselect, r.now()
 	for _, n := range r.rings {
 		if !n.selection.Next.IsZero() {
-			wait = min(wait, time.Until(n.selection.Next))
+			wait = min(wait, n.selection.Next.Sub(now))
 		}
 	}
 	return max(wait, 0)

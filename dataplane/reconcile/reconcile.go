@@ -91,7 +91,11 @@ type Options struct {
 	Load func() (*config.Config, error)
 	// Seen keeps when keys were first seen.
 	Seen SeenStore
-	Log  *slog.Logger
+	// Keeper keeps the last good keys, sealed.
+	Keeper Keeper
+	// Clock is the wall clock, and whether somebody keeps it right.
+	Clock func() (now time.Time, set bool)
+	Log   *slog.Logger
 	// Version of linkseal, for the status.
 	Version string
 	// Notify tells the service manager (sdnotify.Send), and Alive is how
@@ -110,6 +114,7 @@ type Reconciler struct {
 	rings   map[string]*ring
 	ports   map[string]*port // by name
 	seen    map[string]keychain.Seen
+	kept    keeping
 	loaded  chan string // a keychain's name: its source has changed
 	reloads chan struct{}
 	retry   time.Duration // 0: nothing fails
@@ -118,6 +123,9 @@ type Reconciler struct {
 
 	mu           sync.Mutex // guards what follows, for Status
 	view         []view
+	keychains    []keychainView
+	sealError    string
+	clockHeld    *time.Time
 	name         string
 	reloadErrors []string
 }
@@ -147,6 +155,7 @@ func (r *Reconciler) Run(ctx context.Context) error {
 		return err
 	}
 	r.loadSeen()
+	r.loadKept()
 	r.follow()
 	r.chosen = r.place(r.cfg)
 	alive, stopAlive := r.ticker()
@@ -181,6 +190,9 @@ func (r *Reconciler) Run(ctx context.Context) error {
 		case name := <-r.loaded:
 			r.reread(name)
 			soon()
+		case err := <-r.kept.saving:
+			r.keptDone(err)
+			r.publish()
 		case <-alive:
 			r.notify(watchdog)
 		}
@@ -200,6 +212,7 @@ func (r *Reconciler) wait() time.Duration {
 func (r *Reconciler) pass() {
 	ok := r.reconcile()
 	r.selectKeys()
+	r.keep()
 	r.publish()
 	if ok {
 		r.retry = 0

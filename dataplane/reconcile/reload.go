@@ -6,6 +6,7 @@ import (
 	"github.com/linkseal/linkseal/dataplane/config"
 	"github.com/linkseal/linkseal/dataplane/plan"
 	"github.com/linkseal/linkseal/keymgmt/file"
+	"github.com/linkseal/linkseal/keymgmt/keychain"
 	"github.com/linkseal/linkseal/linux/sdnotify"
 )
 
@@ -44,6 +45,9 @@ func (r *Reconciler) reload() {
 	r.cfg, r.chosen = cfg, chosen
 	r.follow()
 	for name, n := range r.rings {
+		if p, ok := n.source.(interface{ Poll() }); ok {
+			p.Poll() // nothing tells it of a change
+		}
 		r.reread(name)
 		n.chosen = "" // a port may have changed its keychain
 	}
@@ -65,6 +69,9 @@ func (r *Reconciler) vet(c *config.Config) (all []error) {
 			chain, e := r.read(c, s, k.Name)
 			if err = e; err == nil {
 				chain.Zero()
+			}
+			if errors.Is(err, keychain.ErrPending) {
+				err = nil // it comes later
 			}
 		}
 		if err != nil {
@@ -125,6 +132,7 @@ func (r *Reconciler) end() {
 		}
 		r.log.Info(what, "port", p.cfg.Name, "interface", p.cfg.Interface, "device", p.cfg.Device, "enforcement", enforcement)
 	}
+	r.endKept()
 	for _, n := range r.rings {
 		n.stop()
 		if n.chain != nil {

@@ -36,9 +36,19 @@ func (r *Reconciler) publish() {
 		}
 		all = append(all, v)
 	}
+	var keychains []keychainView
+	for _, c := range r.cfg.Keychains {
+		if n := r.rings[c.Name]; n != nil {
+			keychains = append(keychains, n.view())
+		}
+	}
+	now := r.now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.view = all
+	r.view, r.keychains, r.sealError, r.clockHeld = all, keychains, r.kept.err, nil
+	if r.kept.held {
+		r.clockHeld = &now
+	}
 	if r.name = r.cfg.Name; r.name == "" {
 		r.name, _ = os.Hostname()
 	}
@@ -47,9 +57,12 @@ func (r *Reconciler) publish() {
 // Status is a snapshot. It may be called from any goroutine while Run runs.
 func (r *Reconciler) Status() status.Status {
 	r.mu.Lock()
-	s := status.Status{Name: r.name, Version: r.o.Version, Reload: r.reloadErrors}
-	all := r.view
+	s := status.Status{Name: r.name, Version: r.o.Version, Reload: r.reloadErrors, SealError: r.sealError, ClockHeld: r.clockHeld}
+	all, keychains := r.view, r.keychains
 	r.mu.Unlock()
+	for _, k := range keychains {
+		s.Keychains = append(s.Keychains, k.report())
+	}
 	for _, v := range all {
 		s.Ports = append(s.Ports, v.report(r.o.Machine))
 	}

@@ -15,6 +15,14 @@ type Status struct {
 	Version string   `json:"version"` // of linkseal
 	Ports   []Port   `json:"ports"`
 	Tunnels []Tunnel `json:"tunnels"`
+	// Keychains are those that ports use.
+	Keychains []Keychain `json:"keychains"`
+	// SealError is why the last good keys cannot be sealed: an alarm. A
+	// restart without their source would have none.
+	SealError string `json:"seal_error,omitempty"`
+	// ClockHeld is the time by which keys are chosen, while the machine's
+	// clock is earlier than when they were sealed; else absent.
+	ClockHeld *time.Time `json:"clock_held,omitempty"`
 	// Reload is the last reload's errors, one each; absent if it went well.
 	Reload []string `json:"reload_errors,omitempty"`
 }
@@ -125,6 +133,14 @@ func (s *Status) Fill() {
 	}
 	if s.Tunnels == nil {
 		s.Tunnels = []Tunnel{}
+	}
+	if s.Keychains == nil {
+		s.Keychains = []Keychain{}
+	}
+	for i := range s.Keychains {
+		if s.Keychains[i].Keys == nil {
+			s.Keychains[i].Keys = []Key{}
+		}
 	}
 	for i := range s.Ports {
 		p := &s.Ports[i]

@@ -34,7 +34,14 @@ func example() Status {
 			UnsecuredReason: "no live peer: ICV of MKPDUs from 02:00:00:00:00:04 under CKN 01 is bad: the CAK differs",
 			Remedy:          "compare `linkseal keys list` at both ends", KeysError: "/etc/linkseal/keys/link2.yaml: torn", StateError: "open /var/lib/linkseal: read-only file system",
 			Participants: []Participant{{CKN: "01", Priority: 16, Peers: []Peer{{SCI: "0200000000040001", MI: "2112131415161718191a1b1c"}}}}},
-	}}
+	}, Keychains: []Keychain{
+		{Name: "link1", Source: "azure-key-vault", From: "https://contoso.vault.azure.net", Sealed: true, Error: "not read yet",
+			Keys: []Key{{CKN: "96437a93ccf10d9dfe347846cce52c7d", State: "active", NotBefore: &since, Fingerprint: "0011223344556677",
+				Pair: "6b0b1d7e", CAKVersion: "d3a1", CKNVersion: "90cc"}},
+			Vault: &Vault{Fault: "unreachable", FaultText: "no route to host", FaultSince: &since, Refused: []string{"pair 11: only its CKN is there"},
+				Counters: map[string]uint64{"polls": 4}}},
+		{Name: "link2", Source: "file", From: "/etc/linkseal/keys/link2.yaml", Keys: []Key{{CKN: "01", State: "expired", Expires: &since, Fallback: true, Fingerprint: "8899aabbccddeeff"}}},
+	}, SealError: "TPM: lockout", ClockHeld: &since}
 }
 
 func golden(t *testing.T, name string, got []byte) {

@@ -25,6 +25,16 @@ func (s Status) Write(w io.Writer, now time.Time) error {
 		b.WriteByte('\n')
 		p.write(&b, now)
 	}
+	if s.SealError != "" {
+		fmt.Fprintf(&b, "\nKEYS ARE NOT SEALED, so that a restart without their source would have none: %s\n", s.SealError)
+	}
+	if s.ClockHeld != nil {
+		fmt.Fprintf(&b, "\nTHE CLOCK IS BEHIND; keys are chosen as of %s\n", s.ClockHeld.UTC().Format(time.RFC3339))
+	}
+	for _, k := range s.Keychains {
+		b.WriteByte('\n')
+		k.write(&b, now)
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }

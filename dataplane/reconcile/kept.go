@@ -1,0 +1,178 @@
+package reconcile
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/linkseal/linkseal/dataplane/config"
+	"github.com/linkseal/linkseal/keymgmt/keychain"
+)
+
+// stamp is how old the time in what is kept may become before it is written
+// again for that alone.
+const stamp = time.Hour
+
+// Kept is what must outlive the process beside the SAs: the last good keys of
+// every source, and the newest wall clock seen with them.
+type Kept struct {
+	Time time.Time
+	// Keychains by keptName.
+	Keychains map[string]*keychain.Keychain
+}
+
+func (k *Kept) zero() {
+	for _, c := range k.Keychains {
+		c.Zero()
+	}
+}
+
+// Keeper keeps them, sealed.
+type Keeper interface {
+	// Load returns what was saved last; the caller owns it. An error may come
+	// with what could be read in spite of it.
+	Load() (Kept, error)
+	// Save replaces it. It is called from any goroutine, one at a time, may
+	// take a second, and keeps nothing of k.
+	Save(k Kept) error
+}
+
+// keptName names a keychain with its source: keys of another source than the
+// configuration now has are not its keys.
+func keptName(c config.Keychain) string {
+	if v := c.Vault; v != nil {
+		return c.Name + " " + c.Source + " " + v.URL + " " + v.CAK + " " + v.CKN + " " + v.PSK
+	}
+	return c.Name + " " + c.Source + " " + c.Path
+}
+
+// keeping is what the reconciler knows of what is kept.
+type keeping struct {
+	time   time.Time                     // the newest that was loaded or saved
+	loaded map[string]*keychain.Keychain // what a ring without keys starts with
+	saving chan error                    // nil: no Save runs
+	dirty  bool
+	err    string // of the last Save
+	held   bool   // the clock is earlier than time
+}
+
+// loadKept reads what was kept before this process.
+func (r *Reconciler) loadKept() {
+	k, err := r.o.Keeper.Load()
+	if err != nil {
+		r.log.Error("keys that were sealed cannot be used; ports wait for their keychains' sources", "error", err)
+	}
+	r.kept.time, r.kept.loaded = k.Time, k.Keychains
+}
+
+// startKept gives a ring that has no keys those that were kept of its source.
+func (r *Reconciler) startKept(n *ring) {
+	name := keptName(n.cfg)
+	chain := r.kept.loaded[name]
+	if chain == nil || n.chain != nil {
+		return
+	}
+	if err := r.cfg.CheckKeys(map[string]*keychain.Keychain{n.cfg.Name: chain}).Err(); err != nil {
+		r.log.Error("sealed keys do not fit the configuration; they are not used", "keychain", n.cfg.Name, "error", err)
+		return
+	}
+	n.sealed = true
+	r.log.Warn("keychain cannot be read yet; its sealed keys are used", "keychain", n.cfg.Name, "keys", chain.Len(), "sealed", r.kept.time, "reason", n.err)
+	r.adopt(n, chain.Clone())
+}
+
+// keep saves the keys of all rings, if they or the time have changed, in a
+// goroutine: a TPM takes its time.
+func (r *Reconciler) keep() {
+	now := r.now()
+	if now.Sub(r.kept.time) >= stamp && len(r.kept.live(r.rings)) > 0 {
+		r.kept.dirty = true
+	}
+	if !r.kept.dirty || r.kept.saving != nil {
+		return
+	}
+	k := Kept{Time: now.Round(0).UTC(), Keychains: make(map[string]*keychain.Keychain)}
+	// A ring without keys yet must not cost what was kept of it.
+	for _, c := range r.cfg.Keychains {
+		if chain := r.kept.loaded[keptName(c)]; chain != nil {
+			k.Keychains[keptName(c)] = chain.Clone()
+		}
+	}
+	for name, chain := range r.kept.live(r.rings) {
+		if old := k.Keychains[name]; old != nil {
+			old.Zero()
+		}
+		k.Keychains[name] = chain.Clone()
+	}
+	r.kept.dirty, r.kept.saving = false, make(chan error, 1)
+	go func(done chan<- error) {
+		err := r.o.Keeper.Save(k)
+		k.zero()
+		done <- err
+	}(r.kept.saving)
+	r.kept.time = k.Time
+}
+
+// live are the keychains in use, by keptName.
+func (*keeping) live(rings map[string]*ring) map[string]*keychain.Keychain {
+	all := make(map[string]*keychain.Keychain)
+	for _, n := range rings {
+		if n.chain != nil {
+			all[keptName(n.cfg)] = n.chain
+		}
+	}
+	return all
+}
+
+// keptDone takes the result of a Save. What could not be saved is tried again
+// with the next look.
+func (r *Reconciler) keptDone(err error) {
+	r.kept.saving = nil
+	text := ""
+	if err != nil {
+		text, r.kept.dirty = err.Error(), true
+	}
+	if text != r.kept.err {
+		if r.kept.err = text; err != nil {
+			r.log.Error("keys cannot be sealed; a restart without their source would have none; it is tried again", "error", err)
+		} else {
+			r.log.Info("keys are sealed again")
+		}
+	}
+}
+
+// endKept waits for a Save that runs, saves what is not saved yet, and zeroes
+// what was loaded.
+func (r *Reconciler) endKept() {
+	for range 2 {
+		if r.kept.saving != nil {
+			r.keptDone(<-r.kept.saving)
+		}
+		if r.kept.dirty {
+			r.keep()
+		}
+	}
+	for _, name := range slices.Collect(maps.Keys(r.kept.loaded)) {
+		r.kept.loaded[name].Zero()
+	}
+	r.kept.loaded = nil
+}
+
+// now is what windows of keys are held against: the clock; the newest time
+// that was sealed, if the clock is earlier and nothing has set it: it started
+// anew, and its time server may be behind the very link.
+func (r *Reconciler) now() time.Time {
+	now, set := r.o.Clock()
+	held := !set && now.Before(r.kept.time)
+	if held != r.kept.held {
+		if r.kept.held = held; held {
+			r.log.Warn("the clock is earlier than when keys were sealed, and no time server has set it; keys stay as they were then", "clock", now, "sealed", r.kept.time)
+		} else {
+			r.log.Info("the clock is trusted again", "clock", now)
+		}
+	}
+	if held {
+		return r.kept.time
+	}
+	return now
+}

@@ -1,0 +1,175 @@
+package reconcile
+
+import (
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/linkseal/linkseal/keymgmt/keychain"
+)
+
+const k1Kept = "k1 file /k1"
+
+func kept(t *testing.T, at time.Time, load func() (*keychain.Keychain, error)) Kept {
+	t.Helper()
+	c, err := load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Kept{Time: at, Keychains: map[string]*keychain.Keychain{k1Kept: c}}
+}
+
+func pending() (*keychain.Keychain, error) { return nil, keychain.ErrPending }
+
+// A source that is not there does not keep a port from its sealed keys, and
+// what comes later takes their place.
+func TestStartsWithSealedKeys(t *testing.T) {
+	for name, load := range map[string]func() (*keychain.Keychain, error){"pending": pending, "failing": failing("no route to the vault")} {
+		t.Run(name, func(t *testing.T) {
+			runWith(t, newMachine("eth1"), portLine("a", "eth1", ""), func(w *world) {
+				w.keeper.kept = kept(t, time.Now(), keys(32, 0x31))
+				w.sources["k1"].load = load
+			}, func(w *world) {
+				s := w.started()[0]
+				w.want("keys", []string{"31/32"}, s.hasKeys())
+				k := w.r.Status().Keychains[0]
+				if !k.Sealed || k.Error == "" || len(k.Keys) != 1 || k.Keys[0].CKN != "31" || k.Keys[0].State != "active" {
+					w.t.Errorf("status %+v", k)
+				}
+				w.logged("its sealed keys are used")
+				w.want("saves of what was sealed already", 0, w.keeper.count())
+				w.sources["k1"].set(keys(32, 0x31, 0x32), true)
+				w.settle()
+				w.want("keys of the source", []string{"32/32", "31/32"}, s.hasKeys())
+				w.want("sealed then", []string{k1Kept + ": 31 32"}, w.keeper.has())
+				if k := w.r.Status().Keychains[0]; k.Sealed || k.Error != "" {
+					w.t.Errorf("status %+v", k)
+				}
+				w.sources["k1"].set(failing("gone"), true)
+				w.settle()
+				w.want("keys after the source is gone", []string{"32/32", "31/32"}, s.hasKeys())
+				w.want("sealed after that", []string{k1Kept + ": 31 32"}, w.keeper.has())
+			})
+		})
+	}
+}
+
+// Keys that do not fit the ports, or that came from another source, are not
+// used, and a keychain that cannot be read does not lose what is sealed of it.
+func TestSealedKeysOfAnother(t *testing.T) {
+	for name, c := range map[string]struct {
+		k       func(*testing.T) Kept
+		logged  string
+		sealed  []string
+		refused bool
+	}{
+		"too short": {func(t *testing.T) Kept { return kept(t, time.Now(), keys(16, 0x31)) }, "sealed keys do not fit", []string{k1Kept + ": 31"}, true},
+		"another source": {func(t *testing.T) Kept {
+			k := kept(t, time.Now(), keys(32, 0x31))
+			k.Keychains["k1 file /old"], k.Keychains[k1Kept] = k.Keychains[k1Kept], nil
+			delete(k.Keychains, k1Kept)
+			return k
+		}, "its ports stay unsecured", []string{"k1 file /old: 31"}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			runWith(t, newMachine("eth1"), portLine("a", "eth1", ""), func(w *world) {
+				w.keeper.kept = c.k(t)
+				w.sources["k1"].load = failing("away")
+			}, func(w *world) {
+				w.want("keys", []string(nil), w.started()[0].hasKeys())
+				w.logged(c.logged)
+				w.want("sealed", c.sealed, w.keeper.has())
+			})
+		})
+	}
+}
+
+func TestSealingFails(t *testing.T) {
+	runWith(t, newMachine("eth1"), portLine("a", "eth1", ""), func(w *world) {
+		w.keeper.err = errors.New("TPM in lockout")
+	}, func(w *world) {
+		w.want("alarm", "TPM in lockout", w.r.Status().SealError)
+		time.Sleep(10 * resync)
+		w.settle()
+		if n := strings.Count(w.log.String(), "TPM in lockout"); n != 1 {
+			w.t.Errorf("told %d times:\n%s", n, w.log.String())
+		}
+		if w.keeper.saves < 5 {
+			w.t.Errorf("tried %d times in %v", w.keeper.saves, 10*resync)
+		}
+		w.keeper.mu.Lock()
+		w.keeper.err = nil
+		w.keeper.mu.Unlock()
+		time.Sleep(2 * resync)
+		w.settle()
+		w.want("sealed", []string{k1Kept + ": 11"}, w.keeper.has())
+		w.want("alarm", "", w.r.Status().SealError)
+		w.logged("keys are sealed again")
+	})
+}
+
+// The time that is sealed goes on, so that a clock that starts anew is noticed.
+func TestSealedTimeGoesOn(t *testing.T) {
+	runWith(t, newMachine("eth1"), portLine("a", "eth1", ""), func(*world) {}, func(w *world) {
+		saves := w.keeper.count()
+		time.Sleep(10 * stamp)
+		w.settle()
+		if age := time.Since(w.keeper.at()); age > stamp+2*resync {
+			w.t.Errorf("the sealed time is %v old", age)
+		}
+		if n := w.keeper.count() - saves; n < 9 || n > 10 {
+			w.t.Errorf("sealed %d times in %v", n, 10*stamp)
+		}
+	})
+}
+
+// A clock that is earlier than the sealed time and that nobody has set does
+// not take the keys away; one that has been set is trusted.
+func TestClockBehind(t *testing.T) {
+	start := func() (*keychain.Keychain, error) {
+		c, _ := keys(32, 0x41, 0x42)()
+		sealed := time.Now()
+		c.Keys[0].NotBefore = sealed.Add(-time.Hour)
+		c.Keys[1].NotBefore, c.Keys[1].Expires = sealed.Add(-100*time.Hour), sealed.Add(-50*time.Hour)
+		return c, nil
+	}
+	var set atomic.Bool
+	runWith(t, newMachine("eth1"), portLine("a", "eth1", ""), func(w *world) {
+		w.keeper.kept = kept(t, time.Now(), start)
+		load, _ := start()
+		w.sources["k1"].load = func() (*keychain.Keychain, error) { return load.Clone(), nil }
+		w.clock = func() (time.Time, bool) { return time.Now().Add(-80 * time.Hour), set.Load() }
+	}, func(w *world) {
+		s := w.started()[0]
+		w.want("keys while the clock is behind", []string{"41/32"}, s.hasKeys())
+		w.logged("the clock is earlier than when keys were sealed")
+		if w.r.Status().ClockHeld == nil {
+			w.t.Error("status says nothing of the clock")
+		}
+		if w.keeper.at().Before(time.Now().Add(-time.Hour)) {
+			w.t.Errorf("the sealed time went back to %v", w.keeper.at())
+		}
+		set.Store(true) // by somebody who knows: it is 80 hours ago
+		time.Sleep(2 * resync)
+		w.settle()
+		w.want("keys by a clock that was set", []string{"42/32"}, s.hasKeys())
+		w.logged("the clock is trusted again")
+		if w.r.Status().ClockHeld != nil {
+			w.t.Error("status still holds the clock")
+		}
+	})
+}
+
+// A keychain that is yet to be read does not refuse a reload.
+func TestReloadWhilePending(t *testing.T) {
+	run(t, newMachine("eth1"), portLine("a", "eth1", ""), func(w *world) {
+		w.sources["k2"].set(pending, false)
+		w.reload(strings.Replace(portLine("a", "eth1", ""), "keychain: k1", "keychain: k2", 1))
+		w.want("errors", []string(nil), w.r.Status().Reload)
+		w.sources["k2"].set(keys(32, 0x22), true)
+		w.settle()
+		w.want("keys", []string{"22/32"}, w.started()[0].hasKeys())
+	})
+}
