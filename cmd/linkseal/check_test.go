@@ -33,6 +33,8 @@ func (m anEthernet) Device(name string) (config.Device, bool, error) {
 	return config.Device{MTU: m.mtu, Ethernet: true}, name == "eth1", nil
 }
 
+func (anEthernet) Group(name string) (uint32, bool, error) { return 990, name == "netops", nil }
+
 // checkIn runs check over text and keys on a machine whose eth1 has mtu.
 func checkIn(t *testing.T, keys string, mtu int, args ...string) (dir, out, errOut string, err error) {
 	t.Helper()

@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"net"
+	"os/user"
+	"strconv"
 
 	"github.com/linkseal/linkseal/dataplane/config"
 	"github.com/linkseal/linkseal/dataplane/plan"
@@ -113,4 +115,16 @@ func (thisMachine) Device(name string) (config.Device, bool, error) {
 		}
 	}
 	return config.Device{}, false, nil
+}
+
+func (thisMachine) Group(name string) (uint32, bool, error) {
+	g, err := user.LookupGroup(name)
+	if unknown := user.UnknownGroupError(""); errors.As(err, &unknown) {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	n, err := strconv.ParseUint(g.Gid, 10, 32)
+	return uint32(n), err == nil, err
 }

@@ -10,9 +10,6 @@ func (d *decoder) cannot() {
 	if d.Metrics.IsValid() {
 		refuse("metrics", "metrics are", "leave metrics out; linkseal status --json has the counters")
 	}
-	if d.Group != "" {
-		refuse("control.group", "a group of the control socket is", "leave group out")
-	}
 	for _, k := range d.Keychains {
 		if k.Source == SourceVault {
 			refuse("keychains."+k.Name+".source", "source "+SourceVault+" is", SourceFile)

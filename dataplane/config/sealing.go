@@ -1,13 +1,10 @@
 package config
 
 import (
-	"regexp"
 	"slices"
 
 	"github.com/linkseal/linkseal/keymgmt/file/strict"
 )
-
-var groupForm = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,31}$`)
 
 // maxPCR is the last of a TPM 2.0 for PCs that an operating system can use.
 const maxPCR = 23

@@ -73,12 +73,16 @@ type System interface {
 	// Device returns the network interface called name; false if there is
 	// none. An error is a machine that cannot be asked.
 	Device(name string) (Device, bool, error)
+	// Group returns the number of the group called name; false if there is
+	// none. An error is a list of groups that cannot be read.
+	Group(name string) (id uint32, ok bool, err error)
 }
 
-// CheckSystem looks at the devices of the ports: each must be there, speak
-// Ethernet and leave room for MACsec in its MTU.
+// CheckSystem looks at the group of the control socket, which must be known,
+// and at the devices of the ports: each must be there, speak Ethernet and leave
+// room for MACsec in its MTU.
 func (c *Config) CheckSystem(s System) strict.Problems {
-	var ps strict.Problems
+	_, ps := c.ControlGroup(s)
 	for i, p := range c.Ports {
 		if p.Device == "" {
 			continue // reported by Parse
