@@ -115,8 +115,8 @@ type Reconciler struct {
 	ports   map[string]*port // by name
 	seen    map[string]keychain.Seen
 	kept    keeping
-	loaded  chan string // a keychain's name: its source has changed
-	reloads chan struct{}
+	loaded  chan string   // a keychain's name: its source has changed
+	reloads chan struct{} // a token: to be read anew
 	retry   time.Duration // 0: nothing fails
 	failed  string        // why the machine could not be observed; "" if it was
 	ctx     context.Context
@@ -128,6 +128,7 @@ type Reconciler struct {
 	clockHeld    *time.Time
 	name         string
 	reloadErrors []string
+	waiting      []chan<- []string // for what becomes of the next reload
 }
 
 // New returns a Reconciler for cfg; Run runs it.
@@ -141,6 +142,24 @@ func (r *Reconciler) Reload() {
 	select {
 	case r.reloads <- struct{}{}:
 	default: // one is asked for already
+	}
+}
+
+// AwaitReload has the configuration read anew and waits until it runs, and a
+// look was taken at the machine with it: wrong is empty; or until it is
+// refused, for all that is wrong. An error is ctx's: it is not known what
+// became of it.
+func (r *Reconciler) AwaitReload(ctx context.Context) (wrong []string, err error) {
+	done := make(chan []string, 1)
+	r.mu.Lock()
+	r.waiting = append(r.waiting, done)
+	r.mu.Unlock()
+	r.Reload()
+	select {
+	case wrong = <-done:
+		return wrong, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
 	}
 }
 
@@ -170,23 +189,27 @@ func (r *Reconciler) Run(ctx context.Context) error {
 		}
 		due.Reset(max(0, gap-time.Since(last)))
 	}
+	look := func() {
+		r.pass()
+		if last.IsZero() {
+			r.notify(ready)
+		}
+		last = time.Now()
+		due.Reset(r.wait())
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			r.end()
 			return nil
 		case <-due.C:
-			r.pass()
-			if last.IsZero() {
-				r.notify(ready)
-			}
-			last = time.Now()
-			due.Reset(r.wait())
+			look()
 		case <-events:
 			soon()
 		case <-r.reloads:
-			r.reload()
-			soon()
+			tell := r.reload()
+			look()
+			tell()
 		case name := <-r.loaded:
 			r.reread(name)
 			soon()

@@ -15,9 +15,24 @@ const (
 	watchdog = sdnotify.Watchdog
 )
 
-// reload reads the configuration anew and runs it, or keeps what runs and
+// reload reads the configuration anew, for those too who have asked up to now;
+// tell tells them what became of it.
+func (r *Reconciler) reload() (tell func()) {
+	r.mu.Lock()
+	asked := r.waiting
+	r.waiting = nil
+	r.mu.Unlock()
+	wrong := r.replace()
+	return func() {
+		for _, done := range asked {
+			done <- wrong // has room
+		}
+	}
+}
+
+// replace reads the configuration anew and runs it, or keeps what runs and
 // says all that is wrong with it.
-func (r *Reconciler) reload() {
+func (r *Reconciler) replace() (wrong []string) {
 	r.notify(sdnotify.Reloading())
 	defer r.notify(sdnotify.Ready)
 	cfg, err := r.o.Load()
@@ -30,17 +45,16 @@ func (r *Reconciler) reload() {
 		all = append(r.vet(cfg), r.fits(cfg, chosen)...)
 	}
 	if len(all) > 0 {
-		var texts []string
 		for _, e := range all {
 			r.log.Error("the configuration is refused; what runs goes on", "error", e)
-			texts = append(texts, e.Error())
+			wrong = append(wrong, e.Error())
 		}
-		r.setReloadErrors(texts)
-		return
+		r.setReloadErrors(wrong)
+		return wrong
 	}
 	r.setReloadErrors(nil)
-	if cfg.Socket != r.cfg.Socket || cfg.State != r.cfg.State {
-		r.log.Warn("control socket and state directory change with a restart, not with a reload", "socket", r.cfg.Socket, "state", r.cfg.State)
+	if cfg.Socket != r.cfg.Socket || cfg.Group != r.cfg.Group || cfg.State != r.cfg.State {
+		r.log.Warn("control socket, its group and state directory change with a restart, not with a reload", "socket", r.cfg.Socket, "group", r.cfg.Group, "state", r.cfg.State)
 	}
 	r.cfg, r.chosen = cfg, chosen
 	r.follow()
@@ -52,6 +66,7 @@ func (r *Reconciler) reload() {
 		n.chosen = "" // a port may have changed its keychain
 	}
 	r.log.Info("configuration reloaded", "file", cfg.File, "ports", len(cfg.Ports))
+	return nil
 }
 
 // vet reads the keychains of a new configuration, so that a bad one is
