@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,21 +22,21 @@ func TestKeysListAsksTheDaemon(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	l, err := status.Listen(socket)
+	l, err := status.Listen(socket, -1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- status.Serve(ctx, l, func() status.Status {
+		done <- status.Serve(ctx, l, status.Daemon{Log: slog.New(slog.DiscardHandler), Snapshot: func() status.Status {
 			return status.Status{Ports: []status.Port{
 				{Name: "link1", Keychain: "link1", Participants: []status.Participant{
 					{CKN: "01", Principal: true, Peers: []status.Peer{{Live: true}, {Live: false}}}}},
 				// The same CKN of another keychain is another key.
 				{Name: "link2", Keychain: "link2", Participants: []status.Participant{{CKN: "02", Principal: true}}},
 			}}
-		})
+		}})
 	}()
 	defer func() {
 		cancel()

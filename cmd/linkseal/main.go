@@ -59,6 +59,7 @@ func root() *cobra.Command {
 		keysVerb(),
 		labVerb(),
 		planVerb(),
+		reloadVerb(),
 		runVerb(),
 		statusVerb(),
 	)

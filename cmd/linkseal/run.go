@@ -26,9 +26,9 @@ func runVerb() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run --config FILE",
 		Short: "Run the daemon: make the ports, speak MKA, keep the links encrypted",
-		Long: `Run the daemon in the foreground. It logs to standard error. SIGHUP reads the
-configuration and the keys anew; key files are also read when they change. On
-SIGTERM it ends and leaves everything in place: the kernel goes on encrypting
+		Long: `Run the daemon in the foreground. It logs to standard error. SIGHUP, or
+linkseal reload, reads the configuration and the keys anew; key files are also
+read when they change. On SIGTERM it ends and leaves everything in place: the kernel goes on encrypting
 (a port in user space passes nothing until the daemon is back), the filters go
 on refusing what is in clear.`,
 		Args: noArgs,
@@ -76,6 +76,17 @@ func loadConfig(path string) (*config.Config, error) {
 	return cfg, nil
 }
 
+// loadAnew reads the file for a reload. What would keep the daemon from
+// starting with it is wrong with it too.
+func loadAnew(path string) (*config.Config, error) {
+	cfg, err := loadConfig(path)
+	if err != nil {
+		return nil, err
+	}
+	_, problems := cfg.ControlGroup(thisMachine{})
+	return cfg, problems.Err()
+}
+
 func runDaemon(ctx context.Context, path string, cfg *config.Config, log *slog.Logger) error {
 	// First: a reload that comes early must not end the daemon.
 	hup := make(chan os.Signal, 1)
@@ -87,7 +98,11 @@ func runDaemon(ctx context.Context, path string, cfg *config.Config, log *slog.L
 	if err := os.MkdirAll(cfg.State, 0o700); err != nil {
 		return fmt.Errorf("state directory: %w; `state: DIR` in the configuration names another", err)
 	}
-	socket, err := status.Listen(cfg.Socket)
+	group, problems := cfg.ControlGroup(thisMachine{})
+	if err := problems.Err(); err != nil {
+		return err
+	}
+	socket, err := status.Listen(cfg.Socket, group)
 	if err != nil {
 		return err
 	}
@@ -109,7 +124,7 @@ func runDaemon(ctx context.Context, path string, cfg *config.Config, log *slog.L
 			return openSession(p, at, cfg.State, log)
 		},
 		Source:  openSource,
-		Load:    func() (*config.Config, error) { return loadConfig(path) },
+		Load:    func() (*config.Config, error) { return loadAnew(path) },
 		Seen:    seenFile(filepath.Join(cfg.State, file.SeenName)),
 		Keeper:  newKeeper(cfg, log),
 		Clock:   clock.Now,
@@ -132,7 +147,7 @@ func runDaemon(ctx context.Context, path string, cfg *config.Config, log *slog.L
 	}()
 	served := make(chan error, 1)
 	go func() {
-		served <- status.Serve(ctx, socket, r.Status)
+		served <- status.Serve(ctx, socket, status.Daemon{Snapshot: r.Status, Reload: r.AwaitReload, Log: log})
 		stop()
 	}()
 	log.Info("linkseal runs", "version", version(), "config", path, "socket", cfg.Socket, "state", cfg.State, "ports", len(cfg.Ports))

@@ -8,29 +8,22 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/linkseal/linkseal/dataplane/config"
 	"github.com/linkseal/linkseal/dataplane/status"
 )
 
 func statusVerb() *cobra.Command {
-	var socket, path string
+	var daemon daemonFlags
 	var asJSON, watch bool
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "Show ports, peers, SAs and counters of the running daemon",
 		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if path != "" && !c.Flags().Changed("socket") {
-				cfg, err := config.Load(path)
-				if cfg.Socket == "" { // not readable at all
-					return err
-				}
-				if socket = cfg.Socket; err != nil {
-					// After a bad edit the daemon runs on, and is worth asking.
-					fmt.Fprintf(c.ErrOrStderr(), "linkseal: %s has errors, which linkseal check --config %s shows; asking the daemon on %s\n", path, path, socket)
-				}
+			client, err := daemon.client(c)
+			if err != nil {
+				return err
 			}
-			show := showStatus(status.NewClient(socket), asJSON)
+			show := showStatus(client, asJSON)
 			if watch {
 				ctx, stop := onlyFirst(untilSignal(c))
 				defer stop()
@@ -39,8 +32,7 @@ func statusVerb() *cobra.Command {
 			return show(c.Context(), c.OutOrStdout())
 		},
 	}
-	c.Flags().StringVar(&socket, "socket", status.DefaultSocket, "the daemon's control socket, a `PATH`")
-	c.Flags().StringVar(&path, "config", "", "take the control socket from configuration `FILE`")
+	daemon.add(c)
 	c.Flags().BoolVar(&asJSON, "json", false, "one JSON document")
 	c.Flags().BoolVar(&watch, "watch", false, "show it anew every second, until interrupted")
 	return c

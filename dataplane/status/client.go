@@ -1,6 +1,7 @@
 package status
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,7 +9,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -19,10 +22,14 @@ const DefaultSocket = "/run/linkseal/linkseal.sock"
 // ErrNoDaemon says that nothing answers on the control socket.
 var ErrNoDaemon = errors.New("no daemon answers")
 
-// maxDocument bounds what is read of an answer: some 10,000 ports.
-const maxDocument = 64 << 20
+const (
+	// maxDocument bounds what is read of an answer: some 10,000 ports.
+	maxDocument = 64 << 20
+	// answerTime is how long an answer may take.
+	answerTime = 10 * time.Second
+)
 
-// Client asks a running daemon.
+// Client asks a running daemon. What the daemon refuses is a *Refusal.
 type Client struct {
 	socket string
 	http   http.Client
@@ -34,10 +41,7 @@ func NewClient(path string) *Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", path)
 	}
-	return &Client{socket: path, http: http.Client{
-		Timeout:   10 * time.Second,
-		Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true},
-	}}
+	return &Client{socket: path, http: http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
 }
 
 // Status gets the daemon's status. The error is ErrNoDaemon, by errors.Is, if
@@ -49,7 +53,7 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 	}
 	var s Status
 	if err := json.Unmarshal(document, &s); err != nil {
-		return Status{}, fmt.Errorf("status from %s: %w", c.socket, err)
+		return Status{}, c.failed("status from", err)
 	}
 	return s, nil
 }
@@ -57,31 +61,119 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 // Document is Status as the daemon wrote it, fields that this version does
 // not know included.
 func (c *Client) Document(ctx context.Context) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://linkseal/v1/status", nil)
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	answer, err := c.send(ctx, "status from", http.MethodGet, "/v1/status", nil)
 	if err != nil {
 		return nil, err
 	}
-	answer, err := c.http.Do(request)
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return nil, c.refused("status from", answer)
+	}
+	return c.document("status from", answer)
+}
+
+// ReloadError is all that is wrong with a configuration that was refused. What
+// ran before goes on.
+type ReloadError struct{ Wrong []string }
+
+func (e *ReloadError) Error() string { return strings.Join(e.Wrong, "\n") }
+
+// Reload has the daemon read its configuration anew, and waits until that runs
+// or is refused: a *ReloadError.
+func (c *Client) Reload(ctx context.Context) error {
+	const what = "reload by"
+	ctx, cancel := context.WithTimeout(ctx, reloadTime+answerTime)
+	defer cancel()
+	answer, err := c.send(ctx, what, http.MethodPost, "/v1/reload", struct{}{})
 	if err != nil {
-		return nil, c.explain(err)
+		return err
 	}
 	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK && answer.StatusCode != http.StatusConflict {
+		return c.refused(what, answer)
+	}
+	document, err := c.document(what, answer)
+	if err != nil {
+		return err
+	}
+	var r reloaded
+	switch err := json.Unmarshal(document, &r); {
+	case err != nil:
+		return c.failed(what, err)
+	case r.Reloaded:
+		return nil
+	case len(r.Errors) > 0:
+		return &ReloadError{r.Errors}
+	}
+	return c.failed(what, fmt.Errorf("%s, and not what became of it; is it linkseal's socket?", answer.Status))
+}
+
+// send sends one request. what is for errors, such as "status from".
+func (c *Client) send(ctx context.Context, what, method, path string, body any) (*http.Response, error) {
+	var text []byte
+	if body != nil {
+		var err error
+		if text, err = json.Marshal(body); err != nil {
+			return nil, err
+		}
+	}
+	request, err := http.NewRequestWithContext(ctx, method, "http://linkseal"+path, bytes.NewReader(text))
+	if err != nil {
+		return nil, err
+	}
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	answer, err := c.http.Do(request)
+	if err != nil {
+		return nil, c.explain(what, err)
+	}
+	return answer, nil
+}
+
+// document reads an answer's body.
+func (c *Client) document(what string, answer *http.Response) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(answer.Body, maxDocument+1))
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("status from %s: %w", c.socket, err)
+		return nil, c.failed(what, err)
 	case len(body) > maxDocument:
-		return nil, fmt.Errorf("status from %s: more than %d octets; is it linkseal's socket?", c.socket, maxDocument)
-	case answer.StatusCode != http.StatusOK:
-		return nil, fmt.Errorf("status from %s: %s; is it linkseal's socket?", c.socket, answer.Status)
+		return nil, c.failed(what, fmt.Errorf("more than %d octets; is it linkseal's socket?", maxDocument))
 	}
 	return body, nil
 }
 
-func (c *Client) explain(err error) error {
+// refused makes an error of an answer that is one.
+func (c *Client) refused(what string, answer *http.Response) error {
+	document, err := c.document(what, answer)
+	if err != nil {
+		return err
+	}
+	var f failure
+	if json.Unmarshal(document, &f) != nil || f.Error == "" {
+		return c.failed(what, fmt.Errorf("%s; is it linkseal's socket, and of this version?", answer.Status))
+	}
+	err = &Refusal{Status: answer.StatusCode, Err: errors.New(f.Error)}
+	if answer.StatusCode == http.StatusForbidden {
+		return fmt.Errorf("control socket %s: %w", c.socket, err)
+	}
+	return err
+}
+
+func (c *Client) failed(what string, err error) error {
+	return fmt.Errorf("%s %s: %w", what, c.socket, err)
+}
+
+// explain makes an error of a request that had no answer.
+func (c *Client) explain(what string, err error) error {
 	var operation *net.OpError
 	if !errors.As(err, &operation) || operation.Op != "dial" {
-		return fmt.Errorf("status from %s: %w", c.socket, err)
+		if request := (*url.Error)(nil); errors.As(err, &request) {
+			err = request.Err
+		}
+		return c.failed(what, err)
 	}
 	if errors.Is(err, os.ErrPermission) {
 		return fmt.Errorf("control socket %s: permission denied; be root, or a member of its group", c.socket)

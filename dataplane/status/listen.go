@@ -17,18 +17,23 @@ import (
 type Listener struct {
 	*net.UnixListener
 	path  string
+	group uint32 // whose members may use it
 	lock  *os.File
 	close sync.Once
 	err   error
 }
 
-// Listen opens the control socket at path, mode 0660, and the directory for
-// it, mode 0755, if absent. A socket that a dead daemon left is replaced; with
+// Listen opens the control socket at path for root and the members of group,
+// below 0 the group that the process runs as: mode 0660, in that group. The
+// directory for it is made, mode 0755, if absent. A socket that a dead daemon left is replaced; with
 // a live one there the error says so. PATH.lock, which stays, makes sure of
 // that when two daemons start at once.
-func Listen(path string) (*Listener, error) {
+func Listen(path string, group int) (*Listener, error) {
 	fail := func(err error) (*Listener, error) { return nil, fmt.Errorf("control socket %s: %w", path, err) }
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if group < 0 {
+		group = os.Getegid()
+	}
+	if err := makeWay(filepath.Dir(path)); err != nil {
 		return fail(err)
 	}
 	lock, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
@@ -46,12 +51,21 @@ func Listen(path string) (*Listener, error) {
 		lock.Close()
 		return fail(errBusy)
 	}
-	l, err := bind(path)
+	l, err := bind(path, group)
 	if err != nil {
 		lock.Close()
 		return fail(err)
 	}
-	return &Listener{UnixListener: l, path: path, lock: lock}, nil
+	return &Listener{UnixListener: l, path: path, group: uint32(group), lock: lock}, nil
+}
+
+// makeWay makes dir if it is not there. Whatever the umask, the group may
+// pass it.
+func makeWay(dir string) error {
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return errors.Join(os.MkdirAll(dir, 0o755), os.Chmod(dir, 0o755))
 }
 
 var errBusy = errors.New("another linkseal daemon has it; stop that one, or, in another network namespace, give this one its own `control: {socket: PATH}`")
@@ -66,8 +80,8 @@ func answers(path string) bool {
 }
 
 // bind makes the socket under another name and moves it into place when its
-// mode is right: nobody can connect before.
-func bind(path string) (*net.UnixListener, error) {
+// group and mode are right: nobody can connect before.
+func bind(path string, group int) (*net.UnixListener, error) {
 	if info, err := os.Lstat(path); err == nil && info.Mode().Type() != os.ModeSocket {
 		return nil, errors.New("there is a file of that name that is not a socket; remove it")
 	}
@@ -80,12 +94,25 @@ func bind(path string) (*net.UnixListener, error) {
 		return nil, err
 	}
 	l.SetUnlinkOnClose(false)
-	if err := errors.Join(os.Chmod(temporary, 0o660), os.Rename(temporary, path)); err != nil {
+	err = own(temporary, group)
+	if err == nil {
+		err = os.Rename(temporary, path)
+	}
+	if err != nil {
 		l.Close()
 		os.Remove(temporary)
 		return nil, err
 	}
 	return l, nil
+}
+
+// own gives the socket to group: in a directory with the setgid bit even the
+// process's own has to be set.
+func own(socket string, group int) error {
+	if err := os.Chown(socket, -1, group); err != nil {
+		return fmt.Errorf("it cannot be given to group %d: %w; run as root, as a member of that group, or with CAP_CHOWN", group, err)
+	}
+	return os.Chmod(socket, 0o660)
 }
 
 // Close removes the socket and lets the path go. It may be called again.

@@ -3,6 +3,7 @@ package status
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -18,7 +19,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func listen(t *testing.T, path string) *Listener {
 	t.Helper()
-	l, err := Listen(path)
+	l, err := Listen(path, -1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +33,7 @@ func serve(t *testing.T, path string) (stop func()) {
 	l := listen(t, path)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- Serve(ctx, l, example) }()
+	go func() { done <- Serve(ctx, l, Daemon{Snapshot: example, Log: slog.New(slog.DiscardHandler)}) }()
 	stop = func() {
 		if cancel(); done != nil {
 			if err := <-done; err != nil {
@@ -117,7 +118,7 @@ func TestListenSecondDaemon(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if _, err := Listen(path); err == nil || !strings.Contains(err.Error(), "another linkseal daemon has it") {
+			if _, err := Listen(path, -1); err == nil || !strings.Contains(err.Error(), "another linkseal daemon has it") {
 				t.Errorf("second Listen: %v", err)
 			}
 			if !answers(path) {
@@ -134,7 +135,7 @@ func TestListenNotASocket(t *testing.T) {
 	if err := os.WriteFile(path, []byte("precious"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Listen(path); err == nil || !strings.Contains(err.Error(), "not a socket") {
+	if _, err := Listen(path, -1); err == nil || !strings.Contains(err.Error(), "not a socket") {
 		t.Errorf("Listen on a file: %v", err)
 	}
 	if b, err := os.ReadFile(path); err != nil || string(b) != "precious" {
@@ -158,7 +159,7 @@ func TestClientOtherServer(t *testing.T) {
 	done := make(chan struct{})
 	go func() { defer close(done); server.Serve(l) }()
 	t.Cleanup(func() { server.Close(); <-done })
-	if _, err := NewClient(path).Status(t.Context()); err == nil || !strings.Contains(err.Error(), "404 Not Found; is it linkseal's socket?") {
+	if _, err := NewClient(path).Status(t.Context()); err == nil || !strings.Contains(err.Error(), "404 Not Found; is it linkseal's socket, and of this version?") {
 		t.Errorf("error %v", err)
 	}
 }
