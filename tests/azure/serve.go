@@ -1,0 +1,41 @@
+package azure
+
+import (
+	"errors"
+	"io"
+	"net/http"
+)
+
+// maxBody is more than the largest value in JSON has.
+const maxBody = 512 << 10
+
+// serve answers one call: notes it, and has the faults that are about it do
+// their worst.
+func (c *Cloud) serve(w http.ResponseWriter, r *http.Request, q request) {
+	var err error
+	if q.body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody)); err != nil {
+		status := http.StatusBadRequest
+		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+			status = http.StatusRequestEntityTooLarge
+		}
+		fail(status, "BadParameter", "", "The body cannot be read.").write(w)
+		return
+	}
+	faults := c.begin(q.call)
+	x := &exchange{cloud: c, request: &q}
+	next := func() *reply { return q.handle(&q) }
+	for _, f := range faults {
+		after := next
+		next = func() *reply { return f.Effect.do(x, after) }
+	}
+	p := next()
+	c.end(q.call, p)
+	if p == nil {
+		panic(http.ErrAbortHandler) // ends the connection with no answer
+	}
+	if p.header == nil {
+		p.header = http.Header{}
+	}
+	p.header.Set("X-Ms-Request-Id", randomID())
+	p.write(w)
+}
