@@ -41,6 +41,7 @@ type Entity struct {
 	obeyed   *participant
 	obeyedAt time.Duration
 
+	farewell farewell
 	told     [NoRandom + 1]time.Duration
 	counters Counters
 	pdu      mkpdu.PDU
@@ -75,6 +76,10 @@ func (e *Entity) Step(now time.Duration, ev Event, out []Action) []Action {
 	for _, p := range e.participants {
 		p.tick(now, e.cfg.Life)
 	}
+	if e.farewell.on {
+		e.farewellStep(now, ev, &out)
+		return out
+	}
 	switch ev.Kind {
 	case Received:
 		// A flood of frames that change nothing delays nothing that is due.
@@ -93,6 +98,9 @@ func (e *Entity) Step(now time.Duration, ev Event, out []Action) []Action {
 		for _, p := range e.participants {
 			p.restartRamp(now)
 		}
+	case Suspend:
+		e.leaveFor(now, &out)
+		return out
 	case Close:
 		e.close()
 		return out
@@ -158,6 +166,9 @@ func (e *Entity) Deadline() time.Duration {
 	d := Never
 	if e.closed {
 		return d
+	}
+	if f := &e.farewell; f.on {
+		return min(f.again, f.until)
 	}
 	// What was due when settle last ran has been looked at then. A Step that
 	// refused its MKPDU has looked at nothing.

@@ -32,6 +32,10 @@ const (
 	Adopt
 	// LinkUp: the port's carrier came back: hellos go out at once.
 	LinkUp
+	// Suspend: MKA is suspended (802.1X-2020 9.18) at the peers that support
+	// it; the SecY keeps its SAs, and nothing changes any more. It ends with a
+	// Closed, within a second, and is a Close then.
+	Suspend
 	// Close: nothing comes out of the Entity from now on. The SecY keeps
 	// its SAs. Keys are zeroed.
 	Close
@@ -85,6 +89,8 @@ const (
 	Save
 	// Tell: Report is for the log.
 	Tell
+	// Closed: a Suspend is over, and the Entity closed.
+	Closed
 )
 
 // Action is one thing to do; the fields belong to the kinds above.
@@ -123,6 +129,7 @@ const (
 	TransmitTimeout
 	PNExhaustion
 	SuspendedBy
+	Suspended
 	Malformed
 	UnknownCKN
 	ICVBad
@@ -140,7 +147,7 @@ var reportNames = [...]string{
 	ChangeFailed: "SecY change failed", PortSecured: "secured", PortUnsecured: "unsecured",
 	CAKAdded: "participant created", CAKHeld: "CAK left the keychain but carries traffic; held until another carries it",
 	CAKLeft: "participant deleted", Adopted: "SA adopted from the SecY", TransmitTimeout: "transmitting although a live peer has not announced receive",
-	PNExhaustion: "packet numbers near their end", SuspendedBy: "peer suspends MKA",
+	PNExhaustion: "packet numbers near their end", SuspendedBy: "peer suspends MKA", Suspended: "MKA suspended",
 	Malformed: "malformed MKPDU", UnknownCKN: "MKPDU with an unknown CKN", ICVBad: "MKPDU with a bad ICV",
 	Replayed: "MKPDU replayed", OwnMI: "MKPDU with our own MI", DuplicateSCI: "MKPDU from another member with our SCI",
 	PeerListFull: "peer list full", NoRandom: "no randomness",

@@ -69,6 +69,8 @@ type participant struct {
 	leaving bool
 	cut     bool
 
+	announced uint32 // the first MN that announced our suspension; 0: none did
+
 	helloAt time.Duration
 	step    int
 	urgent  bool

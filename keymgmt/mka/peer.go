@@ -30,6 +30,7 @@ type peer struct {
 	desired   bool
 	capable   uint8
 	listsUs   bool
+	lists     uint32 // the MN of ours that it lists; 0: none
 	kssci     uint8
 	stranger  sa.MI // one that it holds live and we had not heard of, or zero
 	first     time.Duration
@@ -42,8 +43,8 @@ type peer struct {
 	use     mkpdu.SAKUse
 	hasUse  bool
 	useAt   time.Duration
-	hasHigh bool
-	useHigh [2]uint32 // high words of the lowest PNs: latest, old
+	xpn     bool      // its last MKPDU had an XPN set
+	useHigh [2]uint32 // high words of the lowest PNs: latest, old; if xpn
 	lastKN  uint32    // greatest KN accepted from this MI
 }
 

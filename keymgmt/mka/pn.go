@@ -161,7 +161,7 @@ func (e *Entity) lowestPN(q *peer, s *slot) (uint64, bool) {
 	if !e.cfg.Suite.XPN() {
 		return uint64(low), true
 	}
-	if q.hasHigh {
+	if q.xpn {
 		return uint64(high)<<32 | uint64(low), true
 	}
 	var near uint64

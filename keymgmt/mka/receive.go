@@ -58,8 +58,8 @@ func (e *Entity) receive(now time.Duration, frame []byte, out *[]Action) bool {
 	if d.HasUse {
 		q.use, q.useAt = d.Use, now
 		q.useHigh = [2]uint32{d.XPN.LatestHigh, d.XPN.OldHigh}
-		q.hasHigh = d.HasXPN
 	}
+	q.xpn = d.HasXPN
 	q = e.liveness(now, p, q, out)
 	if q.live {
 		e.named(p, q)
@@ -125,11 +125,7 @@ func (e *Entity) peerOf(now time.Duration, p *participant, out *[]Action) *peer 
 // returns the sender's place, which may have moved.
 func (e *Entity) liveness(now time.Duration, p *participant, q *peer, out *[]Action) *peer {
 	d := &e.pdu
-	mn, found := d.Live.Find(p.mi)
-	if !found {
-		mn, found = d.Potential.Find(p.mi)
-	}
-	q.listsUs = found && p.recent(mn)
+	q.lists, q.listsUs = listed(d, p)
 	switch {
 	case q.listsUs:
 		q.expires = now + e.cfg.Life
@@ -160,41 +156,6 @@ func (e *Entity) liveness(now time.Duration, p *participant, q *peer, out *[]Act
 	p.hurry()
 	e.tell(now, out, Report{Kind: PeerLive, CKN: p.ckn, SCI: q.sci})
 	return q
-}
-
-// suspend honours a peer's MKA suspension (802.1X-2020 9.18): it stays live,
-// and no SAK is made, for that long.
-func (e *Entity) suspend(now time.Duration, p *participant, q *peer, out *[]Action) {
-	d := &e.pdu
-	if !d.HasXPN || d.XPN.Suspension == 0 {
-		if d.HasXPN {
-			q.suspended, q.suspendedFrom = 0, 0
-		}
-		return
-	}
-	if q.suspendedFrom == 0 {
-		q.suspendedFrom = max(now, 1)
-		e.tell(now, out, Report{Kind: SuspendedBy, CKN: p.ckn, SCI: q.sci})
-	}
-	// However often it says so, MaxSuspension in all: meanwhile PNs run out.
-	until := min(now+time.Duration(d.XPN.Suspension)*time.Second, q.suspendedFrom+MaxSuspension)
-	if until <= now {
-		return
-	}
-	q.suspended = until
-	q.expires = max(q.expires, until+e.cfg.Life)
-}
-
-// suspended tells whether a live peer has suspended MKA.
-func (e *Entity) suspended(now time.Duration) bool {
-	for _, p := range e.participants {
-		for i := range p.peers {
-			if q := &p.peers[i]; q.live && q.suspended > now {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // named notes on a key server's SAKs whether it still stands by them. The key

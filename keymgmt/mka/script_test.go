@@ -129,6 +129,8 @@ func (s *script) command(verb string, arg []string) {
 		w.kill(node(0))
 	case "reboot":
 		w.reboot(node(0))
+	case "suspend": // stops, and asks its peers to wait for it
+		w.step(node(0), Event{Kind: Suspend})
 	case "close":
 		n := w.nodes[node(0)]
 		if out := n.e.Step(w.now, Event{Kind: Close}, nil); len(out) > 0 || n.e.Deadline() != Never {

@@ -44,7 +44,9 @@ func (e *Entity) send(now time.Duration, p *participant, out *[]Action) {
 		}
 		e.offerSAK(now, p, latest, d)
 	}
-	d.HasXPN = e.cfg.Suite.XPN()
+	if d.HasXPN = e.cfg.Suite.XPN() || p.speaksXPN(); d.HasXPN {
+		d.XPN.Suspension = e.suspension(now, p)
+	}
 	p.buf = mkpdu.Append(p.buf[:0], d)
 	p.buf = p.icv.Append(p.buf, p.buf)
 	p.sent(now, e.cfg.Hello)
@@ -79,7 +81,7 @@ func (e *Entity) keyUse(now time.Duration, an int) (u mkpdu.KeyUse, high uint32)
 func (e *Entity) offerSAK(now time.Duration, p *participant, an int, d *mkpdu.PDU) {
 	s := &e.table[an]
 	stands := e.pending(an) || an == e.encoding
-	if !p.isServer || !s.ours || !stands || !s.receiving() || s.key.MI != p.mi || !p.sameMembers(s.members) {
+	if e.farewell.on || !p.isServer || !s.ours || !stands || !s.receiving() || s.key.MI != p.mi || !p.sameMembers(s.members) {
 		return
 	}
 	if e.cfg.Suite.XPN() {

@@ -195,6 +195,9 @@ func (w *world) step(i int, ev Event) {
 				}
 			case SetPort:
 				n.port = a.Port
+			case Closed:
+				w.kill(i)
+				return
 			case Tell:
 				if a.Report.Kind == TransmitTimeout {
 					w.excused[a.Report.Key] = true

@@ -49,6 +49,8 @@ type PeerState struct {
 	ListsUs   bool
 	Version   uint8
 	Heard     time.Duration
+	// Suspended: it has suspended MKA, and is kept live although it is silent.
+	Suspended bool
 }
 
 // SAState is one AN.
@@ -78,7 +80,7 @@ func (e *Entity) State() State {
 		}
 		for i := range p.peers {
 			q := &p.peers[i]
-			ps.Peers = append(ps.Peers, PeerState{SCI: q.sci, MI: q.mi, MN: q.mn, Live: q.live, Priority: q.priority, KeyServer: q.keyServer, ListsUs: q.listsUs, Version: q.version, Heard: q.heard})
+			ps.Peers = append(ps.Peers, PeerState{SCI: q.sci, MI: q.mi, MN: q.mn, Live: q.live, Priority: q.priority, KeyServer: q.keyServer, ListsUs: q.listsUs, Version: q.version, Heard: q.heard, Suspended: q.live && q.suspended > e.now})
 		}
 		v.Participants = append(v.Participants, ps)
 	}

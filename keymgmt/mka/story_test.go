@@ -82,6 +82,8 @@ func (s *script) holds(arg []string) (bool, string) {
 	case "port":
 		got := w.nodes[s.num(arg[1])].port.String()
 		return got == arg[2], "port " + got
+	case "up": // its process
+		return w.nodes[s.num(arg[1])].up, "it is not"
 	case "live": // node, peer, key
 		p := s.participant(arg[1], arg[3])
 		return p.liveSCI(w.nodes[s.num(arg[2])].cfg.SCI) != nil, "not live"

@@ -192,7 +192,7 @@ func (e *Entity) mayTransmit(now time.Duration, an int, out *[]Action) bool {
 	// A member that is not live just now may come back before it hears of
 	// another SAK.
 	all := s.owner.sameMembers(s.members) && s.owner.allReceive(s.key)
-	if all || !late {
+	if all || !late || e.suspended(now) {
 		return all
 	}
 	if c := e.carrying(); c != nil && c != s.owner && c.liveCount() > 0 {
@@ -223,7 +223,8 @@ func (e *Entity) abandon(now time.Duration, an int, cause string, out *[]Action)
 }
 
 // retire deletes old SAs, MKA's retire time after the last live peer stopped
-// using them and all transmit with the new one.
+// using them and all transmit with the new one; none while a peer, which may use
+// any, is away.
 func (e *Entity) retire(now time.Duration, out *[]Action) {
 	if e.encoding < 0 {
 		return
@@ -234,7 +235,7 @@ func (e *Entity) retire(now time.Duration, out *[]Action) {
 		if !s.used || an == e.encoding || e.pending(an) {
 			continue
 		}
-		if e.inUse(now, s, n) {
+		if e.inUse(now, s, n) || e.suspended(now) {
 			s.quiet = Never
 			continue
 		}
