@@ -84,6 +84,7 @@ type KaY struct {
 	calls  chan func()
 	keyed  chan struct{} // closed by the first SetKeys
 	cancel context.CancelFunc
+	leave  chan struct{} // closed by Suspend
 	done   chan struct{}
 
 	out   []mka.Action
@@ -105,6 +106,8 @@ type KaY struct {
 	install      *sa.Change // waits for Save
 	saveErr      string
 
+	ended bool
+
 	closing, first sync.Once
 }
 
@@ -123,7 +126,7 @@ func Start(cfg Config, conn EAPOL, secy SecY, store Store) (*KaY, error) {
 	k := &KaY{
 		cfg: cfg, entity: e, conn: conn, secy: secy, store: store, epoch: time.Now(), cancel: cancel,
 		frames: make(chan []byte), free: make(chan []byte, queued), calls: make(chan func()), keyed: make(chan struct{}), done: make(chan struct{}),
-		saved: make(chan error, 1),
+		saved: make(chan error, 1), leave: make(chan struct{}),
 	}
 	for range queued {
 		k.free <- make([]byte, maxFrame)
@@ -140,6 +143,7 @@ func Start(cfg Config, conn EAPOL, secy SecY, store Store) (*KaY, error) {
 	go func() {
 		defer close(k.done)
 		k.run(ctx)
+		cancel()
 		conn.Close()
 		<-reading
 	}()
@@ -169,7 +173,8 @@ func (k *KaY) run(ctx context.Context) {
 	defer timer.Stop()
 	poll := time.NewTicker(pollPN)
 	defer poll.Stop()
-	for {
+	leave := k.leave
+	for !k.ended {
 		wait := time.Duration(1 << 62)
 		if d := k.entity.Deadline(); d != mka.Never {
 			wait = max(0, d-k.now())
@@ -178,8 +183,10 @@ func (k *KaY) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			k.step(mka.Event{Kind: mka.Close})
-			k.lastSave()
-			return
+			k.ended = true
+		case <-leave:
+			leave = nil
+			k.step(mka.Event{Kind: mka.Suspend})
 		case frame := <-k.frames:
 			k.heard = k.now()
 			k.step(mka.Event{Kind: mka.Received, Frame: frame})
@@ -194,6 +201,7 @@ func (k *KaY) run(ctx context.Context) {
 			k.step(mka.Event{Kind: mka.Tick})
 		}
 	}
+	k.lastSave()
 }
 
 // poll gives the Entity the packet numbers. What could not be saved or set is
@@ -240,6 +248,8 @@ func (k *KaY) step(ev mka.Event) {
 				k.save()
 			case mka.SetPort:
 				k.setPort(a.Port)
+			case mka.Closed:
+				k.ended = true
 			case mka.Change:
 				// The last action.
 				if c := a.Change; k.saving != nil && (c.Kind == sa.InstallRx || c.Kind == sa.InstallTx) {
@@ -332,6 +342,15 @@ func (k *KaY) LinkChanged(up bool) {
 
 // Done is closed when the KaY has stopped.
 func (k *KaY) Done() <-chan struct{} { return k.done }
+
+// Suspend is Close where the SecY stays and another KaY is to come: peers that
+// support it (802.1X-2020 9.18) are told to keep us and the SAs for
+// mka.SuspendFor. It takes a second at the most, and no time if there are none.
+func (k *KaY) Suspend() error {
+	k.closing.Do(func() { close(k.leave) })
+	<-k.done
+	return nil
+}
 
 // Close stops MKA and waits for the goroutines. The SecY keeps its SAs.
 func (k *KaY) Close() error {
