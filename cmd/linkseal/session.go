@@ -106,6 +106,9 @@ func (s *session) FilterSet() {
 	}
 }
 
+// Suspend implements reconcile.Session.
+func (s *session) Suspend() error { return s.kay.Suspend() }
+
 // Close implements reconcile.Session.
 func (s *session) Close() error { return errors.Join(s.kay.Close(), s.secy.Close()) }
 
@@ -166,7 +169,7 @@ func (s *session) participant(m *mka.ParticipantState) status.Participant {
 	p := status.Participant{CKN: ckn, Principal: m.Principal, KeyServer: m.Elected && m.KeyServer, Priority: s.priority, Held: m.Leaving,
 		Fingerprint: s.fingerprints[ckn], MI: m.MI.String()}
 	for _, q := range m.Peers {
-		p.Peers = append(p.Peers, status.Peer{SCI: q.SCI.String(), MI: q.MI.String(), Live: q.Live, Priority: q.Priority})
+		p.Peers = append(p.Peers, status.Peer{SCI: q.SCI.String(), MI: q.MI.String(), Live: q.Live, Priority: q.Priority, Suspended: q.Suspended})
 	}
 	return p
 }

@@ -158,6 +158,7 @@ type fakeSession struct {
 	changes     []config.Port // what Configure was told
 	filters     int           // how often FilterSet was
 	promiscuous []bool        // what SetPromiscuous said
+	suspended   bool
 	closed      bool
 }
 
@@ -209,6 +210,16 @@ func (s *fakeSession) Report(p *status.Port) bool {
 	defer s.mu.Unlock()
 	p.State, p.UnsecuredReason = status.Unsecured, "no MKPDU received"
 	return !s.closed
+}
+
+func (s *fakeSession) Suspend() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.suspended {
+		return errors.New("suspended twice, or after its end")
+	}
+	s.suspended = true
+	return nil
 }
 
 func (s *fakeSession) Close() error {

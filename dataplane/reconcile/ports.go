@@ -169,6 +169,13 @@ func (p *port) open(r *Reconciler, place Place, carrier bool) bool {
 	return true
 }
 
+// leave has the port's session suspend MKA.
+func (p *port) leave(r *Reconciler) {
+	if err := p.session.Suspend(); err != nil {
+		r.log.Warn("MKA could not be suspended", "port", p.cfg.Name, "error", err)
+	}
+}
+
 func (p *port) close(r *Reconciler, why string) {
 	if p.session == nil {
 		return

@@ -60,6 +60,10 @@ type Session interface {
 	// Unsecured), since when, why not, participants, SAs, counters. false:
 	// it has ended.
 	Report(*status.Port) bool
+	// Suspend is to come before a Close where the SecY stays and another
+	// session will come to it: peers are asked to keep their SAs meanwhile. It
+	// may take a second.
+	Suspend() error
 	// Close ends it. The SAs stay.
 	Close() error
 }

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"errors"
+	"sync"
 
 	"github.com/linkseal/linkseal/dataplane/config"
 	"github.com/linkseal/linkseal/dataplane/plan"
@@ -128,9 +129,19 @@ func (r *Reconciler) setReloadErrors(texts []string) {
 	r.reloadErrors = texts
 }
 
-// end closes the sessions. Everything in the kernel stays.
+// end closes the sessions. Everything in the kernel stays, and peers are asked to
+// keep their part of it; all ports at once, since each may take a second. What
+// user space carries ends with the process: there peers are to know at once that
+// nothing passes, so that routing takes another way.
 func (r *Reconciler) end() {
 	r.notify(sdnotify.Stopping)
+	var leaving sync.WaitGroup
+	for _, p := range r.ports {
+		if p.session != nil && !p.place.Userspace {
+			leaving.Go(func() { p.leave(r) })
+		}
+	}
+	leaving.Wait()
 	for _, p := range r.ports {
 		what := "the daemon stops; the port has no SAs"
 		switch {
@@ -138,7 +149,7 @@ func (r *Reconciler) end() {
 		case p.place.Userspace:
 			what = "the daemon stops, and with it the SecY in user space: nothing passes the port's interface until it runs again"
 		default:
-			what = "the daemon stops; the kernel goes on encrypting with the SAs that the port has, and peers drop theirs when they have heard no MKPDU for their life time"
+			what = "the daemon stops; the kernel goes on encrypting with the SAs that the port has, and peers keep theirs for as long as MKA is suspended there, or else for the life time"
 		}
 		p.close(r, "the daemon stops")
 		enforcement := "none: secure: should"

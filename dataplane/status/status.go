@@ -102,6 +102,8 @@ type Peer struct {
 	MI       string `json:"mi"`
 	Live     bool   `json:"live"` // it lists us; else potential
 	Priority uint8  `json:"priority"`
+	// Suspended: it is away, by its own word, and kept live meanwhile.
+	Suspended bool `json:"suspended,omitempty"`
 }
 
 // Tx is the encoding SA. PN is the next to be sent.

@@ -110,6 +110,9 @@ func (m Participant) lines(line func(label, format string, args ...any)) {
 		if !peer.Live {
 			state = "potential"
 		}
+		if peer.Suspended {
+			state += ", MKA suspended"
+		}
 		line("  peer", "%s, %s", peer.SCI, state)
 	}
 }
