@@ -205,3 +205,26 @@ func TestUserspaceTold(t *testing.T) {
 		w.want("told of the bridge", []any{1, "[true false]"}, told())
 	})
 }
+
+// What a stop suspends: where the SecY stays, and nowhere else. What ends for
+// another reason is not suspended.
+func TestSuspended(t *testing.T) {
+	suspended := func(s *fakeSession) bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.suspended
+	}
+	m := newMachine("eth1", "eth2", "eth3")
+	a, b, c := portLine("a", "eth1", ", dataplane: userspace"), portLine("b", "eth2", ""), portLine("c", "eth3", "")
+	run(t, m, a+b+c, func(w *world) {
+		w.reload(a + b)
+		w.stop()
+		for _, s := range w.started() {
+			if got := suspended(s); got != (s.port.Name == "b") {
+				w.t.Errorf("port %s: suspended %v", s.port.Name, got)
+			}
+		}
+		w.want("sessions that are left", []string{}, w.open())
+		w.logged("as long as MKA is suspended there")
+	})
+}

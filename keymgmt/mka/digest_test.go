@@ -95,8 +95,8 @@ func (d *digester) participant(p *participant, life time.Duration) {
 		d.mi(q.mi)
 		d.mn(q.mi, q.mn)
 		d.mi(q.stranger)
-		d.bools(q.live, q.listsUs, q.hasUse, q.keyServer)
-		d.at(q.expires, q.suspended, q.heard)
+		d.bools(q.live, q.listsUs, q.hasUse, q.keyServer, q.xpn, q.lists >= p.announced)
+		d.at(q.expires, q.suspended, q.suspendedFrom, q.heard)
 		if !q.live {
 			d.at(q.first)
 		}
@@ -120,6 +120,7 @@ func (d *digester) participant(p *participant, life time.Duration) {
 	}
 	d.at(p.lastDist, p.retryAfter, p.renewed, p.helloAt)
 	d.num(int(p.kn), p.attempts, p.step)
+	d.bools(p.announced > 0)
 	refills := int((d.now - p.tokenAt) / refill)
 	if tokens := p.tokens + refills; tokens < burst {
 		d.num(tokens)
@@ -161,7 +162,8 @@ func (d *digester) entity(e *Entity) {
 	}
 	d.num(e.encoding, e.failedAN, len(e.used))
 	d.at(e.start, e.moveAway)
-	d.bools(e.secured, e.portSet)
+	d.bools(e.secured, e.portSet, e.farewell.on)
+	d.at(e.farewell.until, e.farewell.again)
 	if e.obeyed != nil {
 		d.b = append(d.b, e.obeyed.ckn...)
 		d.bools(e.obeyed.liveSince <= e.obeyedAt)
@@ -175,7 +177,8 @@ func (d *digester) frame(b []byte) {
 	}
 	d.mi(p.MI)
 	d.mn(p.MI, p.MN)
-	d.bools(p.KeyServer, p.HasUse, p.HasDistributed)
+	d.bools(p.KeyServer, p.HasUse, p.HasDistributed, p.HasXPN)
+	d.num(int(p.XPN.Suspension))
 	d.list(p.Live)
 	d.list(p.Potential)
 	if p.HasUse {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -20,6 +19,8 @@ import (
 //   - the oldest MKPDU of a channel (sender, receiver and CKN) is delivered;
 //     or it is lost, or stays to be delivered once more (budgets);
 //   - an end's keychain is edited, the ends in any order;
+//   - a process stops and suspends MKA; it starts again at once or later, within
+//     longer than the life time;
 //   - a process is killed; it starts again at once or later, on the SecY that
 //     went on without it (budget): within 5 s over all restarts, a hello time less
 //     for each MKPDU that may be lost, since peers let go of a silent one after
@@ -53,6 +54,9 @@ func TestExplore(t *testing.T) {
 		{name: "3 members, key replaced, loss", members: 3, edits: [][]Key{two}, loss: 1, span: 500 * time.Millisecond},
 		{name: "3 members, restart", members: 3, restarts: 1, span: time.Second},
 		{name: "3 members, 3 CKNs, restart, loss", members: 3, edits: [][]Key{add, three}, loss: 1, restarts: 1, late: 1, span: time.Second},
+		{name: "2 members, suspended", members: 2, loss: 1, suspends: 1, span: 10 * time.Second},
+		{name: "2 members, suspended in rollover", members: 2, edits: [][]Key{two}, loss: 1, suspends: 1, span: 9 * time.Second},
+		{name: "3 members, suspended in rollover", members: 3, edits: [][]Key{add}, suspends: 1, span: 8 * time.Second},
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			limit := 3_000
@@ -80,6 +84,7 @@ type scenario struct {
 	members                   int
 	edits                     [][]Key
 	loss, dup, restarts, late int
+	suspends                  int
 	span                      time.Duration
 }
 
@@ -96,58 +101,6 @@ type explorer struct {
 type trail struct {
 	before *trail
 	name   string
-}
-
-// xnode is a station in the explorer.
-type xnode struct {
-	cfg    Config
-	e      *Entity // nil: killed
-	down   time.Duration
-	secy   *fakeSecY
-	saved  Saved
-	keys   []Key
-	edited int
-	rand   countRand
-}
-
-// countRand is randomness that can be cloned: a node's number and a counter.
-type countRand struct{ node, n uint64 }
-
-func (r *countRand) Read(b []byte) (int, error) {
-	for i := range b {
-		b[i] = byte(r.n >> (8 * (i % 8)))
-	}
-	b[0] = byte(r.node)
-	r.n++
-	return len(b), nil
-}
-
-type channel struct {
-	from, to int
-	ckn      byte
-}
-
-// xstate is one state. Channels are FIFO.
-type xstate struct {
-	now                       time.Duration
-	nodes                     []*xnode
-	wire                      map[channel][][]byte
-	loss, dup, restarts, late int
-}
-
-func (s *xstate) clone() *xstate {
-	c := *s
-	c.wire = maps.Clone(s.wire)
-	c.nodes = make([]*xnode, len(s.nodes))
-	for i, n := range s.nodes {
-		m := *n
-		m.secy = n.secy.clone()
-		if n.e != nil {
-			m.e = n.e.clone(&m.rand)
-		}
-		c.nodes[i] = &m
-	}
-	return &c
 }
 
 // start is a secured CA on one key, old enough for the first hellos' ramp to
@@ -167,7 +120,7 @@ func (x *explorer) start(keys []Key) *xstate {
 	for x.fair(s); len(s.wire) > 0; {
 		x.fair(s)
 	}
-	s.loss, s.dup, s.restarts, s.late = x.loss, x.dup, x.restarts, x.late
+	s.loss, s.dup, s.restarts, s.late, s.suspends = x.loss, x.dup, x.restarts, x.late, x.suspends
 	x.span += s.now
 	if l := s.lost(); l != "" {
 		x.t.Fatalf("not secured at the start: %s", l)
@@ -183,7 +136,7 @@ func (x *explorer) boot(s *xstate, i int) {
 	if err != nil {
 		x.t.Fatal(err)
 	}
-	n.e = e
+	n.e, n.asked = e, false
 	x.step(s, i, Event{Kind: Adopt, Table: n.secy.table(), Saved: n.saved})
 	x.step(s, i, Event{Kind: KeysChanged, Keys: n.keys})
 }
@@ -203,6 +156,9 @@ func (x *explorer) step(s *xstate, i int, ev Event) {
 				}
 			case Save:
 				n.saved = a.Saved
+			case Closed:
+				s.gone(i)
+				n.asked = true
 			case Change:
 				ev, again = Event{Kind: ChangeDone, Err: n.secy.apply(a.Change)}, true
 			}
@@ -214,21 +170,6 @@ func (x *explorer) step(s *xstate, i int, ev Event) {
 			x.fail(s, l)
 		}
 	}
-}
-
-// cknOf is what tells the CKNs of the tests apart: their second octet.
-func cknOf(frame []byte) byte { return frame[14+4+4+28+1] }
-
-func (s *xstate) lost() string {
-	for i, a := range s.nodes {
-		tx, ok := a.secy.encodesWith()
-		for j, b := range s.nodes {
-			if i != j && (!ok || !b.secy.receives(a.cfg.SCI, tx)) {
-				return fmt.Sprintf("n%d cannot receive what n%d sends: an %d key %s", j, i, tx.AN, tx.Key)
-			}
-		}
-	}
-	return ""
 }
 
 func (x *explorer) fail(s *xstate, what string) {
@@ -247,8 +188,12 @@ func (x *explorer) fail(s *xstate, what string) {
 	x.t.Fatalf("%v: %s, after\n%s", s.now, what, b.String())
 }
 
-// longest is how long a killed process may stay away.
-func (x *explorer) longest() time.Duration {
+// longest is how long a process may stay away that was killed, or that has
+// suspended MKA.
+func (x *explorer) longest(n *xnode) time.Duration {
+	if n.asked {
+		return DefaultLife + DefaultHello
+	}
 	return max(DefaultHello/4, (5*time.Second-DefaultHello*time.Duration(x.loss))/time.Duration(max(1, x.scenario.restarts)))
 }
 
@@ -258,31 +203,10 @@ func (x *explorer) deadline(s *xstate) time.Duration {
 		if n.e != nil {
 			d = min(d, n.e.Deadline())
 		} else {
-			d = min(d, n.down+x.longest())
+			d = min(d, n.down+x.longest(n))
 		}
 	}
 	return d
-}
-
-func (s *xstate) channels() []channel {
-	all := make([]channel, 0, len(s.wire))
-	for c := range s.wire {
-		all = append(all, c)
-	}
-	slices.SortFunc(all, func(a, b channel) int { return a.order() - b.order() })
-	return all
-}
-
-func (c channel) order() int { return c.from<<16 | c.to<<8 | int(c.ckn) }
-
-func (s *xstate) take(c channel) []byte {
-	q := s.wire[c]
-	if len(q) == 1 {
-		delete(s.wire, c)
-	} else {
-		s.wire[c] = q[1:]
-	}
-	return q[0]
 }
 
 // advance lets time go on to the next deadline.
@@ -290,7 +214,7 @@ func (x *explorer) advance(s *xstate) {
 	s.now = max(s.now, x.deadline(s))
 	for i, n := range s.nodes {
 		switch {
-		case n.e == nil && s.now >= n.down+x.longest():
+		case n.e == nil && s.now >= n.down+x.longest(n):
 			x.boot(s, i)
 		case n.e != nil && n.e.Deadline() <= s.now:
 			x.step(s, i, Event{Kind: Tick})
@@ -341,6 +265,7 @@ func (x *explorer) digest(s *xstate, budgets bool) [16]byte {
 			d.entity(n.e)
 		} else {
 			d.at(n.down)
+			d.bools(n.asked)
 		}
 		for an := range uint8(4) {
 			d.key(n.secy.tx[an].Key)
@@ -361,7 +286,7 @@ func (x *explorer) digest(s *xstate, budgets bool) [16]byte {
 		}
 	}
 	if budgets {
-		d.num(s.loss, s.dup, s.restarts, s.late)
+		d.num(s.loss, s.dup, s.restarts, s.late, s.suspends)
 		d.b = binary.AppendVarint(d.b, int64(s.now))
 	}
 	return d.sum()
@@ -392,12 +317,13 @@ func (x *explorer) moves(s *xstate) (all []move) {
 		case s.restarts > 0:
 			add(fmt.Sprintf("kill n%d", i), func(s *xstate) {
 				s.restarts--
-				s.nodes[i].e, s.nodes[i].down = nil, s.now
-				for c := range s.wire {
-					if c.to == i {
-						delete(s.wire, c)
-					}
-				}
+				s.gone(i)
+			})
+		}
+		if n.e != nil && s.suspends > 0 {
+			add(fmt.Sprintf("suspend n%d", i), func(s *xstate) {
+				s.suspends--
+				x.step(s, i, Event{Kind: Suspend})
 			})
 		}
 		if n.e != nil && n.edited < len(x.edits) {

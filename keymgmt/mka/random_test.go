@@ -29,7 +29,7 @@ const convergence = 45 * time.Second
 // TestRandomWorlds lets everything happen to 2 to 4 nodes at once: loss,
 // duplicates, reordering, one-way cuts, kills, restarts, reboots, keychains
 // edited at any end in any order, SecYs that fail, PNs that jump, MIs that
-// collide, suspensions, replays of whatever was ever sent. The invariants of
+// collide, suspensions, by those who go and by those who only say so, replays of whatever was ever sent. The invariants of
 // world.check hold at every step, an early Tick never does anything, and when
 // the storm is over the world converges.
 func TestRandomWorlds(t *testing.T) {
@@ -124,7 +124,7 @@ func storm(w *world, rng *rand.Rand) {
 		}
 		i, j := rng.IntN(len(w.nodes)), rng.IntN(len(w.nodes))
 		n := w.nodes[i]
-		switch rng.IntN(12) {
+		switch rng.IntN(13) {
 		case 0:
 			w.cut[[2]int{i, j}] = true
 		case 1, 2:
@@ -160,6 +160,8 @@ func storm(w *world, rng *rand.Rand) {
 			if rng.IntN(3) == 0 {
 				suspending = i
 			}
+		case 12:
+			w.step(i, Event{Kind: Suspend})
 		case 11:
 			for range rng.IntN(40) {
 				if len(taped) > 0 {
@@ -174,6 +176,7 @@ func storm(w *world, rng *rand.Rand) {
 func calm(w *world) {
 	w.loss, w.dup, w.jitter, w.slow, w.tap = 0, 0, 0, 0, nil
 	clear(w.cut)
+	w.run(suspendWithin) // who is about to go is gone
 	for i, n := range w.nodes {
 		n.fail, n.collide = nil, false
 		if !n.up {
