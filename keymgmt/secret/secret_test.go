@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestNeverPrints(t *testing.T) {
@@ -46,7 +48,23 @@ func TestZeroAndEqual(t *testing.T) {
 	if !bytes.Equal(held, []byte{0, 0, 0}) || b.Len() != 0 || a.Equal(b) || !a.Equal(c) {
 		t.Error("Zero did not zero, or zeroed a clone")
 	}
+	copied := *a
+	a.Zero()
+	if copied.Len() != 0 {
+		t.Error("a copy of the Key has the octets yet")
+	}
 	if _, err := Random(bytes.NewReader([]byte{1}), 2); err == nil {
 		t.Error("a short read of randomness gave a key")
+	}
+}
+
+// A Key that is forgotten is zeroed when it is collected.
+func TestForgotten(t *testing.T) {
+	octets := func() []byte { return New([]byte("forgotten 16 oct")).Bytes() }()
+	for deadline := time.Now().Add(10 * time.Second); !bytes.Equal(octets, make([]byte, 16)); {
+		if time.Now().After(deadline) {
+			t.Fatal("the octets of a Key that nobody has are there")
+		}
+		runtime.GC()
 	}
 }
