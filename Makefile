@@ -6,6 +6,8 @@ FUZZTIME ?= 10s
 PKGS     ?= ./...
 SPEED    ?=
 export VERSION FUZZTIME SPEED
+# Keys are erased from stacks, registers and garbage (keymgmt/secret/erase).
+export GOEXPERIMENT := runtimesecret
 
 .PHONY: all deps demo test test-host test-vm test-vm-interop test-vm-rest bench soak fuzz generate lint clean
 
@@ -26,7 +28,7 @@ bin/speed:
 
 # Stock, of the version in go.mod: to compare with.
 bin/wireguard-go:
-	@CGO_ENABLED=0 go build -trimpath -o $@ golang.zx2c4.com/wireguard
+	@GOEXPERIMENT= CGO_ENABLED=0 go build -trimpath -o $@ golang.zx2c4.com/wireguard
 
 # Two appliances, a secured link, a key rotation under traffic: on this machine,
 # or in a guest if it cannot be here.

@@ -55,7 +55,7 @@ func compile(ctx context.Context, dir string, patterns []string) ([]pkg, error) 
 	for i := range pkgs {
 		pkgs[i].binary = filepath.Join(dir, strconv.Itoa(i)+".test")
 		cmd := exec.CommandContext(ctx, "go", "test", "-c", "-o", pkgs[i].binary, pkgs[i].path)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // nothing to look for in the guest
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOEXPERIMENT=runtimesecret") // there is no compiler in the guest; as make has it
 		cmd.Stderr = os.Stderr
 		if err := cmd.Run(); err != nil {
 			return nil, fmt.Errorf("compile the tests of %s: %w", pkgs[i].path, err)
