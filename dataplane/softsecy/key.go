@@ -6,9 +6,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"runtime"
 
 	"github.com/linkseal/linkseal/keymgmt/sa"
 	"github.com/linkseal/linkseal/keymgmt/secret"
+	"github.com/linkseal/linkseal/keymgmt/secret/erase"
 )
 
 // ErrICV says that a frame is not authentic under the key and the IV.
@@ -57,7 +59,8 @@ type Key struct {
 }
 
 // NewKey expands the SAK. It keeps no reference to p.SAK, which the caller
-// zeroes when it likes.
+// zeroes when it likes. The expanded key is erased when the Key is collected
+// (package erase).
 func NewKey(p Params) (*Key, error) {
 	if p.ICVLen != 0 && p.ICVLen != ICVLen {
 		return nil, fmt.Errorf("ICV length %d: only the suites' default, 16 octets, is supported", p.ICVLen)
@@ -68,11 +71,15 @@ func NewKey(p Params) (*Key, error) {
 	if p.SAK.Len() != p.Suite.KeyLen() {
 		return nil, fmt.Errorf("SAK of %d octets: %v needs %d", p.SAK.Len(), p.Suite, p.Suite.KeyLen())
 	}
-	block, err := aes.NewCipher(p.SAK.Bytes())
-	if err != nil {
-		return nil, fmt.Errorf("SAK: %w", err)
-	}
-	aead, err := cipher.NewGCM(block)
+	var aead cipher.AEAD
+	var err error
+	erase.Do(func() {
+		var block cipher.Block
+		if block, err = aes.NewCipher(p.SAK.Bytes()); err == nil {
+			aead, err = cipher.NewGCM(block)
+		}
+	})
+	runtime.KeepAlive(p.SAK)
 	if err != nil {
 		return nil, fmt.Errorf("SAK: %w", err)
 	}

@@ -5,6 +5,8 @@ import (
 	"crypto/cipher"
 	"crypto/subtle"
 	"fmt"
+
+	"github.com/linkseal/linkseal/keymgmt/secret/erase"
 )
 
 // TagLen is the length in octets of an AES-CMAC tag and so of MKA's ICV.
@@ -20,20 +22,23 @@ type CMAC struct {
 }
 
 // NewCMAC expands a key of 16 or 32 octets. It keeps no reference to key; the
-// expanded key lives until the CMAC is collected.
-func NewCMAC(key []byte) (*CMAC, error) {
+// expanded key is erased when the CMAC is collected (package erase).
+func NewCMAC(key []byte) (c *CMAC, err error) {
 	if err := checkKey(len(key)); err != nil {
 		return nil, fmt.Errorf("AES-CMAC with a key of %d octets: %w", len(key), err)
 	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, fmt.Errorf("AES-CMAC: %w", err)
-	}
-	c := &CMAC{block: block}
-	block.Encrypt(c.x[:], c.x[:])
-	c.k1 = double(c.x)
-	c.k2 = double(c.k1)
-	return c, nil
+	erase.Do(func() {
+		var block cipher.Block
+		if block, err = aes.NewCipher(key); err != nil {
+			err = fmt.Errorf("AES-CMAC: %w", err)
+			return
+		}
+		c = &CMAC{block: block}
+		block.Encrypt(c.x[:], c.x[:])
+		c.k1 = double(c.x)
+		c.k2 = double(c.k1)
+	})
+	return c, err
 }
 
 // double multiplies by x in GF(2^128), big-endian, in constant time.
@@ -48,13 +53,13 @@ func double(b [TagLen]byte) (d [TagLen]byte) {
 // Append appends the 16-octet tag of msg to dst. msg may be dst itself or
 // share its array.
 func (c *CMAC) Append(dst, msg []byte) []byte {
-	c.sum(msg)
+	erase.Do(func() { c.sum(msg) })
 	return append(dst, c.x[:]...)
 }
 
 // Verify tells in constant time whether tag is the 16-octet tag of msg.
 func (c *CMAC) Verify(msg, tag []byte) bool {
-	c.sum(msg)
+	erase.Do(func() { c.sum(msg) })
 	return subtle.ConstantTimeCompare(c.x[:], tag) == 1
 }
 

@@ -7,9 +7,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"runtime"
 
 	"github.com/linkseal/linkseal/keymgmt/sa"
 	"github.com/linkseal/linkseal/keymgmt/secret"
+	"github.com/linkseal/linkseal/keymgmt/secret/erase"
 )
 
 // What the functions of this package refuse, for errors.Is.
@@ -119,11 +121,16 @@ func derive(label string, cak *secret.Key, context []byte, octets int) (*secret.
 	if err := checkKey(cak.Len()); err != nil {
 		return nil, fmt.Errorf("%s from a CAK of %d octets: %w", label, cak.Len(), err)
 	}
-	out, err := KDF(cak.Bytes(), label, context, 8*octets)
-	if err != nil {
-		return nil, err
-	}
-	return secret.New(out), nil
+	var key *secret.Key
+	var err error
+	erase.Do(func() {
+		var out []byte
+		if out, err = KDF(cak.Bytes(), label, context, 8*octets); err == nil {
+			key = secret.New(out)
+		}
+	})
+	runtime.KeepAlive(cak)
+	return key, err
 }
 
 func checkKey(octets int) error {

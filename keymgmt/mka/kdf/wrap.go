@@ -5,8 +5,10 @@ import (
 	"crypto/subtle"
 	"encoding/binary"
 	"fmt"
+	"runtime"
 
 	"github.com/linkseal/linkseal/keymgmt/secret"
+	"github.com/linkseal/linkseal/keymgmt/secret/erase"
 )
 
 const semiblock = 8 // RFC 3394's unit, and what wrapping adds to a key
@@ -22,14 +24,28 @@ func Wrap(dst []byte, kek, key *secret.Key) ([]byte, error) {
 	if err := checkKey(key.Len()); err != nil {
 		return dst, fmt.Errorf("key wrap of a key of %d octets: %w", key.Len(), err)
 	}
-	block, err := aes.NewCipher(kek.Bytes())
-	if err != nil {
-		return dst, fmt.Errorf("key wrap: %w", err)
-	}
 	start := len(dst)
-	dst = append(dst, wrapIV[:]...)
-	dst = append(dst, key.Bytes()...)
-	a, r := dst[start:start+semiblock], dst[start+semiblock:]
+	dst = append(dst, make([]byte, semiblock+key.Len())...)
+	var err error
+	erase.Do(func() { err = wrap(dst[start:], kek.Bytes(), key.Bytes()) })
+	runtime.KeepAlive(kek)
+	runtime.KeepAlive(key)
+	if err != nil {
+		clear(dst[start:])
+		return dst[:start], fmt.Errorf("key wrap: %w", err)
+	}
+	return dst, nil
+}
+
+// wrap writes key, wrapped under kek, to out, which is as long as that.
+func wrap(out, kek, key []byte) error {
+	block, err := aes.NewCipher(kek)
+	if err != nil {
+		return err
+	}
+	a, r := out[:semiblock], out[semiblock:]
+	copy(a, wrapIV[:])
+	copy(r, key)
 	b := make([]byte, aes.BlockSize)
 	copy(b, a)
 	for t, steps := uint64(1), uint64(6*len(r)/semiblock); t <= steps; t++ {
@@ -40,8 +56,7 @@ func Wrap(dst []byte, kek, key *secret.Key) ([]byte, error) {
 		copy(ri, b[semiblock:])
 	}
 	copy(a, b)
-	clear(b)
-	return dst, nil
+	return nil
 }
 
 // Unwrap is the inverse of Wrap (RFC 3394 2.2.2). wrapped has 24 or 40 octets
@@ -54,13 +69,20 @@ func Unwrap(kek *secret.Key, wrapped []byte) (*secret.Key, error) {
 	if checkKey(len(wrapped)-semiblock) != nil {
 		return nil, fmt.Errorf("key unwrap of %d octets: %w", len(wrapped), ErrWrapLength)
 	}
-	block, err := aes.NewCipher(kek.Bytes())
+	var key *secret.Key
+	var err error
+	erase.Do(func() { key, err = unwrap(kek.Bytes(), wrapped) })
+	runtime.KeepAlive(kek)
+	return key, err
+}
+
+func unwrap(kek, wrapped []byte) (*secret.Key, error) {
+	block, err := aes.NewCipher(kek)
 	if err != nil {
 		return nil, fmt.Errorf("key unwrap: %w", err)
 	}
 	r := append([]byte(nil), wrapped[semiblock:]...)
 	b := make([]byte, aes.BlockSize)
-	defer clear(b)
 	copy(b, wrapped[:semiblock])
 	for t := uint64(6 * len(r) / semiblock); t > 0; t-- {
 		ri := r[int(t-1)*semiblock%len(r):][:semiblock]
@@ -70,7 +92,6 @@ func Unwrap(kek *secret.Key, wrapped []byte) (*secret.Key, error) {
 		copy(ri, b[semiblock:])
 	}
 	if subtle.ConstantTimeCompare(b[:semiblock], wrapIV[:]) != 1 {
-		clear(r)
 		return nil, ErrUnwrap
 	}
 	return secret.New(r), nil
