@@ -1,0 +1,147 @@
+package course
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/linkseal/linkseal/keymgmt/keychain"
+)
+
+// The causes of a rotation.
+const (
+	Asked     = "asked"    // by somebody
+	Scheduled = "schedule" // by the daemon itself
+)
+
+// version of State's JSON.
+const version = 1
+
+// State is the journal of a rotation: all that must be known to go on with it
+// after a restart. It has no secret.
+type State struct {
+	Version  int           `json:"version"`
+	Keychain string        `json:"keychain"`
+	Cause    string        `json:"cause"`
+	Order    Order         `json:"order"`
+	Hold     time.Duration `json:"hold_ns"`
+	// Sweep retires every older pair; else only those that carried traffic
+	// when the rotation began.
+	Sweep bool         `json:"sweep"`
+	CKN   keychain.CKN `json:"ckn,omitempty"`
+
+	Reached Phase               `json:"reached"`
+	Started time.Time           `json:"started"`
+	Times   map[Phase]time.Time `json:"times"`
+	// Since is when the last port settled; zero while one has not.
+	Since time.Time `json:"since,omitzero"`
+	// Ports that have settled.
+	Ports []string `json:"ports,omitempty"`
+	// Old pairs, to be retired, and whether that has begun.
+	Old      []string `json:"old,omitempty"`
+	Retiring bool     `json:"retiring,omitempty"`
+	// GivesWay is why the pair is to be taken back: it was not whole when
+	// another owner turned up.
+	GivesWay string `json:"gives_way,omitempty"`
+
+	Lost    map[string]uint64            `json:"lost"`
+	Counted map[string]map[string]uint64 `json:"counted,omitempty"` // by port and counter, as last read
+
+	// Outcome is done or failed; empty while traffic has yet to move.
+	Outcome Phase  `json:"outcome,omitempty"`
+	Error   string `json:"error,omitempty"`
+	// Owned tells that it failed because the keychain is another's.
+	Owned bool `json:"owned,omitempty"`
+}
+
+// Ended tells that nothing is left to be done.
+func (s *State) Ended() bool { return s.Outcome == Failed || s.Outcome == Done && s.Reached == Retired }
+
+// RetireAt is when the old pairs are retired if all stays as it is; zero if
+// that is not known.
+func (s *State) RetireAt() time.Time {
+	if s.Since.IsZero() {
+		return time.Time{}
+	}
+	return s.Since.Add(s.Hold)
+}
+
+// Encode is the state in JSON.
+func (s *State) Encode() ([]byte, error) {
+	b, err := json.MarshalIndent(s, "", "  ")
+	return append(b, '\n'), err
+}
+
+// Decode is the inverse of Encode.
+func Decode(b []byte) (*State, error) {
+	var s State
+	if err := json.Unmarshal(b, &s); err != nil {
+		return nil, fmt.Errorf("malformed: %w", err)
+	}
+	switch {
+	case s.Version != version:
+		return nil, fmt.Errorf("version %d; accepted: %d", s.Version, version)
+	case s.Reached != None && s.Reached.before(Claimed):
+		return nil, fmt.Errorf("phase %q is unknown", s.Reached)
+	case s.Outcome != "" && s.Outcome != Done && s.Outcome != Failed:
+		return nil, fmt.Errorf("outcome %q is unknown", s.Outcome)
+	case !s.Ended() && (len(s.Order.ID) != idDigits || s.Order.Octets != 16 && s.Order.Octets != 32):
+		return nil, fmt.Errorf("no pair is named in it")
+	}
+	if s.Times == nil {
+		s.Times = map[Phase]time.Time{}
+	}
+	if s.Lost == nil {
+		s.Lost = noLoss()
+	}
+	if s.Counted == nil {
+		s.Counted = map[string]map[string]uint64{}
+	}
+	return &s, nil
+}
+
+// idDigits is the length of an Order's ID.
+const idDigits = 32
+
+func noLoss() map[string]uint64 {
+	m := make(map[string]uint64, len(Losses))
+	for _, name := range Losses {
+		m[name] = 0
+	}
+	return m
+}
+
+// count adds what the ports' counters have grown by. One that has fallen
+// began anew.
+func (s *State) count(ports []Port) {
+	for i := range ports {
+		p := &ports[i]
+		last := s.Counted[p.Name]
+		now := make(map[string]uint64, len(Losses))
+		for _, name := range Losses {
+			n, ok := p.Counters[name]
+			was, had := last[name]
+			switch {
+			case !ok: // the port has no SecY just now
+				if had {
+					now[name] = was
+				}
+				continue
+			case had && n >= was:
+				s.Lost[name] += n - was
+			case had:
+				s.Lost[name] += n
+			}
+			now[name] = n
+		}
+		s.Counted[p.Name] = now
+	}
+}
+
+// Sum is how much was lost in all.
+func Sum(lost map[string]uint64) (n uint64) {
+	for _, m := range lost {
+		n += m
+	}
+	return n
+}
