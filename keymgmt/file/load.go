@@ -32,16 +32,17 @@ func (e *AccessError) Unwrap() error { return e.Err }
 // or by the running user, with mode 0600 or stricter. The error is an
 // *AccessError or a *Refused; then the caller keeps what it has.
 func Load(path string) (*keychain.Keychain, error) {
-	data, err := read(path)
+	data, err := Read(path)
 	if err != nil {
 		return nil, err
 	}
 	return Parse(path, data)
 }
 
-// read returns the content of path if its owner and mode are accepted. Both
+// Read returns the content of a file of secrets, up to strict.MaxSize octets,
+// if its owner and mode are as Load demands; the error is an *AccessError. Both
 // are the opened file's own: nothing can be put in its place in between.
-func read(path string) ([]byte, error) {
+func Read(path string) ([]byte, error) {
 	// O_NONBLOCK: a FIFO in place of the file must not hang the daemon.
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {

@@ -40,7 +40,7 @@ func Append(path string, k keychain.Key) error {
 		return &AccessError{Path: path, What: "cannot be opened: " + cause(err), Accepted: "a key file that exists", Err: err}
 	}
 	return locked(target, func() error {
-		old, err := read(target)
+		old, err := Read(target)
 		if err != nil {
 			return err
 		}
@@ -164,7 +164,7 @@ func replace(path string, text, old []byte) (err error) {
 		return err
 	}
 	if old != nil {
-		now, err := read(path)
+		now, err := Read(path)
 		if err != nil {
 			return err
 		}
