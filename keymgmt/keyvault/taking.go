@@ -1,0 +1,208 @@
+package keyvault
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/linkseal/linkseal/keymgmt/keychain"
+)
+
+// taking is one answer being made a keychain.
+type taking struct {
+	*state
+	now      time.Time
+	old, new *keychain.Keychain
+	byRef    map[Ref]Version // what is listed, with the pair ids of before
+	refused  []Refused
+}
+
+// made is a key of the new keychain, or a PSK, with the age of its pair.
+type made struct {
+	pair string
+	at   Version // zero: not listed any more, older than all that are
+	key  *keychain.Key
+	psk  *keychain.PSK
+}
+
+// list takes what is listed into byRef and returns it, each version once, and
+// with the pair id that it had when it was first used: a version is immutable.
+func (t *taking) list(versions []Version) []Version {
+	before := pins(t.old)
+	var out []Version
+	for _, v := range versions {
+		if first, dup := t.byRef[v.Ref]; dup {
+			if v.Pair != first.Pair {
+				t.refuse(first.Pair, true, false, "%s is listed twice, as of pair %q too", v.name(), v.Pair)
+			}
+			continue
+		}
+		id, used := before[v.Ref]
+		if v.Kind == PSK && id == v.ID {
+			id = "" // it had no tag
+		}
+		if used && id != v.Pair {
+			t.refuse(id, true, true, "%s came back as of pair %q; a version of another pair is to be a new version", v.name(), v.Pair)
+			v.Pair = id
+		}
+		t.byRef[v.Ref] = v
+		out = append(out, v)
+	}
+	return out
+}
+
+// build fills the new keychain from versions and, where they are no good, from
+// the old one.
+func (t *taking) build(versions []Version) {
+	groups, loose := grouped(versions)
+	for _, v := range loose {
+		why := "it has no tag linkseal-pair; set it on both versions of the pair, or disable this one"
+		if v.Wrong != "" {
+			why = v.Wrong
+		}
+		t.refused = append(t.refused, Refused{Version: v.name(), Why: why})
+	}
+	used, left := use(groups, t.now)
+	if left > 0 {
+		t.refuse("", false, false, "%d pairs are enabled beyond the %d that are used; disable old ones", left, maxPairs)
+	}
+	now := atLeast(groups, t.now)
+	var keys []made
+	whole := map[string]bool{}
+	for _, g := range groups {
+		state, why := g.state()
+		switch {
+		case state == Disabled:
+		case state != Complete:
+			t.refuse(g.id, false, false, "%s", why)
+		case slices.Contains(used, g) && t.vanished(g.id) == "":
+			if m, ok := t.make(g); ok {
+				keys = append(keys, m)
+				whole[g.id] = true
+			}
+		default: // over, too many, or not what is pinned
+			whole[g.id] = !slices.Contains(used, g)
+		}
+	}
+	for i := range t.old.Keys {
+		k := &t.old.Keys[i]
+		if id := k.Pinned.Pair; !whole[id] && t.stays(id, k.Window, now, Ref{CAK, k.Pinned.CAK}, Ref{CKN, k.Pinned.CKN}) {
+			keys = append(keys, made{pair: id, key: k, at: t.byRef[Ref{CKN, k.Pinned.CKN}]})
+		}
+	}
+	for i := range t.old.PSKs {
+		k := &t.old.PSKs[i]
+		if !whole[k.ID] && t.stays(k.ID, k.Window, now, Ref{PSK, k.Version}) {
+			keys = append(keys, made{pair: k.ID, psk: k, at: t.byRef[Ref{PSK, k.Version}]})
+		}
+	}
+	t.fill(keys)
+}
+
+// make is the key of a complete group; false if it has none, or its values
+// are not there yet.
+func (t *taking) make(g *group) (m made, ok bool) {
+	for _, r := range g.members() {
+		v := t.values[r]
+		switch {
+		case v == nil:
+			return m, false
+		case v.Wrong != "":
+			t.refuse(g.id, false, false, "%s %s", r.name(), v.Wrong)
+			return m, false
+		case t.lies[r]:
+			t.refuse(g.id, true, true, "%s came back with another value; the first one stays, find out who answers for the vault", r.name())
+		}
+	}
+	v, p := g.first(), g.pinned()
+	m = made{pair: g.id, at: *v}
+	origin := keychain.Origin{File: t.origin + ", pair " + g.id}
+	if v.Kind == PSK {
+		value := t.values[v.Ref]
+		m.psk = &keychain.PSK{ID: g.id, Secret: value.Octets, Text: value.Text, Window: v.Window(), ExpiresHard: v.ExpiresHard, Fallback: v.Fallback, Version: v.ID, Origin: origin}
+		return m, true
+	}
+	ckn, cak := t.values[Ref{CKN, p.CKN}].Octets, t.values[Ref{CAK, p.CAK}].Octets
+	if ckn.Len() != cak.Len() {
+		t.refuse(g.id, false, false, "its CKN is %d octets and its CAK %d; Azure demands equal lengths: write a new pair", ckn.Len(), cak.Len())
+		return m, false
+	}
+	m.key = &keychain.Key{CKN: keychain.CKN(ckn.Bytes()), CAK: cak, Window: v.Window(), ExpiresHard: v.ExpiresHard, Fallback: v.Fallback, Pinned: *p, Origin: origin}
+	return m, true
+}
+
+// stays tells whether a key of the old keychain that has no good pair now is
+// used on, as it was.
+func (t *taking) stays(pair string, w keychain.Window, now time.Time, members ...Ref) bool {
+	if isOver(w, now) {
+		return false
+	}
+	for _, r := range members {
+		if v, there := t.byRef[r]; there && !v.Enabled || !there && t.replaced(r.Kind) {
+			return false
+		}
+	}
+	for i := range t.refused {
+		if r := &t.refused[i]; r.Pair == pair {
+			r.Held = true
+		}
+	}
+	if gone := t.vanished(pair); gone != "" {
+		t.refuse(pair, true, true, "%s is not listed any more, and a vault cannot delete one version; to retire it, disable it", gone)
+	}
+	return true
+}
+
+// vanished is a version that the old key of pair is made of and that is not
+// listed, though its secret is the same.
+func (t *taking) vanished(pair string) string {
+	for r, id := range pins(t.old) {
+		if _, there := t.byRef[r]; id == pair && !there && !t.replaced(r.Kind) {
+			return r.name()
+		}
+	}
+	return ""
+}
+
+// replaced tells that none of the versions of the secret that were used is
+// listed, and others are: it was deleted and purged, and written anew.
+func (t *taking) replaced(kind Kind) bool {
+	for r := range pins(t.old) {
+		if _, there := t.byRef[r]; r.Kind == kind && there {
+			return false
+		}
+	}
+	for r := range t.byRef {
+		if r.Kind == kind {
+			return true
+		}
+	}
+	return false
+}
+
+// fill puts keys into the new keychain, with secrets of its own. Of two with
+// one CKN the older pair has it: that one may be in use.
+func (t *taking) fill(keys []made) {
+	slices.SortStableFunc(keys, func(a, b made) int { return older(a.at, b.at) })
+	by := map[keychain.CKN]string{}
+	for _, m := range keys {
+		if m.psk != nil {
+			p := *m.psk
+			p.Secret = p.Secret.Clone()
+			t.new.PSKs = append(t.new.PSKs, p)
+			continue
+		}
+		if other, dup := by[m.key.CKN]; dup {
+			t.refuse(m.pair, false, false, "it has the CKN of pair %s; write a new pair with a CKN of its own", other)
+			continue
+		}
+		by[m.key.CKN] = m.pair
+		k := *m.key
+		k.CAK = k.CAK.Clone()
+		t.new.Keys = append(t.new.Keys, k)
+	}
+}
+
+func (t *taking) refuse(pair string, lying, held bool, format string, args ...any) {
+	t.refused = append(t.refused, Refused{Pair: pair, Why: fmt.Sprintf(format, args...), Lying: lying, Held: held})
+}
