@@ -18,7 +18,7 @@ func Remove(path string, ckn keychain.CKN) error {
 		return &AccessError{Path: path, What: "cannot be opened: " + cause(err), Accepted: "a key file that exists", Err: err}
 	}
 	return locked(target, func() error {
-		old, err := read(target)
+		old, err := Read(target)
 		if err != nil {
 			return err
 		}
