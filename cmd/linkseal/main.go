@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/linkseal/linkseal/keymgmt/keyvault"
 )
 
 // exitError carries an exit status other than 1. A nil err prints nothing:
@@ -68,7 +70,12 @@ func root() *cobra.Command {
 	return c
 }
 
-func main() { os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	if len(os.Args) == 2 && os.Args[1] == keyvault.HelperVerb {
+		os.Exit(keyvault.ServeHelper(os.Stdin, os.Stdout))
+	}
+	os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr))
+}
 
 // execute runs a command line and gives its exit status.
 func execute(args []string, stdout, stderr io.Writer) (status int) {

@@ -123,7 +123,7 @@ func runDaemon(ctx context.Context, path string, cfg *config.Config, log *slog.L
 		Open: func(p config.Port, at reconcile.Place) (reconcile.Session, error) {
 			return openSession(p, at, cfg.State, log)
 		},
-		Source:  openSource,
+		Source:  func(k config.Keychain) (reconcile.Source, error) { return openSource(k, log) },
 		Load:    func() (*config.Config, error) { return loadAnew(path) },
 		Seen:    seenFile(filepath.Join(cfg.State, file.SeenName)),
 		Keeper:  newKeeper(cfg, log),
@@ -171,9 +171,9 @@ func hideMemory() error {
 // keyFile is a key file as a source of keys.
 type keyFile string
 
-func openSource(k config.Keychain) (reconcile.Source, error) {
-	if k.Source != config.SourceFile {
-		return nil, fmt.Errorf("keychain %s: source %s is not in this release; accepted is %s", k.Name, k.Source, config.SourceFile)
+func openSource(k config.Keychain, log *slog.Logger) (reconcile.Source, error) {
+	if k.Vault != nil {
+		return openVault(k, log), nil
 	}
 	return keyFile(k.Path), nil
 }

@@ -9,7 +9,7 @@
 // of whoever desires a port (plan) or a participant (kay).
 //
 // The whole of version 1 is decoded. What this release cannot run (tunnels,
-// a key vault, metrics) is refused by its name.
+// metrics) is refused by its name.
 package config
 
 import (

@@ -72,7 +72,6 @@ func TestWhole(t *testing.T) {
 	// All of it is understood; what this release cannot run is named.
 	want := []string{
 		"testdata/whole.yaml:4:10: metrics are not in this release; accepted: leave metrics out; linkseal status --json has the counters",
-		"testdata/whole.yaml:10:13: source azure-key-vault is not in this release; accepted: file",
 		"testdata/whole.yaml:39:3: tunnels are not in this release; accepted: leave tunnels out; ports with MACsec",
 	}
 	if d := cmp.Diff(want, strings.Split(ps.Error(), "\n")); d != "" {
@@ -183,9 +182,9 @@ func TestRefuses(t *testing.T) {
 		{"sealing with a file", edit{"version: 1", "version: 1\nsealing: {with: file, pcrs: [7]}"}, `2:29: pcrs does not go with with: file; accepted: leave it out`},
 		{"sealing to PCRs", edit{"version: 1", "version: 1\nsealing: {with: tpm, path: x, pcrs: [24, 7, 7]}"}, `2:28: path does not go with with: tpm|2:38: a PCR: "24"; accepted: |2:45: the PCR is listed twice; accepted: each once`},
 		{"vault's place", edit{"{source: file, path: keys/link1.yaml}", "{source: azure-key-vault, vault: 'https://x', cak: a, ckn: c, credential: {type: managed-identity}, endpoint: host, proxy: 'http://u:p@x'}"},
-			`3:19: source azure-key-vault is not|3:120: endpoint: "host"; accepted: an IP address|3:133: proxy: "http://u:p@x"; accepted: the URL of a proxy`},
+			`3:120: endpoint: "host"; accepted: an IP address|3:133: proxy: "http://u:p@x"; accepted: the URL of a proxy`},
 		{"vault", edit{"{source: file, path: keys/link1.yaml}", "{source: azure-key-vault, vault: 'http://x', cak: a_b, ckn: c, poll: 0s, credential: {type: client-secret, certificate: x}, rotation: {every: 1h}}"},
-			`3:19: source azure-key-vault is not in this release; accepted: file|3:43: vault: "http://x"; accepted: the vault's URL|3:60: cak: [hidden]; accepted: the name of a secret|3:79: poll 0s; accepted: 1s and more|` +
+			`3:43: vault: "http://x"; accepted: the vault's URL|3:60: cak: [hidden]; accepted: the name of a secret|3:79: poll 0s; accepted: 1s and more|` +
 				"3:95: credential has no secret_file|3:95: credential has no client_id|3:95: credential has no tenant_id|3:130: certificate does not go with type: client-secret|3:152: every is not longer than overlap; accepted: a duration longer than 1h"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

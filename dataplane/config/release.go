@@ -10,11 +10,6 @@ func (d *decoder) cannot() {
 	if d.Metrics.IsValid() {
 		refuse("metrics", "metrics are", "leave metrics out; linkseal status --json has the counters")
 	}
-	for _, k := range d.Keychains {
-		if k.Source == SourceVault {
-			refuse("keychains."+k.Name+".source", "source "+SourceVault+" is", SourceFile)
-		}
-	}
 	if len(d.Tunnels) > 0 {
 		refuse("tunnels", "tunnels are", "leave tunnels out; ports with MACsec")
 	}

@@ -37,6 +37,13 @@ type Keeper interface {
 	Save(k Kept) error
 }
 
+// Restoring is a Source that takes the keys of an earlier run, and holds what
+// it reads against them.
+type Restoring interface {
+	// Restore is called before Watch. The keychain stays the caller's.
+	Restore(*keychain.Keychain)
+}
+
 // keptName names a keychain with its source: keys of another source than the
 // configuration now has are not its keys.
 func keptName(c config.Keychain) string {

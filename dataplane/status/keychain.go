@@ -40,15 +40,37 @@ type Key struct {
 
 // Vault is what there is to say of a vault beside its keys.
 type Vault struct {
-	// LastSuccess is when it was last read as a whole; null: not yet.
+	// LastSuccess is when it was last read as a whole, and NextPoll when it
+	// will be asked again; null: not yet.
 	LastSuccess *time.Time `json:"last_success"`
-	// Fault is the kind of what is wrong since FaultSince; empty: nothing.
-	Fault      string     `json:"fault,omitempty"`
-	FaultText  string     `json:"fault_text,omitempty"`
-	FaultSince *time.Time `json:"fault_since"`
+	NextPoll    *time.Time `json:"next_poll"`
+	// Faults are what is wrong with it now, the oldest first.
+	Faults []Fault `json:"faults"`
 	// Refused are pairs and versions that are not used, each with its reason.
 	Refused  []string          `json:"refused"`
 	Counters map[string]uint64 `json:"counters"`
+}
+
+// Fault is something that is wrong with a vault, or on the way there.
+type Fault struct {
+	Kind  string    `json:"kind"` // unreachable, throttled, ...
+	Text  string    `json:"text"` // as it was seen last
+	Since time.Time `json:"since"`
+	Polls uint64    `json:"polls"` // that saw it
+}
+
+func (k *Keychain) fill() {
+	if k.Keys == nil {
+		k.Keys = []Key{}
+	}
+	if v := k.Vault; v != nil {
+		if v.Faults == nil {
+			v.Faults = []Fault{}
+		}
+		if v.Refused == nil {
+			v.Refused = []string{}
+		}
+	}
 }
 
 func (k Keychain) write(b *strings.Builder, now time.Time) {
@@ -83,12 +105,8 @@ func (k Keychain) write(b *strings.Builder, now time.Time) {
 		if v.LastSuccess != nil {
 			line("read", "%s ago", age(now.Sub(*v.LastSuccess)))
 		}
-		if v.Fault != "" {
-			text := v.Fault + ": " + v.FaultText
-			if v.FaultSince != nil {
-				text += ", for " + age(now.Sub(*v.FaultSince))
-			}
-			line("fault", "%s", text)
+		for _, f := range v.Faults {
+			line("fault", "%s for %s: %s", strings.ReplaceAll(f.Kind, "_", " "), age(now.Sub(f.Since)), f.Text)
 		}
 		for _, r := range v.Refused {
 			line("refused", "%s", r)

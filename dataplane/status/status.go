@@ -140,9 +140,7 @@ func (s *Status) Fill() {
 		s.Keychains = []Keychain{}
 	}
 	for i := range s.Keychains {
-		if s.Keychains[i].Keys == nil {
-			s.Keychains[i].Keys = []Key{}
-		}
+		s.Keychains[i].fill()
 	}
 	for i := range s.Ports {
 		p := &s.Ports[i]

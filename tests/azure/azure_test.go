@@ -102,4 +102,3 @@ func wantError(t *testing.T, err error, status int, code string) {
 		t.Errorf("the error is %v, want %d %s", err, status, code)
 	}
 }
-

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/linkseal/linkseal/dataplane/config"
+	"github.com/linkseal/linkseal/dataplane/status"
+	"github.com/linkseal/linkseal/keymgmt/keychain"
+	"github.com/linkseal/linkseal/keymgmt/keyvault"
+)
+
+// vaultConfig is a configuration's vault as package keyvault has it.
+func vaultConfig(v *config.Vault) keyvault.Config {
+	c := v.Credential
+	return keyvault.Config{URL: v.URL, Endpoint: v.Endpoint, CA: v.CA, Proxy: v.Proxy, CAK: v.CAK, CKN: v.CKN, PSK: v.PSK,
+		Credential: keyvault.Credential{Type: c.Type, ClientID: c.ClientID, TenantID: c.TenantID, File: c.File}}
+}
+
+// vaultSource is a vault as a source of keys.
+type vaultSource struct{ *keyvault.Source }
+
+func openVault(k config.Keychain, log *slog.Logger) vaultSource {
+	return vaultSource{keyvault.NewSource(k.Name, k.Vault.Poll, keyvault.NewHelper(vaultConfig(k.Vault)), log)}
+}
+
+// Load implements reconcile.Source.
+func (s vaultSource) Load() (*keychain.Keychain, error) {
+	chain, err := s.Source.Load()
+	if !errors.Is(err, keyvault.ErrNone) {
+		return chain, err
+	}
+	// The source logs what keeps it.
+	if faults := s.Source.Report().Faults; len(faults) > 0 {
+		return nil, fmt.Errorf("%w: %s: %s", keychain.ErrPending, faults[0].Kind, faults[0].Text)
+	}
+	return nil, keychain.ErrPending
+}
+
+// Report implements reconcile.Reporting.
+func (s vaultSource) Report(k *status.Keychain) {
+	r := s.Source.Report()
+	v := &status.Vault{LastSuccess: given(r.LastSuccess), NextPoll: given(r.Next), Refused: []string{}, Counters: map[string]uint64{"polls": r.Polls, "failures": r.Failures}}
+	for _, f := range r.Faults {
+		v.Faults = append(v.Faults, status.Fault{Kind: string(f.Kind), Text: f.Text, Since: f.Since, Polls: f.Polls})
+	}
+	for kind, n := range r.Begun {
+		v.Counters["faults_"+string(kind)] = n
+	}
+	for _, f := range r.Refused {
+		name := "pair " + f.Pair
+		if f.Pair == "" {
+			name = "version " + f.Version
+		}
+		v.Refused = append(v.Refused, name+": "+f.Why)
+	}
+	k.Vault, k.Sealed = v, r.Restored
+}
+
+// given is nil for the zero time.
+func given(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
