@@ -8,6 +8,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -20,6 +21,9 @@ type Options struct {
 	Vault string
 	// Listener takes the TLS connections of vault and authority; loopback if nil.
 	Listener net.Listener
+	// Names are further DNS names and IP addresses that the certificate is good
+	// for; it is for the listener's.
+	Names []string
 	// Metadata takes the plain connections of the managed identity; loopback if
 	// nil, and none if Listener is given.
 	Metadata net.Listener
@@ -93,12 +97,16 @@ func Start(o Options) (*Cloud, error) {
 	for _, id := range o.Identities {
 		c.Register(id)
 	}
-	var err error
-	if c.pki, err = newPKI(c.host, o.Now()); err != nil {
-		return nil, err
-	}
 	if err := c.listen(); err != nil {
 		return nil, err
+	}
+	names := append([]string{c.host, authorityHost, "localhost", "127.0.0.1", "::1"}, o.Names...)
+	if host, _, err := net.SplitHostPort(c.Endpoint()); err == nil {
+		names = append(names, host)
+	}
+	var err error
+	if c.pki, err = newPKI(names, o.Now()); err != nil {
+		return nil, errors.Join(err, c.Close())
 	}
 	c.serveOn(tls.NewListener(c.main, c.pki.serverConfig()), c.route)
 	if c.metadata != nil {
@@ -158,6 +166,9 @@ func (c *Cloud) Close() error {
 		if c.metadata != nil {
 			errs = append(errs, c.metadata.Close())
 		}
+		for _, path := range c.arcKeys {
+			errs = append(errs, os.Remove(path))
+		}
 	})
 	return errors.Join(errs...)
 }
@@ -166,5 +177,9 @@ func (c *Cloud) Close() error {
 // and authority. Refuse(false) ends it. The managed identity is on the machine
 // itself and stays.
 func (c *Cloud) Refuse(on bool) error { return c.main.Refuse(on) }
+
+// Silence(true) is an outage in which connections hang: what clients send is lost
+// on the way, as behind a link that is down. Silence(false) lets it arrive.
+func (c *Cloud) Silence(on bool) { c.main.Silence(on) }
 
 func (c *Cloud) now() time.Time { return c.opts.Now() }

@@ -2,6 +2,7 @@ package azure
 
 import (
 	"fmt"
+	"maps"
 	"time"
 )
 
@@ -10,7 +11,7 @@ import (
 func (c *Cloud) Put(name, value string, tags map[string]string, a Attributes) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	v := Version{Value: value, Tags: tags, Attributes: a}
+	v := Version{Value: value, Tags: maps.Clone(tags), Attributes: a}
 	p := checkName(name)
 	if p == nil {
 		p = v.check()

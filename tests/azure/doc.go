@@ -50,6 +50,6 @@
 // # Faults
 //
 // [Cloud.Inject] makes calls go wrong: by operation and secret, for so many
-// calls or until cleared. [Cloud.Refuse] is an outage of the network. Every call
-// is in [Cloud.Calls]; no value and no credential is.
+// calls or until cleared. [Cloud.Refuse] and [Cloud.Silence] are outages of the
+// network. Every call is in [Cloud.Calls]; no value and no credential is.
 package azure

@@ -11,13 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// door is a listener that can be shut and opened again. It knows the connections
-// that came through it, so that an outage ends them too.
+// door is a listener that can be shut, or made deaf. It knows the connections that
+// came through it, so that an outage is theirs too.
 type door struct {
 	net.Listener
 
 	mu   sync.Mutex
 	shut bool
+	deaf chan struct{} // closed when it hears again; nil: it hears
 	open map[*guest]struct{}
 }
 
@@ -33,7 +34,7 @@ func (d *door) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		g := &guest{Conn: c, door: d}
+		g := &guest{Conn: c, door: d, gone: make(chan struct{})}
 		d.mu.Lock()
 		shut := d.shut
 		if !shut {
@@ -69,13 +70,45 @@ func (d *door) Refuse(on bool) error {
 	return err
 }
 
+// Silence keeps what arrives from being heard, on open and on new connections, or
+// ends that.
+func (d *door) Silence(on bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case on && d.deaf == nil:
+		d.deaf = make(chan struct{})
+	case !on && d.deaf != nil:
+		close(d.deaf)
+		d.deaf = nil
+	}
+}
+
 // guest is a connection that tells the door when it ends.
 type guest struct {
 	net.Conn
 	door *door
+	once sync.Once
+	gone chan struct{} // closed by Close
+}
+
+// Read returns what arrived when the door is not deaf.
+func (g *guest) Read(b []byte) (int, error) {
+	n, err := g.Conn.Read(b)
+	g.door.mu.Lock()
+	deaf := g.door.deaf
+	g.door.mu.Unlock()
+	if deaf != nil && err == nil {
+		select {
+		case <-deaf:
+		case <-g.gone:
+		}
+	}
+	return n, err
 }
 
 func (g *guest) Close() error {
+	g.once.Do(func() { close(g.gone) })
 	g.door.mu.Lock()
 	delete(g.door.open, g)
 	g.door.mu.Unlock()

@@ -26,7 +26,8 @@ type pki struct {
 // validity is longer than any test's simulated time.
 const validity = 20 * 365 * 24 * time.Hour
 
-func newPKI(vault string, now time.Time) (*pki, error) {
+// newPKI makes a certificate for names, DNS names and IP addresses.
+func newPKI(names []string, now time.Time) (*pki, error) {
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("the cloud's CA key: %w", err)
@@ -42,11 +43,16 @@ func newPKI(vault string, now time.Time) (*pki, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the cloud's key: %w", err)
 	}
-	leaf := template(vault, now)
+	leaf := template(names[0], now)
 	leaf.KeyUsage = x509.KeyUsageDigitalSignature
 	leaf.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-	leaf.DNSNames = []string{vault, authorityHost, "localhost"}
-	leaf.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+	for _, n := range names {
+		if ip := net.ParseIP(n); ip != nil {
+			leaf.IPAddresses = append(leaf.IPAddresses, ip)
+		} else {
+			leaf.DNSNames = append(leaf.DNSNames, n)
+		}
+	}
 	der, err := x509.CreateCertificate(rand.Reader, leaf, root, key.Public(), caKey)
 	if err != nil {
 		return nil, fmt.Errorf("the cloud's certificate: %w", err)

@@ -3,6 +3,7 @@ package azure
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 )
 
@@ -79,16 +80,22 @@ func (p *reply) write(w http.ResponseWriter) {
 	}
 	// A client that has gone needs no answer.
 	_, err := w.Write(body)
-	block := make([]byte, 32<<10)
-	for i := range block {
-		block[i] = ' '
-	}
-	for left := p.pad; left > 0 && err == nil; left -= int64(len(block)) {
-		_, err = w.Write(block[:min(left, int64(len(block)))])
+	if p.pad > 0 && err == nil {
+		_, _ = io.CopyN(w, blanks{}, p.pad)
 	}
 	if p.cut {
 		// What was written has to leave before the connection ends.
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	}
+}
+
+// blanks is white space without end.
+type blanks struct{}
+
+func (blanks) Read(b []byte) (int, error) {
+	for i := range b {
+		b[i] = ' '
+	}
+	return len(b), nil
 }

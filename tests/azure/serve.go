@@ -18,8 +18,7 @@ func (c *Cloud) serve(w http.ResponseWriter, r *http.Request, q request) {
 		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 			status = http.StatusRequestEntityTooLarge
 		}
-		fail(status, "BadParameter", "", "The body cannot be read.").write(w)
-		return
+		q.handle = func(*request) *reply { return fail(status, "BadParameter", "", "The body cannot be read.") }
 	}
 	faults := c.begin(q.call)
 	x := &exchange{cloud: c, request: &q}
