@@ -151,8 +151,10 @@ type Link struct {
 	Carrier bool   // for the reconciler; no step depends on it
 	// Promiscuous: as in a bridge. For the reconciler; no step depends on it.
 	Promiscuous bool
-	MTU         int
-	MAC         MAC
+	// Queues of a parent, in use. For the reconciler; no step depends on it.
+	RxQueues, TxQueues int
+	MTU                int
+	MAC                MAC
 	// Addresses, kernel-made IPv6 link-local ones included.
 	Addresses []netip.Prefix
 	IPv6      bool    // false: disable_ipv6 is set, or the kernel has no IPv6

@@ -167,6 +167,11 @@ func (k *Kernel) link(l link.Link, names map[int]string, m *plan.MACsec, parent 
 	if seen.Addresses, err = k.links.Addresses(l.Index); err != nil || !parent {
 		return seen, err
 	}
+	q, err := k.links.Queues(l)
+	if err != nil {
+		return seen, err
+	}
+	seen.RxQueues, seen.TxQueues = q.Rx, q.Tx
 	off, err := k.links.IPv6Disabled(l.Index)
 	seen.IPv6 = !off
 	return seen, err

@@ -114,7 +114,7 @@ func (p *port) where(o plan.Observed) (Place, bool) {
 	}
 	at := Place{Parent: parent.Index, Interface: l.Index}
 	if at.Userspace = p.choice.Dataplane == plan.Userspace; at.Userspace {
-		at.SCI, at.MTU = sa.NewSCI(parent.MAC, sciPort), parent.MTU
+		at.SCI, at.MTU, at.RxQueues, at.TxQueues = sa.NewSCI(parent.MAC, sciPort), parent.MTU, parent.RxQueues, parent.TxQueues
 		return at, l.Tap
 	}
 	if l.MACsec == nil || l.Parent != parent.Name {

@@ -72,8 +72,9 @@ type Session interface {
 type Place struct {
 	Parent, Interface int  // ifindex
 	Userspace         bool // Interface is a tap, and the SecY the session's
-	MTU               int  // Parent's, which the SecY in user space has to know; else 0
-	SCI               sa.SCI
+	// What of Parent the SecY in user space has to know; else 0.
+	MTU, RxQueues, TxQueues int
+	SCI                     sa.SCI
 }
 
 // Source is where a keychain comes from.

@@ -132,6 +132,25 @@ func TestUserspaceParentAddress(t *testing.T) {
 	})
 }
 
+// The session has a socket for each queue of the port: with others it begins
+// anew.
+func TestUserspaceParentQueues(t *testing.T) {
+	run(t, newMachine("eth1"), portLine("a", "eth1", ", dataplane: userspace"), func(w *world) {
+		w.machine.taken()
+		for i, change := range []func(*plan.Link){func(l *plan.Link) { l.RxQueues = 2 }, func(l *plan.Link) { l.TxQueues = 2 }} {
+			w.machine.change(func() {
+				l := w.machine.o.Links["eth1"]
+				change(&l)
+				w.machine.o.Links["eth1"] = l
+			})
+			w.settle()
+			w.want("sessions so far", i+2, len(w.started()))
+		}
+		w.want("steps", []string(nil), w.machine.taken())
+		w.want("sessions", []string{"a"}, w.open())
+	})
+}
+
 // A port that runs is where it was put, whatever the machine can by now; what
 // the machine could not is chosen again.
 func TestDataplaneStays(t *testing.T) {

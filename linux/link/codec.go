@@ -91,6 +91,8 @@ func decodeLink(b []byte) (l Link, ok bool, err error) {
 			l.Promiscuous = ad.Uint32() > 0
 		case unix.IFLA_NUM_RX_QUEUES:
 			l.RxQueues = int(ad.Uint32())
+		case unix.IFLA_NUM_TX_QUEUES:
+			l.TxQueues = int(ad.Uint32())
 		case unix.IFLA_LINKINFO:
 			ad.Nested(l.decodeKind)
 		}

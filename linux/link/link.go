@@ -34,8 +34,8 @@ type Link struct {
 	Mode      Mode
 	// Promiscuous: it is to receive all frames, for whoever asked that.
 	Promiscuous bool
-	// RxQueues is how many receive queues it has room for; it may use fewer.
-	RxQueues int
+	// RxQueues and TxQueues are how many it has room for; see Handle.Queues.
+	RxQueues, TxQueues int
 }
 
 // IsDormant tells whether l is as SetDormant(dormant) makes it. What the

@@ -78,7 +78,11 @@ func (d *Device) open() (err error) {
 	if d.all, err = packet.OpenReception(d.o.Parent); err != nil {
 		return err
 	}
-	if d.ports, err = openPorts(d.o, parent); err != nil {
+	queues, err := d.links.Queues(parent)
+	if err != nil {
+		return err
+	}
+	if d.ports, err = openPorts(d.o, parent, queues); err != nil {
 		return err
 	}
 	for range d.ports.workers(d.o.SecY.ReplayWindow) {

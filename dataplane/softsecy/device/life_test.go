@@ -108,6 +108,16 @@ func TestTwoQueues(t *testing.T) {
 	}
 }
 
+// A port with fewer queues to send by has no worker that would use another.
+func TestFewSenders(t *testing.T) {
+	p := newPair(t, setting{mtu: 1500, queues: 2, senders: 1})
+	if how, n := p.east.d.PortIO(), len(p.east.d.workers); !strings.HasPrefix(how, "AF_XDP, 2 queues") || n != 1 {
+		t.Fatalf("%s, %d workers, want 1", how, n)
+	}
+	p.secure(t)
+	newStream(t, p.west, p.east).run(t, 256<<10, nil)
+}
+
 // A Device ends in the middle of its traffic, whole, and another takes its
 // place.
 func TestCloseUnderTraffic(t *testing.T) {

@@ -33,6 +33,7 @@ const (
 // setting is what two sides have in common.
 type setting struct {
 	mtu, queues int
+	senders     int // TX queues; 0: as many
 	should      bool
 	suite       sa.Suite
 	window      *uint32
@@ -71,13 +72,16 @@ func newPair(t testing.TB, s setting) *pair {
 	if s.queues == 0 {
 		s.queues = 1
 	}
+	if s.senders == 0 {
+		s.senders = s.queues
+	}
 	if s.suite == 0 {
 		s.suite = sa.GCMAESXPN256
 	}
 	p := &pair{west: newSide(t, 1), east: newSide(t, 2), suite: s.suite}
 	p.west.do(t, func() error {
 		return netlink.LinkAdd(&netlink.Veth{
-			LinkAttrs: netlink.LinkAttrs{Name: "port", MTU: s.mtu, NumTxQueues: s.queues, NumRxQueues: s.queues},
+			LinkAttrs: netlink.LinkAttrs{Name: "port", MTU: s.mtu, NumTxQueues: s.senders, NumRxQueues: s.queues},
 			PeerName:  "port", PeerNamespace: netlink.NsFd(p.east.ns.Fd()), PeerMTU: uint32(s.mtu)})
 	})
 	for _, e := range []*side{p.west, p.east} {

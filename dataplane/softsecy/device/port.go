@@ -31,6 +31,7 @@ type socket interface {
 // ports are the port's queues.
 type ports struct {
 	sockets []socket
+	senders int // how many of them, from the first on, have a queue to send by
 	parent  int
 	// filter is what feeds the sockets by XDP; nil with packet sockets. It is
 	// another one when the filter was taken away and set again.
@@ -48,8 +49,8 @@ const (
 
 // openPorts opens what serves best: AF_XDP where the must filter feeds it and
 // frames fit, else a packet socket.
-func openPorts(o Options, parent link.Link) (*ports, error) {
-	p, why := openXDP(o, parent)
+func openPorts(o Options, parent link.Link, queues link.Queues) (*ports, error) {
+	p, why := openXDP(o, parent, queues)
 	if why == nil {
 		return p, nil
 	}
@@ -63,31 +64,30 @@ func openPorts(o Options, parent link.Link) (*ports, error) {
 	if err != nil {
 		return nil, errors.Join(why, err)
 	}
-	return &ports{sockets: []socket{s}, how: fmt.Sprintf("packet socket (%v)", why)}, nil
+	return &ports{sockets: []socket{s}, senders: 1, how: fmt.Sprintf("packet socket (%v)", why)}, nil
 }
 
 // openXDP opens a socket for each RX queue: a frame of a queue without one
 // would pass to the stack, which has no use for it.
-func openXDP(o Options, parent link.Link) (p *ports, err error) {
+func openXDP(o Options, parent link.Link, queues link.Queues) (p *ports, err error) {
 	if o.SecY.Should {
 		return nil, errors.New("no AF_XDP: secure: should has no filter that would feed it")
 	}
 	if n := parent.MTU + etherLen; n > xsk.MaxFrame {
 		return nil, fmt.Errorf("no AF_XDP: frames of %d octets do not fit into its %d", n, xsk.MaxFrame)
 	}
-	p = &ports{parent: o.Parent}
+	p = &ports{parent: o.Parent, senders: queues.Tx}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.Close())
 		}
 	}()
-	queues := max(1, parent.RxQueues)
 	zero := 0
-	for i := range queues {
+	for i := range queues.Rx {
 		if i == maxQueues {
 			return p, fmt.Errorf("no AF_XDP: the device may have more than the %d queues that the filter has room for", maxQueues)
 		}
-		s, err := xsk.Open(o.Parent, xsk.Options{Queue: i, Frame: parent.MTU + etherLen, Queues: queues})
+		s, err := xsk.Open(o.Parent, xsk.Options{Queue: i, Frame: parent.MTU + etherLen, Queues: queues.Rx})
 		if errors.Is(err, xsk.ErrNoQueue) && i > 0 {
 			break // the device has room for more queues than it uses
 		}
@@ -130,12 +130,14 @@ func (p *ports) feed() error {
 // send out of the order of PNs: each holds back a few batches at the most.
 const orderly = 4096
 
-// workers is how many share the queues.
+// workers is how many share the queues. What a socket sends goes to the TX queue
+// with the number of its RX queue, which the device has to have: the kernel does
+// not look.
 func (p *ports) workers(window *uint32) int {
 	if window != nil && *window < orderly {
 		return 1
 	}
-	return min(len(p.sockets), processors())
+	return min(len(p.sockets), p.senders, processors())
 }
 
 // of are the queues of worker i of n.
