@@ -51,6 +51,7 @@ func attachSpec(ifindex int, spec *ebpf.CollectionSpec, f Filter, m modes) (*Enf
 	if err != nil {
 		return nil, fmt.Errorf("bpf: attach to device %s: %w", h.link.Attrs().Name, err)
 	}
+	s.Queues = h.queues
 	old, _ := h.out()
 	p, err := load(spec, s, pair{h.in, old})
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 
 // magic is MAGIC of settings.h: a mark, and the version of what follows it.
 const (
-	magic       = 0x6c7365616c000002
+	magic       = 0x6c7365616c000003
 	versionBits = 24
 )
 
@@ -42,7 +42,7 @@ var carriers = map[uint16]string{
 }
 
 // settings is the form of f that the programs have, for a port with that
-// address.
+// address. Queues is the caller's.
 func (f Filter) settings(port [6]byte) (s mustSettings, err error) {
 	if f.EtherType < 0x0600 {
 		return s, fmt.Errorf("EAPOL ethertype 0x%04x is a length; one of 0x0600 or greater is accepted", f.EtherType)

@@ -33,6 +33,7 @@ type mustSettings struct {
 		Subtype     uint8
 		HasSubtype  uint8
 	}
+	Queues uint64
 }
 
 type mustVerdict uint32

@@ -10,8 +10,9 @@
 
 // MAGIC tells the settings of this filter from anybody else's: "lseal" and
 // the version of the layout below, and of what else belongs to the filter: one
-// with other settings is replaced. Version 1 had no maps for AF_XDP.
-#define MAGIC 0x6c7365616c000002ULL
+// with other settings is replaced. Version 1 had no maps for AF_XDP, version 2 did
+// not know queues.
+#define MAGIC 0x6c7365616c000003ULL
 
 #define MAX_RULES 16
 
@@ -30,6 +31,7 @@ struct settings {
 	__u8 port[6]; // the port's own address
 	__u16 rules;  // how many of allow are used
 	struct rule allow[MAX_RULES];
+	__u64 queues; // RX, of the port when it was attached. No program reads it.
 };
 
 const volatile struct settings must SEC(".rodata.settings") = {.magic = MAGIC};

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/vishvananda/netlink"
+
+	"github.com/linkseal/linkseal/linux/link"
 )
 
 // Mode is how a program is attached. The zero Mode is not at all.
@@ -54,6 +56,10 @@ type Side struct {
 // State is a device as it was found.
 type State struct {
 	Address [6]byte // the device's, now
+	// Queues is how many it receives by. A veth that is given more does not run
+	// the program for them (Linux 6.18, veth_set_channels) until one is attached
+	// anew: one that was attached to other queues does not enforce.
+	Queues  uint64
 	Ingress Side
 	Egress  Side
 	// Foreign is somebody else's program where ours should be; Attach would
@@ -67,6 +73,7 @@ func (s State) Enforces(f Filter) bool {
 	if err != nil {
 		return false
 	}
+	want.Queues = s.Queues
 	for _, side := range []Side{s.Ingress, s.Egress} {
 		if side.Mode == 0 || !side.First || side.settings != want {
 			return false
@@ -79,6 +86,7 @@ func (s State) Enforces(f Filter) bool {
 type hooks struct {
 	link    netlink.Link
 	address [6]byte
+	queues  uint64 // RX, in use
 	in      *program
 	inMode  Mode
 	tcx     *program
@@ -113,6 +121,7 @@ func look(ifindex int) (h *hooks, foreign *ForeignError, err error) {
 		return nil, nil, fmt.Errorf("device %s: no Ethernet address; MACsec needs an Ethernet device", l.Attrs().Name)
 	}
 	copy(h.address[:], l.Attrs().HardwareAddr)
+	h.queues = uint64(link.CountQueues(l.Attrs().Name, link.Queues{Rx: l.Attrs().NumRxQueues, Tx: l.Attrs().NumTxQueues}).Rx)
 	var errIn, errTCX, errClsact error
 	h.in, h.inMode, errIn = findXDP(l)
 	h.tcx, h.first, h.tcxOK, errTCX = findTCX(l)
@@ -142,7 +151,7 @@ func Observe(ifindex int) (State, error) {
 		return State{}, fmt.Errorf("bpf: observe %w", err)
 	}
 	defer h.Close()
-	s := State{Address: h.address, Foreign: foreign}
+	s := State{Address: h.address, Queues: h.queues, Foreign: foreign}
 	if h.in != nil {
 		s.Ingress = h.in.side(h.inMode, true)
 	}

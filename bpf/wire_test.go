@@ -10,6 +10,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/linkseal/linkseal/linux/link"
 	"github.com/linkseal/linkseal/linux/netns"
 	"github.com/linkseal/linkseal/linux/probe"
 	"github.com/linkseal/linkseal/linux/probe/probetest"
@@ -22,7 +23,8 @@ type testWire struct {
 	port, peer netlink.Link
 }
 
-func newWire(t testing.TB) *testWire {
+// newWire makes them, with so many queues if told.
+func newWire(t testing.TB, queues ...link.Queues) *testWire {
 	t.Helper()
 	probetest.Need(t, probe.NetNS, probe.Veth, probe.AFPacket, probe.BPF, probe.XDPNative, probe.XDPGeneric)
 	ns, err := netns.New("")
@@ -33,6 +35,9 @@ func newWire(t testing.TB) *testWire {
 	w := &testWire{ns: ns}
 	w.do(t, func() (err error) {
 		v := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "port", HardwareAddr: portAddress[:]}, PeerName: "peer"}
+		for _, q := range queues {
+			v.NumRxQueues, v.NumTxQueues = q.Rx, q.Tx
+		}
 		if err := netlink.LinkAdd(v); err != nil {
 			return err
 		}

@@ -1,8 +1,6 @@
 package link
 
 import (
-	"errors"
-	"os"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -22,33 +20,39 @@ type channels struct {
 type ifreq struct {
 	name [unix.IFNAMSIZ]byte
 	data unsafe.Pointer
-	_    [16 - unsafe.Sizeof(uintptr(0))]byte
+	_    [24 - unsafe.Sizeof(uintptr(0))]byte
 }
 
 // Queues tells how many queues l uses, as `ethtool -l` does: `ethtool -L`
 // changes it, without an event. Of a driver that does not tell, and then changes
-// nothing either, it is what l has room for. The error is ErrNotFound.
-func (h *Handle) Queues(l Link) (Queues, error) {
-	c := channels{command: unix.ETHTOOL_GCHANNELS}
-	err := h.ns.Do(func() error {
-		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-		if err != nil {
-			return os.NewSyscallError("socket", err)
-		}
-		defer unix.Close(fd)
-		r := ifreq{data: unsafe.Pointer(&c)}
-		copy(r.name[:unix.IFNAMSIZ-1], l.Name)
-		if _, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&r))); e != 0 {
-			return os.NewSyscallError("SIOCETHTOOL", e)
-		}
+// nothing either, it is what l has room for.
+func (h *Handle) Queues(l Link) (q Queues, err error) {
+	err = h.ns.Do(func() error {
+		q = CountQueues(l.Name, Queues{l.RxQueues, l.TxQueues})
 		return nil
 	})
-	if errors.Is(err, unix.ENODEV) {
-		return Queues{}, fail(l.Name, "count queues", ErrNotFound)
-	}
-	q := Queues{int(c.rx + c.combined), int(c.tx + c.combined)}
-	if err != nil || q.Rx < 1 || q.Tx < 1 {
-		q = Queues{max(1, l.RxQueues), max(1, l.TxQueues)}
+	if err != nil {
+		return q, fail(l.Name, "count queues", err)
 	}
 	return q, nil
+}
+
+// CountQueues is Handle.Queues in the calling thread's network namespace, of an
+// interface that has room for so many.
+func CountQueues(name string, room Queues) Queues {
+	room = Queues{max(1, room.Rx), max(1, room.Tx)}
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return room
+	}
+	defer unix.Close(fd)
+	c := channels{command: unix.ETHTOOL_GCHANNELS}
+	r := ifreq{data: unsafe.Pointer(&c)}
+	copy(r.name[:unix.IFNAMSIZ-1], name)
+	_, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&r)))
+	q := Queues{int(c.rx + c.combined), int(c.tx + c.combined)}
+	if e != 0 || q.Rx < 1 || q.Tx < 1 {
+		return room
+	}
+	return q
 }

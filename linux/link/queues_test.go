@@ -45,11 +45,5 @@ func TestQueues(t *testing.T) {
 				t.Errorf("with room for 64: %+v, %v", got, err)
 			}
 		}
-		if err := h.Delete(l.Index); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := h.Queues(l); !errors.Is(err, ErrNotFound) {
-			t.Errorf("%s is deleted: %v", name, err)
-		}
 	}
 }
