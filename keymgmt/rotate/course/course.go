@@ -3,6 +3,7 @@ package course
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/linkseal/linkseal/keymgmt/keychain"
@@ -279,9 +280,10 @@ var what = map[Kind]string{Save: "the journal cannot be saved", List: "the pairs
 
 // reach notes a new phase.
 func (c *Course) reach(now time.Time, p Phase) {
-	c.Reached, c.phaseAt = p, now
-	c.Times[p] = now
-	c.dirty = true
+	for _, q := range order[slices.Index(order, c.Reached)+1 : slices.Index(order, p)+1] {
+		c.Times[q] = now
+	}
+	c.Reached, c.phaseAt, c.dirty = p, now, true
 }
 
 func (c *Course) end(t *teller, outcome Phase, err string) {

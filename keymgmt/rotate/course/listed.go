@@ -28,12 +28,12 @@ func (c *Course) listed(t *teller, pairs []Pair) {
 	case c.Reached == Claimed && doubt != nil && own == nil:
 		c.end(t, Failed, fmt.Sprintf("the pair cannot be written: %v; nothing was changed", doubt))
 	case c.Reached == Claimed: // some of it is there: it is written again
+	case owned != nil:
+		c.owned(t, owned)
 	case own == nil || !own.Whole:
 		c.missing(t)
 	case own.CKN != "" && own.CKN != c.CKN:
 		c.end(t, Failed, fmt.Sprintf("pair %s is not what was written: it has CKN %s, not %s; disable it", own.ID, own.CKN, c.CKN))
-	case owned != nil:
-		c.owned(t, owned)
 	case c.Reached == Written:
 		c.misses = 0
 		c.reach(t.now, ReadBack)
