@@ -16,14 +16,14 @@ import (
 	"github.com/linkseal/linkseal/keymgmt/file"
 )
 
-type azure struct {
+// sovereign is a cloud of Microsoft's: where its vaults are, what tokens for
+// them are for, and who gives them.
+type sovereign struct {
 	domain, resource string
 	cloud            cloud.Configuration
 }
 
-// clouds are those of Microsoft: where their vaults are, what tokens for them
-// are for, and who gives them.
-var clouds = []azure{
+var clouds = []sovereign{
 	{"vault.azure.net", "https://vault.azure.net", cloud.AzurePublic},
 	{"vault.azure.cn", "https://vault.azure.cn", cloud.AzureChina},
 	{"vault.usgovcloudapi.net", "https://vault.usgovcloudapi.net", cloud.AzureGovernment},
@@ -114,7 +114,7 @@ func microsofts(authority string) bool {
 	if err != nil {
 		return false
 	}
-	return slices.ContainsFunc(clouds, func(c azure) bool {
+	return slices.ContainsFunc(clouds, func(c sovereign) bool {
 		own, err := url.Parse(c.cloud.ActiveDirectoryAuthorityHost)
 		return err == nil && strings.EqualFold(u.Hostname(), own.Hostname())
 	})
@@ -132,7 +132,7 @@ func (g *guarded) GetToken(ctx context.Context, o policy.TokenRequestOptions) (a
 	t := traceOf(ctx)
 	for _, scope := range o.Scopes {
 		resource := strings.TrimSuffix(strings.TrimSuffix(scope, "/.default"), "/")
-		if !slices.ContainsFunc(clouds, func(c azure) bool { return resource == c.resource }) {
+		if !slices.ContainsFunc(clouds, func(c sovereign) bool { return resource == c.resource }) {
 			return azcore.AccessToken{}, t.note(faultf(Lying, "the vault asks for a token for %.100q, which is no key vault; find out who answers for it", resource))
 		}
 	}

@@ -111,7 +111,7 @@ func (d *door) judge(req *http.Request, resp *http.Response, body []byte, op str
 		if !answerable(resp.Header.Get("WWW-Authenticate")) {
 			resp.Header.Del("WWW-Authenticate") // the SDK falls over it
 		}
-		f.Kind, said, remedy = Unauthorised, d.name(req)+" asks for a token in a way that cannot be answered", "see that the URL is a key vault's"
+		f.Kind, remedy = Unauthorised, "how it asks for a token cannot be answered: check that the URL is a key vault's and the tenant its own"
 	case d.role == theAuthority && (status == http.StatusBadRequest || status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusNotFound):
 		f.Kind, remedy = Unauthorised, "check the credential: its type, client_id, tenant_id and file"
 	case status == http.StatusUnauthorized:
