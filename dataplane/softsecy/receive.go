@@ -52,7 +52,7 @@ func (s *SecY) newRxPath() *rxPath {
 // Receiver validates frames. One goroutine at a time.
 type Receiver struct {
 	secy *SecY
-	path *rxPath
+	path *rxPath // nil between two batches
 	// The SC and SA of the last frame, each nil if it had none: frames come in
 	// runs. What is in the batch is theirs.
 	sc    *rxSC
@@ -63,11 +63,17 @@ type Receiver struct {
 }
 
 // NewReceiver makes one more; their number is free.
-func (s *SecY) NewReceiver() *Receiver { return &Receiver{secy: s, path: s.rx.Load()} }
+func (s *SecY) NewReceiver() *Receiver { return &Receiver{secy: s} }
 
 // Flush adds what was counted to the SecY's counters. It is to be called at
-// the end of each batch.
-func (r *Receiver) Flush() { r.batch.tell(r.secy, r.sc, r.sa) }
+// the end of each batch. The Receiver then holds on to no SA: the key of one
+// that is deleted can be erased.
+func (r *Receiver) Flush() {
+	r.tell()
+	r.path, r.sc, r.sa = nil, nil, nil
+}
+
+func (r *Receiver) tell() { r.batch.tell(r.secy, r.sc, r.sa) }
 
 // Validate checks a frame and decrypts it in place (802.1AE 10.6). frame is as
 // received, from DA on, without FCS; VLAN tags in front of a SecTAG are not
@@ -77,7 +83,7 @@ func (r *Receiver) Flush() { r.batch.tell(r.secy, r.sc, r.sa) }
 func (r *Receiver) Validate(frame []byte) (out []byte, ok bool) {
 	p := r.secy.rx.Load()
 	if p != r.path {
-		r.Flush()
+		r.tell()
 		r.path, r.sc, r.sa = p, nil, nil
 	}
 	r.batch.any = true
@@ -102,7 +108,7 @@ func (r *Receiver) Validate(frame []byte) (out []byte, ok bool) {
 	}
 	a := r.sc.sa[an]
 	if a != r.sa {
-		r.Flush()
+		r.tell()
 		r.sa = a
 		r.batch.any = true
 	}
@@ -163,7 +169,7 @@ func (r *Receiver) find(p *rxPath, frame []byte, tci TCI) bool {
 	if tci&(SC|ES|SCB) != 0 {
 		sc = p.scs[sci]
 	}
-	r.Flush()
+	r.tell()
 	r.sc, r.sci, r.sa = sc, sci, nil
 	r.batch.any = true
 	return sc != nil

@@ -63,14 +63,14 @@ func (s *SecY) newTxPath() *txPath {
 // Transmitter protects frames. One goroutine at a time.
 type Transmitter struct {
 	secy *SecY
-	path *txPath
+	path *txPath // nil between two batches
 	iv   IV
 	n    [outCounters]uint64 // not yet told
 	any  bool
 }
 
 // NewTransmitter makes one more; their number is free.
-func (s *SecY) NewTransmitter() *Transmitter { return &Transmitter{secy: s, path: s.tx.Load()} }
+func (s *SecY) NewTransmitter() *Transmitter { return &Transmitter{secy: s} }
 
 // Protect makes an MPDU in place (802.1AE 10.5). buf is DA and SA, Headroom
 // octets of no meaning, and user data from the EtherType on; its capacity is
@@ -81,7 +81,7 @@ func (s *SecY) NewTransmitter() *Transmitter { return &Transmitter{secy: s, path
 func (t *Transmitter) Protect(buf []byte) (mpdu []byte, ok bool) {
 	p := t.secy.tx.Load()
 	if p != t.path {
-		t.Flush()
+		t.tell()
 		t.path = p
 	}
 	t.any = true
@@ -137,8 +137,14 @@ func (t *Transmitter) unprotected(buf []byte, user int) ([]byte, bool) {
 }
 
 // Flush adds what was counted to the SecY's counters. It is to be called at
-// the end of each batch.
+// the end of each batch. The Transmitter then holds on to no SA: the key of one
+// that is deleted can be erased.
 func (t *Transmitter) Flush() {
+	t.tell()
+	t.path = nil
+}
+
+func (t *Transmitter) tell() {
 	if !t.any {
 		return
 	}
@@ -147,7 +153,8 @@ func (t *Transmitter) Flush() {
 			t.secy.out[i].Add(n)
 		}
 	}
-	if a := t.path.sa; a != nil {
+	if t.path != nil && t.path.sa != nil {
+		a := t.path.sa
 		a.protected.Add(t.n[outProtected])
 		a.encrypted.Add(t.n[outEncrypted])
 	}
