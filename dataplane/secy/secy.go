@@ -16,10 +16,12 @@ package secy
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 
 	"github.com/linkseal/linkseal/keymgmt/sa"
+	"github.com/linkseal/linkseal/keymgmt/secret/erase"
 	"github.com/linkseal/linkseal/linux/link"
 	"github.com/linkseal/linkseal/linux/macsec"
 )
@@ -189,7 +191,7 @@ func (s *SecY) do(st step, c sa.Change) error {
 	case deleteRxSC:
 		return s.kernel.DeleteRxSC(s.ifindex, sci)
 	case addRxSA:
-		return s.kernel.AddRxSA(s.ifindex, sci, newSA(s.suite, &c.SA, st.pn, true))
+		return withSAK(&c, func() error { return s.kernel.AddRxSA(s.ifindex, sci, newSA(s.suite, &c.SA, st.pn, true)) })
 	case activateRxSA:
 		return s.kernel.SetRxSAActive(s.ifindex, sci, an, true)
 	case deleteRxSA:
@@ -197,7 +199,7 @@ func (s *SecY) do(st step, c sa.Change) error {
 	case addTxSA:
 		// Inactive: at the encoding AN, which is 0 on a new device, an active
 		// one would transmit before Encode.
-		return s.kernel.AddTxSA(s.ifindex, newSA(s.suite, &c.SA, st.pn, false))
+		return withSAK(&c, func() error { return s.kernel.AddTxSA(s.ifindex, newSA(s.suite, &c.SA, st.pn, false)) })
 	case activateTxSA:
 		return s.kernel.SetTxSAActive(s.ifindex, an, true)
 	case encodeTxSA:
@@ -210,6 +212,13 @@ func (s *SecY) do(st step, c sa.Change) error {
 		return s.kernel.DeleteTxSA(s.ifindex, an)
 	}
 	return fmt.Errorf("%s: not a step", st)
+}
+
+// withSAK makes a request that has c's SAK in it, and erases what it leaves.
+func withSAK(c *sa.Change, request func() error) (err error) {
+	erase.Do(func() { err = request() })
+	runtime.KeepAlive(c.SA.SAK)
+	return err
 }
 
 func newSA(suite sa.Suite, a *sa.SA, pn uint64, active bool) macsec.NewSA {

@@ -42,6 +42,8 @@ func Dial() (*Conn, error) {
 	for _, c := range []*netlink.Conn{nc, rtnl} {
 		// Old kernels lack it, and say less for it.
 		_ = c.SetOption(netlink.ExtendedAcknowledge, true)
+		// A refusal is not to bring back the request, with the key in it.
+		_ = c.SetOption(netlink.CapAcknowledge, true)
 	}
 	c, err := newConn(nc, rtnl)
 	if err != nil {
