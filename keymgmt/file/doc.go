@@ -14,8 +14,8 @@
 // What can and cannot be zeroed: the octets read from the file are zeroed
 // after parsing, and runs of 8 hex digits and more never enter the YAML
 // library: it sees place holders. A psk_text, and hex that is too short to be
-// a key, do pass through the library, whose strings are the garbage
-// collector's. The kernel's page cache is not ours to clear.
+// a key, do pass through the library, whose strings are erased when they are
+// collected (package erase). The kernel's page cache is not ours to clear.
 //
 // Messages have positions and never a line or an octet of the file.
 package file

@@ -7,6 +7,7 @@ import (
 	"github.com/linkseal/linkseal/keymgmt/file/strict"
 	"github.com/linkseal/linkseal/keymgmt/keychain"
 	"github.com/linkseal/linkseal/keymgmt/secret"
+	"github.com/linkseal/linkseal/keymgmt/secret/erase"
 )
 
 const (
@@ -33,8 +34,13 @@ func (r *Refused) Unwrap() error { return r.Problems }
 
 // Parse reads a keychain from data, the content of the file name, and zeroes
 // data. The error is *Refused: all that is wrong.
-func Parse(name string, data []byte) (*keychain.Keychain, error) {
+func Parse(name string, data []byte) (chain *keychain.Keychain, err error) {
 	defer clear(data)
+	erase.Do(func() { chain, err = parse(name, data) })
+	return chain, err
+}
+
+func parse(name string, data []byte) (*keychain.Keychain, error) {
 	m, ok := mask(data)
 	if !ok {
 		return nil, &Refused{Problems: strict.Problems{{Pos: strict.Pos{File: name}, What: "the file is not text", Accepted: "YAML in UTF-8"}}}

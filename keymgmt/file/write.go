@@ -14,11 +14,17 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/linkseal/linkseal/keymgmt/keychain"
+	"github.com/linkseal/linkseal/keymgmt/secret/erase"
 )
 
 // Create writes a new key file with one key, mode 0600. A file that exists is
 // never replaced: the error is then fs.ErrExist.
-func Create(path string, k keychain.Key) error {
+func Create(path string, k keychain.Key) (err error) {
+	erase.Do(func() { err = create(path, k) })
+	return err
+}
+
+func create(path string, k keychain.Key) error {
 	return locked(path, func() error {
 		if _, err := os.Lstat(path); err == nil {
 			return &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}
@@ -34,7 +40,12 @@ func Create(path string, k keychain.Key) error {
 // and its mode; a symbolic link stays and what it leads to is replaced. A
 // CKN that is there already, and a file that Load refuses, are errors and
 // nothing is written.
-func Append(path string, k keychain.Key) error {
+func Append(path string, k keychain.Key) (err error) {
+	erase.Do(func() { err = extend(path, k) })
+	return err
+}
+
+func extend(path string, k keychain.Key) error {
 	target, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return &AccessError{Path: path, What: "cannot be opened: " + cause(err), Accepted: "a key file that exists", Err: err}
