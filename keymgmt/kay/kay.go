@@ -68,6 +68,10 @@ type Config struct {
 	// Changed is called, from the KaY's goroutine, whenever the port has
 	// become secured or unsecured. It may be nil, and must not block.
 	Changed func(secured bool)
+	// Retired is called, from the KaY's goroutine, when an SA or a CAK has
+	// gone, and what its key left in memory can be erased. It may be nil, and
+	// must not block.
+	Retired func()
 }
 
 // KaY is one port's, running.
@@ -202,6 +206,7 @@ func (k *KaY) run(ctx context.Context) {
 		}
 	}
 	k.lastSave()
+	k.retired()
 }
 
 // poll gives the Entity the packet numbers. What could not be saved or set is
@@ -258,11 +263,22 @@ func (k *KaY) step(ev mka.Event) {
 				}
 				ev, again = mka.Event{Kind: mka.ChangeDone, Err: k.secy.Apply(a.Change)}, true
 				changed = true
+				switch a.Change.Kind {
+				case sa.DeleteRx, sa.DeleteTx, sa.DeleteSC:
+					k.retired()
+				}
 			}
 		}
 	}
 	if changed {
 		k.observe()
+	}
+}
+
+// retired tells that a key has gone.
+func (k *KaY) retired() {
+	if k.cfg.Retired != nil {
+		k.cfg.Retired()
 	}
 }
 

@@ -24,6 +24,9 @@ func level(k mka.ReportKind) slog.Level {
 
 // tell logs a report.
 func (k *KaY) tell(r mka.Report) {
+	if r.Kind == mka.CAKLeft {
+		k.retired()
+	}
 	attrs := make([]slog.Attr, 0, 6)
 	attrs = append(attrs, slog.String("port", k.cfg.Port))
 	if len(r.CKN) > 0 {
