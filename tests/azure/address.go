@@ -48,8 +48,12 @@ func (c *Cloud) Env() []string {
 	return env
 }
 
-// ArcEnv is Env with Azure Arc's managed identity in place of App Service's.
+// ArcEnv is Env with Azure Arc's managed identity in place of App Service's, if
+// Options.ArcKeys switched it on.
 func (c *Cloud) ArcEnv() []string {
+	if c.metadata == nil || c.opts.ArcKeys == "" {
+		return c.Env()[:2]
+	}
 	at := "http://" + c.metadata.Addr().String()
 	return append(c.Env()[:2:2], "IDENTITY_ENDPOINT="+at+arcPath, "IMDS_ENDPOINT="+at)
 }

@@ -313,3 +313,50 @@ func TestAuthorityRefuses(t *testing.T) {
 		}
 	}
 }
+
+// By its name each service has only its own addresses.
+func TestHosts(t *testing.T) {
+	c := start(t, Options{Vault: "Edge"})
+	h := c.HTTPClient()
+	t.Cleanup(h.CloseIdleConnections)
+	const secrets, discovery = "/secrets?api-version=7.6", "/" + Tenant + "/v2.0/.well-known/openid-configuration"
+	for _, k := range []struct {
+		host, path string
+		status     int
+	}{
+		{"edge.vault.azure.net", secrets, 401}, {"edge.vault.azure.net", discovery, 404},
+		{"other.vault.azure.net", secrets, 404}, {authorityHost, secrets, 404}, {authorityHost, discovery, 200},
+		{"localhost", secrets, 401}, {"localhost", discovery, 200}, {"localhost", "/secrets/a/b/c", 404}, {"localhost", "/", 404},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.AddressURL()+k.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = k.host
+		p, err := h.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Body.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if p.StatusCode != k.status {
+			t.Errorf("https://%s%s: %d, want %d", k.host, k.path, p.StatusCode, k.status)
+		}
+		if challenge := p.Header.Get("WWW-Authenticate"); k.status == 401 &&
+			!strings.HasPrefix(challenge, `Bearer authorization="https://`) || k.status != 401 && challenge != "" {
+			t.Errorf("https://%s%s: the challenge is %q", k.host, k.path, challenge)
+		}
+	}
+}
+
+func TestOptions(t *testing.T) {
+	for _, o := range []Options{{Vault: "ab"}, {Vault: "a_b"}, {Vault: strings.Repeat("v", 25)}, {PageSize: 26}, {PageSize: -1}} {
+		if c, err := Start(o); err == nil {
+			t.Errorf("%+v was taken", o)
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}

@@ -69,7 +69,7 @@ func Start(o Options) (*Cloud, error) {
 	if o.Vault == "" {
 		o.Vault = "linkseal"
 	}
-	if !validName.MatchString(o.Vault) || len(o.Vault) > 24 {
+	if !validName.MatchString(o.Vault) || len(o.Vault) < 3 || len(o.Vault) > 24 {
 		return nil, fmt.Errorf("%q is no name of a vault: use 3 to 24 letters, digits and hyphens", o.Vault)
 	}
 	if o.Now == nil {

@@ -34,6 +34,9 @@ func (q *request) failure(status int) *reply {
 		}
 		return denied(status, word, code, "A fault was asked for.")
 	}
+	if q.call.Op == OpIdentity {
+		return machineProblem(status, "A fault was asked for.")
+	}
 	switch status {
 	case http.StatusUnauthorized:
 		return fail(status, "Unauthorized", "", "AKV10046: Unable to resolve the key used for signature validation.")

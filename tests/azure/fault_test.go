@@ -12,6 +12,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
 	"go.uber.org/goleak"
 )
@@ -42,6 +43,17 @@ func TestStatuses(t *testing.T) {
 	c.ClearFaults()
 	if _, err := get(t.Context(), client(t, c), "cak", ""); err != nil {
 		t.Error(err)
+	}
+	setenv(t, c.Env())
+	c.Inject(Fault{Op: OpIdentity, Effect: Status(500, 0)})
+	cred, err := azidentity.NewManagedIdentityCredential(&azidentity.ManagedIdentityCredentialOptions{ClientOptions: options(t, c)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A resource of its own: the process keeps tokens of the machine.
+	_, err = cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{"https://fault.test/.default"}})
+	if err == nil || !strings.Contains(err.Error(), "A fault was asked for.") {
+		t.Errorf("the managed identity is unwell: %v", err)
 	}
 }
 
