@@ -41,6 +41,7 @@ const (
 	XFRMI                      // xfrm interfaces
 	WireGuard                  // WireGuard devices
 	TPM                        // a TPM 2.0 behind the resource manager
+	MemLock                    // memory that is not swapped out
 	ClockSane                  // a wall clock that is not in the past
 	ClockSync                  // a wall clock that something disciplines
 	CapNetAdmin                // permission to change the network
@@ -94,6 +95,7 @@ var table = [featureCount]row{
 	XFRMI:      {"xfrm_interface", "xfrm interface", Version{4, 19, 0}, "use a kernel with CONFIG_XFRM_INTERFACE", false, tryXFRMI},
 	WireGuard:  {"wireguard", "WireGuard", Version{5, 6, 0}, "use a kernel with CONFIG_WIREGUARD", false, tryKind("wireguard")},
 	TPM:        {"tpm", "TPM 2.0", Version{4, 12, 0}, "enable the TPM in the firmware or the virtual machine; nothing needs it today", false, tryTPM},
+	MemLock:    {"memlock", "locked memory", Version{2, 6, 9}, "raise RLIMIT_MEMLOCK (LimitMEMLOCK= of the unit, ulimit -l), or grant CAP_IPC_LOCK; else keys may be swapped out", false, tryMemLock},
 	ClockSane:  {"clock_sane", "clock", Version{}, "set the time: key windows are compared with it", false, tryClockSane},
 	ClockSync:  {"clock_synchronised", "clock synchronised", Version{}, "run chrony or systemd-timesyncd", false, tryClockSync},
 
