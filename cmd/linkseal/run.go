@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -17,6 +18,7 @@ import (
 	"github.com/linkseal/linkseal/dataplane/status"
 	"github.com/linkseal/linkseal/keymgmt/file"
 	"github.com/linkseal/linkseal/keymgmt/keychain"
+	"github.com/linkseal/linkseal/keymgmt/retire"
 	"github.com/linkseal/linkseal/linux/clock"
 	"github.com/linkseal/linkseal/linux/sdnotify"
 )
@@ -118,10 +120,14 @@ func runDaemon(ctx context.Context, path string, cfg *config.Config, log *slog.L
 	case err != nil:
 		log.Warn("a second daemon in this network namespace would not be noticed", "error", err)
 	}
+	if m := status.ReadMemory(); m.Problem != "" {
+		log.Warn("keys in memory are not kept as they should be", "problem", m.Problem)
+	}
+	eraser := retire.New(runtime.GC)
 	r := reconcile.New(cfg, reconcile.Options{
 		Machine: machine,
 		Open: func(p config.Port, at reconcile.Place) (reconcile.Session, error) {
-			return openSession(p, at, cfg.State, log)
+			return openSession(p, at, cfg.State, eraser.Soon, log)
 		},
 		Source:  func(k config.Keychain) (reconcile.Source, error) { return openSource(k, log) },
 		Load:    func() (*config.Config, error) { return loadAnew(path) },
@@ -145,27 +151,21 @@ func runDaemon(ctx context.Context, path string, cfg *config.Config, log *slog.L
 			}
 		}
 	}()
+	go eraser.Run(ctx)
 	served := make(chan error, 1)
 	go func() {
-		served <- status.Serve(ctx, socket, status.Daemon{Snapshot: r.Status, Reload: r.AwaitReload, Log: log})
+		snapshot := func() status.Status {
+			s := r.Status()
+			s.Memory = status.ReadMemory()
+			return s
+		}
+		served <- status.Serve(ctx, socket, status.Daemon{Snapshot: snapshot, Reload: r.AwaitReload, Log: log})
 		stop()
 	}()
 	log.Info("linkseal runs", "version", version(), "config", path, "socket", cfg.Socket, "state", cfg.State, "ports", len(cfg.Ports))
 	err = r.Run(ctx)
 	stop()
 	return errors.Join(err, <-served)
-}
-
-// hideMemory keeps keys out of core files and from other processes of the
-// same user.
-func hideMemory() error {
-	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
-		return fmt.Errorf("PR_SET_DUMPABLE: %w", err)
-	}
-	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
-		return fmt.Errorf("RLIMIT_CORE: %w", err)
-	}
-	return nil
 }
 
 // keyFile is a key file as a source of keys.

@@ -33,8 +33,9 @@ type session struct {
 	fingerprints map[string]string // by CKN in hex
 }
 
-// openSession starts the KaY of p. state is the state directory.
-func openSession(p config.Port, at reconcile.Place, state string, log *slog.Logger) (reconcile.Session, error) {
+// openSession starts the KaY of p. state is the state directory; retired is
+// called when a key has gone.
+func openSession(p config.Port, at reconcile.Place, state string, retired func(), log *slog.Logger) (reconcile.Session, error) {
 	y, err := openSecY(p, at, log.With("port", p.Name))
 	if err != nil {
 		return nil, err
@@ -43,7 +44,7 @@ func openSession(p config.Port, at reconcile.Place, state string, log *slog.Logg
 	if err != nil {
 		return nil, errors.Join(err, y.Close())
 	}
-	k, err := kay.Start(kay.Config{Port: p.Name, Should: !p.Must, Log: log, MKA: mka.Config{
+	k, err := kay.Start(kay.Config{Port: p.Name, Should: !p.Must, Log: log, Retired: retired, MKA: mka.Config{
 		SCI: at.SCI, Priority: p.MKA.Priority, Hello: p.MKA.Hello, Life: p.MKA.Life, Rekey: p.MKA.Rekey,
 		Suite: p.Cipher.Suite(), Encrypt: p.Encrypt, ConfidentialityOffset: uint8(p.ConfidentialityOffset),
 		Destination: p.MKA.Destination, EtherType: p.MKA.EtherType, Rand: rand.Reader,

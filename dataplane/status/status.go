@@ -25,6 +25,8 @@ type Status struct {
 	ClockHeld *time.Time `json:"clock_held,omitempty"`
 	// Reload is the last reload's errors, one each; absent if it went well.
 	Reload []string `json:"reload_errors,omitempty"`
+	// Memory is how keys are kept in the daemon's.
+	Memory *Memory `json:"memory,omitempty"`
 }
 
 // The states of a Port.

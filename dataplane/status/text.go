@@ -18,6 +18,9 @@ func (s Status) Write(w io.Writer, now time.Time) error {
 	for _, e := range s.Reload {
 		fmt.Fprintf(&b, "the last reload failed, the configuration before it runs: %s\n", e)
 	}
+	if s.Memory != nil && s.Memory.Problem != "" {
+		fmt.Fprintf(&b, "keys in memory: %s\n", s.Memory.Problem)
+	}
 	if len(s.Ports) == 0 {
 		b.WriteString("no ports\n")
 	}
