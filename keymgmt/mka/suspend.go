@@ -46,7 +46,7 @@ func (e *Entity) leaveFor(now time.Duration, out *[]Action) {
 	asked := false
 	for _, p := range e.participants {
 		p.announced = 0
-		if p.suspendable() && e.secured {
+		if p.suspendable(now) && e.secured {
 			p.announced = p.mn + 1
 			asked = true
 		}
@@ -64,7 +64,7 @@ func (e *Entity) sayFarewell(now time.Duration, out *[]Action) {
 	f := &e.farewell
 	deaf := false
 	for _, p := range e.participants {
-		if p.announced == 0 || p.heardFarewell() {
+		if p.announced == 0 || p.heardFarewell(now) {
 			continue
 		}
 		deaf = true
@@ -81,7 +81,7 @@ func (e *Entity) sayFarewell(now time.Duration, out *[]Action) {
 	for _, p := range e.participants {
 		if p.announced > 0 {
 			cause := "its peers keep the SAs for " + SuspendFor.String()
-			if !p.heardFarewell() {
+			if !p.heardFarewell(now) {
 				cause = "for " + SuspendFor.String() + "; not all peers have confirmed it"
 			}
 			e.tell(now, out, Report{Kind: Suspended, CKN: p.ckn, Cause: cause})
@@ -108,21 +108,24 @@ func (e *Entity) farewellStep(now time.Duration, ev Event, out *[]Action) {
 	e.sayFarewell(now, out)
 }
 
-// suspendable tells whether a live peer supports suspension.
-func (p *participant) suspendable() bool {
+// suspendable tells whether a live peer is there that supports suspension. One
+// that has suspended MKA itself is not.
+func (p *participant) suspendable(now time.Duration) bool {
 	for i := range p.peers {
-		if q := &p.peers[i]; q.live && q.xpn {
+		if p.peers[i].suspendable(now) {
 			return true
 		}
 	}
 	return false
 }
 
-// heardFarewell tells whether every live peer that supports it has listed an
+func (q *peer) suspendable(now time.Duration) bool { return q.live && q.xpn && q.suspended <= now }
+
+// heardFarewell tells whether every peer that suspendable means has listed an
 // MKPDU that announced our suspension.
-func (p *participant) heardFarewell() bool {
+func (p *participant) heardFarewell(now time.Duration) bool {
 	for i := range p.peers {
-		if q := &p.peers[i]; q.live && q.xpn && q.lists < p.announced {
+		if q := &p.peers[i]; q.suspendable(now) && q.lists < p.announced {
 			return false
 		}
 	}
@@ -162,7 +165,7 @@ func (p *participant) speaksXPN() bool {
 // for that long. Its end is an MKPDU that does not say so.
 func (e *Entity) suspend(now time.Duration, p *participant, q *peer, out *[]Action) {
 	d := &e.pdu
-	if e.farewell.on {
+	if e.farewell.on && q.lists >= p.announced {
 		return // the key server grants ours
 	}
 	if !d.HasXPN || d.XPN.Suspension == 0 {

@@ -95,7 +95,7 @@ func TestThreeMembers(t *testing.T) {
 	}
 	x := traffic(t, p.west, p.east, 5*time.Millisecond)
 	flows(t, x, 20)
-	check(t, south.Stop(t.Context()))
+	check(t, south.Kill()) // stopped, it would be kept for its suspension
 	wait(t, "the third to be let go", func(s status.Port) bool { return livePeers(s) == 1 && lab.Settled(s, p.key.CKN) }, p.both()...)
 	check(t, south.Start())
 	together()
@@ -106,7 +106,7 @@ func TestThreeMembers(t *testing.T) {
 	}
 	carries(t, south, p.west)
 	sealed()
-	figure(t, "third member of a CA stopped and started: %d of %d datagrams lost between the other two", c.Lost(), c.Sent)
+	figure(t, "third member of a CA killed and started: %d of %d datagrams lost between the other two", c.Lost(), c.Sent)
 }
 
 func livePeers(s status.Port) (n int) {
