@@ -135,13 +135,18 @@ func (s *session) Report(p *status.Port) bool {
 	if err := s.secy.Observe(&now); err == nil {
 		table = now
 	}
+	agreed := make(map[sa.KeyID]mka.SAState)
+	for _, a := range st.MKA.SAs {
+		agreed[a.Key] = a
+	}
 	for _, t := range table.Tx {
 		if t.AN == table.Encoding {
-			p.Tx = &status.Tx{AN: t.AN, PN: t.PN, Key: t.Key.String()}
+			a := agreed[t.Key]
+			p.Tx = &status.Tx{AN: t.AN, PN: t.PN, Key: t.Key.String(), CKN: hex.EncodeToString(a.CKN), PeersTransmit: a.PeersTransmit}
 		}
 	}
 	for _, r := range table.Rx {
-		p.Rx = append(p.Rx, status.Rx{SCI: r.SCI.String(), AN: r.AN, PN: r.PN, Key: r.Key.String()})
+		p.Rx = append(p.Rx, status.Rx{SCI: r.SCI.String(), AN: r.AN, PN: r.PN, Key: r.Key.String(), CKN: hex.EncodeToString(agreed[r.Key].CKN)})
 	}
 	p.Counters = mkaCounters(&st.MKA.Counters)
 	p.Counters["mkpdus_not_sent"] = st.SendErrors

@@ -32,7 +32,7 @@ func (n *ring) view() keychainView {
 	for _, c := range n.selection.All {
 		state, _ := c.State.MarshalText() // never fails
 		v.Keys = append(v.Keys, status.Key{CKN: c.CKN.String(), State: string(state), NotBefore: given(c.NotBefore), Expires: given(c.Expires),
-			Fallback: c.Fallback, Fingerprint: c.CAK.Fingerprint(), Pair: c.Pinned.Pair, CAKVersion: c.Pinned.CAK, CKNVersion: c.Pinned.CKN})
+			FirstSeen: given(c.FirstSeen), Fallback: c.Fallback, Fingerprint: c.CAK.Fingerprint(), Pair: c.Pinned.Pair, CAKVersion: c.Pinned.CAK, CKNVersion: c.Pinned.CKN})
 	}
 	return v
 }

@@ -25,10 +25,13 @@ type Keychain struct {
 
 // Key is one key of a Keychain, without its octets.
 type Key struct {
-	CKN         string     `json:"ckn"`   // hex
-	State       string     `json:"state"` // active, not_yet, expired
-	NotBefore   *time.Time `json:"not_before"`
-	Expires     *time.Time `json:"expires"`
+	CKN       string     `json:"ckn"`   // hex
+	State     string     `json:"state"` // active, not_yet, expired
+	NotBefore *time.Time `json:"not_before"`
+	Expires   *time.Time `json:"expires"`
+	// FirstSeen is when this appliance first had it: a key without not_before
+	// starts then.
+	FirstSeen   *time.Time `json:"first_seen,omitempty"`
 	Fallback    bool       `json:"fallback"`
 	Fingerprint string     `json:"fingerprint"`
 	// Pair is the pair id, and the versions are those of the vault's secrets;

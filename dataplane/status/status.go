@@ -113,6 +113,10 @@ type Tx struct {
 	AN  uint8  `json:"an"`
 	PN  uint64 `json:"pn"`
 	Key string `json:"key,omitempty"` // key identifier: MI/KN
+	CKN string `json:"ckn,omitempty"` // under which the SAK was agreed on; empty: not known
+	// PeersTransmit is true when every live peer announces that it transmits
+	// with this key too.
+	PeersTransmit bool `json:"peers_transmit"`
 }
 
 // Rx is a receive SA. PN is the next expected.
@@ -121,6 +125,7 @@ type Rx struct {
 	AN  uint8  `json:"an"`
 	PN  uint64 `json:"pn"`
 	Key string `json:"key,omitempty"`
+	CKN string `json:"ckn,omitempty"` // as Tx's
 }
 
 // Tunnel is an overlay. There are none yet.

@@ -24,7 +24,7 @@ func example() Status {
 			Participants: []Participant{{CKN: "96437a93ccf10d9dfe347846cce52c7d", Principal: true, KeyServer: true, Priority: 16,
 				Fingerprint: "0011223344556677", MI: "0102030405060708090a0b0c",
 				Peers: []Peer{{SCI: "0200000000020001", MI: "1112131415161718191a1b1c", Live: true, Priority: 16}}}},
-			Tx:       &Tx{AN: 1, PN: 4711, Key: "0102030405060708090a0b0c/2"},
+			Tx:       &Tx{AN: 1, PN: 4711, Key: "0102030405060708090a0b0c/2", CKN: "96437a93ccf10d9dfe347846cce52c7d", PeersTransmit: true},
 			Rx:       []Rx{{SCI: "0200000000020001", AN: 1, PN: 815, Key: "0102030405060708090a0b0c/2"}},
 			Counters: map[string]uint64{"out_pkts_encrypted": 4710, "in_pkts_ok": 814, "in_pkts_late": 0, "mkpdus_sent": 12},
 			Filter:   map[string]uint64{"ingress_dropped_packets": 3, "egress_dropped_packets": 1}},

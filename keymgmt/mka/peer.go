@@ -73,6 +73,16 @@ func (q *peer) transmits(k sa.KeyID) bool {
 	return q.hasUse && (q.use.Latest.Tx && q.use.Latest.Key == k || q.use.Old.Tx && q.use.Old.Key == k)
 }
 
+// allTransmit tells whether every live peer has announced transmit on the key.
+func (p *participant) allTransmit(k sa.KeyID) bool {
+	for i := range p.peers {
+		if q := &p.peers[i]; q.live && !q.transmits(k) {
+			return false
+		}
+	}
+	return true
+}
+
 // allReceive tells whether every live peer has announced receive on the key.
 func (p *participant) allReceive(k sa.KeyID) bool {
 	for i := range p.peers {

@@ -63,8 +63,10 @@ type SAState struct {
 	Receiving bool // announced
 	Pending   bool
 	Adopted   bool
-	Since     time.Duration
-	Rx        []sa.SCI
+	// PeersTransmit tells that every live peer of its CA announces transmit.
+	PeersTransmit bool
+	Since         time.Duration
+	Rx            []sa.SCI
 }
 
 // State copies the Entity's.
@@ -90,6 +92,7 @@ func (e *Entity) State() State {
 			continue
 		}
 		as := SAState{AN: uint8(an), Key: s.key, CKN: bytes.Clone(s.ckn()), Tx: s.tx, Encoding: an == e.encoding, Receiving: s.adopted || s.receiving() || s.encSince > 0, Pending: e.pending(an), Adopted: s.adopted, Since: s.since}
+		as.PeersTransmit = s.owner != nil && s.owner.liveCount() > 0 && s.owner.allTransmit(s.key)
 		for i := range s.rx {
 			as.Rx = append(as.Rx, s.rx[i].sci)
 		}
