@@ -42,9 +42,6 @@ func root() *cobra.Command {
 		SilenceErrors: true,
 		Version:       version(),
 		RunE: func(c *cobra.Command, args []string) error {
-			if len(args) > 0 && args[0] == "rotate" {
-				return usage(errors.New("rotate is not in this release; edit the keychain files instead: a key added at both ends takes over, linkseal keys generate makes one"))
-			}
 			if len(args) > 0 {
 				return usage(fmt.Errorf("unknown verb %q; linkseal help lists them", args[0]))
 			}
@@ -62,6 +59,7 @@ func root() *cobra.Command {
 		labVerb(),
 		planVerb(),
 		reloadVerb(),
+		rotateVerb(),
 		runVerb(),
 		statusVerb(),
 	)

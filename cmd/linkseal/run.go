@@ -124,20 +124,23 @@ func runDaemon(ctx context.Context, path string, cfg *config.Config, log *slog.L
 		log.Warn("keys in memory are not kept as they should be", "problem", m.Problem)
 	}
 	eraser := retire.New(runtime.GC)
-	r := reconcile.New(cfg, reconcile.Options{
+	var r *reconcile.Reconciler
+	rotator := newRotator(cfg.State, func() *reconcile.Reconciler { return r }, log)
+	r = reconcile.New(cfg, reconcile.Options{
 		Machine: machine,
 		Open: func(p config.Port, at reconcile.Place) (reconcile.Session, error) {
 			return openSession(p, at, cfg.State, eraser.Soon, log)
 		},
-		Source:  func(k config.Keychain) (reconcile.Source, error) { return openSource(k, log) },
-		Load:    func() (*config.Config, error) { return loadAnew(path) },
-		Seen:    seenFile(filepath.Join(cfg.State, file.SeenName)),
-		Keeper:  newKeeper(cfg, log),
-		Clock:   clock.Now,
-		Log:     log,
-		Version: version(),
-		Notify:  sdnotify.Send,
-		Alive:   sdnotify.WatchdogInterval(),
+		Source:     func(k config.Keychain) (reconcile.Source, error) { return openSource(k, log) },
+		Load:       func() (*config.Config, error) { return loadAnew(path) },
+		Configured: rotator.configured,
+		Seen:       seenFile(filepath.Join(cfg.State, file.SeenName)),
+		Keeper:     newKeeper(cfg, log),
+		Clock:      clock.Now,
+		Log:        log,
+		Version:    version(),
+		Notify:     sdnotify.Send,
+		Alive:      sdnotify.WatchdogInterval(),
 	})
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -152,19 +155,26 @@ func runDaemon(ctx context.Context, path string, cfg *config.Config, log *slog.L
 		}
 	}()
 	go eraser.Run(ctx)
+	rotates := make(chan struct{})
+	go func() {
+		defer close(rotates)
+		rotator.Run(ctx)
+	}()
 	served := make(chan error, 1)
 	go func() {
 		snapshot := func() status.Status {
 			s := r.Status()
 			s.Memory = status.ReadMemory()
+			rotator.report(&s)
 			return s
 		}
-		served <- status.Serve(ctx, socket, status.Daemon{Snapshot: snapshot, Reload: r.AwaitReload, Log: log})
+		served <- status.Serve(ctx, socket, status.Daemon{Snapshot: snapshot, Reload: r.AwaitReload, Rotate: rotator.rotate, Log: log})
 		stop()
 	}()
 	log.Info("linkseal runs", "version", version(), "config", path, "socket", cfg.Socket, "state", cfg.State, "ports", len(cfg.Ports))
 	err = r.Run(ctx)
 	stop()
+	<-rotates
 	return errors.Join(err, <-served)
 }
 

@@ -94,6 +94,9 @@ type Options struct {
 	Source func(config.Keychain) (Source, error)
 	// Load reads the configuration anew, for a reload.
 	Load func() (*config.Config, error)
+	// Configured tells which configuration runs: at the start, and after a
+	// reload that was taken. It may be nil.
+	Configured func(*config.Config)
 	// Seen keeps when keys were first seen.
 	Seen SeenStore
 	// Keeper keeps the last good keys, sealed.
@@ -182,6 +185,7 @@ func (r *Reconciler) Run(ctx context.Context) error {
 	r.loadKept()
 	r.follow()
 	r.chosen = r.place(r.cfg)
+	r.configured()
 	alive, stopAlive := r.ticker()
 	defer stopAlive()
 	due := time.NewTimer(0)

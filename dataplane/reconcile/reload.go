@@ -66,8 +66,15 @@ func (r *Reconciler) replace() (wrong []string) {
 		r.reread(name)
 		n.chosen = "" // a port may have changed its keychain
 	}
+	r.configured()
 	r.log.Info("configuration reloaded", "file", cfg.File, "ports", len(cfg.Ports))
 	return nil
+}
+
+func (r *Reconciler) configured() {
+	if r.o.Configured != nil {
+		r.o.Configured(r.cfg)
+	}
 }
 
 // vet reads the keychains of a new configuration, so that a bad one is

@@ -21,6 +21,18 @@ type keychainView struct {
 	source Source
 }
 
+// Poll has the source of a keychain look soon, if it is one that polls. It may
+// be called from any goroutine.
+func (r *Reconciler) Poll(keychain string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, v := range r.keychains {
+		if p, ok := v.source.(interface{ Poll() }); ok && v.Name == keychain {
+			p.Poll()
+		}
+	}
+}
+
 func (n *ring) view() keychainView {
 	v := keychainView{source: n.source, Keychain: status.Keychain{Name: n.cfg.Name, Source: n.cfg.Source, From: n.cfg.Path, Sealed: n.sealed}}
 	if n.cfg.Source == config.SourceVault {

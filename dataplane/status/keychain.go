@@ -19,6 +19,8 @@ type Keychain struct {
 	// before it go on.
 	Error string `json:"error,omitempty"`
 	Keys  []Key  `json:"keys"`
+	// Rotation is what there is to say of it; absent if nothing is.
+	Rotation *Rotation `json:"rotation,omitempty"`
 	// Vault is the state of an azure-key-vault source; absent of another.
 	Vault *Vault `json:"vault,omitempty"`
 }
@@ -39,6 +41,20 @@ type Key struct {
 	Pair       string `json:"pair,omitempty"`
 	CAKVersion string `json:"cak_version,omitempty"`
 	CKNVersion string `json:"ckn_version,omitempty"`
+}
+
+// Rotation is that of a keychain: the one under way, and the next by schedule.
+type Rotation struct {
+	// Phase is the last that was reached, as in the events of rotate; empty:
+	// none is under way.
+	Phase string     `json:"phase,omitempty"`
+	CKN   string     `json:"ckn,omitempty"` // the new one
+	Since *time.Time `json:"since"`         // when it began
+	// RetireAt is when the old pairs are retired.
+	RetireAt *time.Time `json:"retire_at"`
+	Next     *time.Time `json:"next"` // when the next pair is written
+	// Error is what keeps the schedule: an alarm.
+	Error string `json:"error,omitempty"`
 }
 
 // Vault is what there is to say of a vault beside its keys.
@@ -103,6 +119,21 @@ func (k Keychain) write(b *strings.Builder, now time.Time) {
 			text += ", pair " + e.Pair
 		}
 		line("key", "%s", text)
+	}
+	if r := k.Rotation; r != nil {
+		if r.Phase != "" {
+			text := fmt.Sprintf("%s, CKN %s", strings.ReplaceAll(r.Phase, "_", " "), r.CKN)
+			if r.RetireAt != nil {
+				text += ", the old pairs are retired at " + r.RetireAt.UTC().Format(time.RFC3339)
+			}
+			line("rotation", "%s", text)
+		}
+		if r.Next != nil {
+			line("next pair", "%s", r.Next.UTC().Format(time.RFC3339))
+		}
+		if r.Error != "" {
+			line("no rotation", "%s", r.Error)
+		}
 	}
 	if v := k.Vault; v != nil {
 		if v.LastSuccess != nil {

@@ -38,6 +38,7 @@ func example() Status {
 		{Name: "link1", Source: "azure-key-vault", From: "https://contoso.vault.azure.net", Sealed: true, Error: "not read yet",
 			Keys: []Key{{CKN: "96437a93ccf10d9dfe347846cce52c7d", State: "active", NotBefore: &since, Fingerprint: "0011223344556677",
 				Pair: "6b0b1d7e", CAKVersion: "d3a1", CKNVersion: "90cc"}},
+			Rotation: &Rotation{Phase: "settled", CKN: "96437a93ccf10d9dfe347846cce52c7d", Since: &since, RetireAt: &since, Next: &since, Error: "rotated by ce-ams-2"},
 			Vault: &Vault{Faults: []Fault{{Kind: "server_error", Text: "the vault answers 503", Since: since, Polls: 3}}, Refused: []string{"pair 11: only its CKN is there"},
 				Counters: map[string]uint64{"polls": 4}}},
 		{Name: "link2", Source: "file", From: "/etc/linkseal/keys/link2.yaml", Keys: []Key{{CKN: "01", State: "expired", Expires: &since, Fallback: true, Fingerprint: "8899aabbccddeeff"}}},

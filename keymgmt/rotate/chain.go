@@ -22,6 +22,8 @@ const (
 	// askOwner is how often the store is asked, while nothing is due, whose
 	// the keychain is and what is there.
 	askOwner = time.Hour
+	// askClock is how often a clock that cannot be trusted is looked at.
+	askClock = time.Minute
 	// The wait after a failure of the schedule doubles from the first to the
 	// second.
 	firstRetry, lastRetry = 5 * time.Second, 30 * time.Minute
@@ -347,10 +349,16 @@ func (c *chain) untilPlan() time.Duration {
 
 // plan looks at the schedule, and begins what is due.
 func (c *chain) plan(ctx context.Context) {
+	now := time.Now()
+	if wrong := c.o.Look(c.Name).Clock; wrong != "" {
+		c.fault(wrong)
+		c.planAt = now.Add(askClock)
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	pairs, err := c.Store.List(ctx)
-	now := time.Now()
+	now = time.Now()
 	if err != nil {
 		if c.stopped() {
 			return

@@ -151,7 +151,7 @@ func (r *Rotator) Run(ctx context.Context) {
 	<-ctx.Done()
 	// No goroutine begins after this.
 	r.mu.Lock()
-	r.given, r.chains = nil, map[string]*chain{}
+	r.ctx, r.given, r.chains = nil, nil, map[string]*chain{}
 	r.mu.Unlock()
 }
 

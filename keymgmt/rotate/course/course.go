@@ -166,7 +166,7 @@ func (c *Course) Next(now time.Time) Do {
 	switch c.Reached {
 	case None:
 		if !c.looked {
-			return Do{Kind: Look}
+			return Do{Kind: Look, After: c.wakes(now)}
 		}
 		return Do{Kind: List}
 	case Claimed:
@@ -187,6 +187,14 @@ func (c *Course) Next(now time.Time) Do {
 		return Do{Kind: Poll}
 	}
 	return Do{Kind: Look, After: c.pause(now)}
+}
+
+// wakes is how long until the first look, or the next while there are no ports.
+func (c *Course) wakes(now time.Time) time.Duration {
+	if now.After(c.Started) {
+		return lookOften
+	}
+	return 0
 }
 
 // mustSave tells that the next effect may not come before the journal: what is

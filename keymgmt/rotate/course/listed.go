@@ -78,11 +78,7 @@ func (c *Course) claim(t *teller, pairs []Pair, owned *OwnedError) {
 	if w.Expires.IsZero() {
 		c.Order.Expires = time.Time{}
 	}
-	for i := range c.view.Ports {
-		if k := c.view.byCKN(c.view.Ports[i].Encoding); k != nil && !k.Fallback && !slices.Contains(c.Old, k.ID) {
-			c.Old = append(c.Old, k.ID)
-		}
-	}
+	c.carried()
 	c.reach(t.now, Claimed)
 	detail := "the store has no pair yet"
 	if n := Newest(pairs); n != nil {

@@ -8,7 +8,9 @@ import (
 
 // look takes what is seen of the keychain and the ports.
 func (c *Course) look(t *teller, v View) {
-	c.view, c.looked = v, true
+	c.view = v
+	// A daemon that has just begun has no ports yet.
+	c.looked = len(v.Ports) > 0 || t.now.Sub(c.Started) >= patience
 	if !c.Settled() {
 		c.count(v.Ports)
 		c.watch(t)
@@ -59,6 +61,7 @@ func (c *Course) without(t *teller) {
 func (c *Course) follow(t *teller, own *Key) (all Phase, ready bool, missing string) {
 	all, ready = Settled, true
 	busy := 0
+	c.carried()
 	for i := range c.view.Ports {
 		p := &c.view.Ports[i]
 		at, idle := p.reached(&c.view, own), p.idle()
@@ -85,6 +88,19 @@ func (c *Course) follow(t *teller, own *Key) (all Phase, ready bool, missing str
 		ready = ready && len(c.view.Ports) > 0
 	}
 	return all, ready, missing
+}
+
+// carried notes which older pairs carry traffic: they are to be retired.
+func (c *Course) carried() {
+	own := c.view.find(c.Order.ID)
+	for i := range c.view.Ports {
+		k := c.view.byCKN(c.view.Ports[i].Encoding)
+		if k == nil || k.Fallback || own != nil && c.view.supersedes(own, k.CKN) || slices.Contains(c.Old, k.ID) {
+			continue
+		}
+		c.Old = append(c.Old, k.ID)
+		c.dirty = true
+	}
 }
 
 // port tells of one port's way, and what it waits for.

@@ -12,6 +12,9 @@ type View struct {
 	Keys []Key
 	// Fault is why its source cannot be used; empty if it can.
 	Fault string
+	// Clock is why the clock cannot be trusted now; empty if it can. Nothing is
+	// rotated by schedule then.
+	Clock string
 	Ports []Port
 }
 
