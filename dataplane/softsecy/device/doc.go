@@ -15,7 +15,8 @@
 // port's queues, up to the number of processors. The host keeps a flow in one
 // queue of the tap, so that its order is kept. With several workers frames of
 // different flows may leave in another order than that of their PNs: with a
-// replay window that is too narrow for it there is one worker.
+// replay window that is too narrow for it, which the peer is taken to have too,
+// there is one worker.
 //
 // The reconciler owns the tap: it makes it, names it, gives it addresses and
 // deletes it. The KaY owns the SAs. The Device is what is between, and when it

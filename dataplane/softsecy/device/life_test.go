@@ -68,7 +68,7 @@ func TestTwoQueues(t *testing.T) {
 	for _, c := range []struct {
 		window  *uint32
 		workers int
-	}{{nil, min(2, processors())}, {new(uint32), 1}} {
+	}{{nil, min(2, processors())}, {new(uint32), 1}, {new(uint32(4096)), 1}, {new(uint32(1 << 20)), min(2, processors())}} {
 		p := newPair(t, setting{mtu: 1500, queues: 2, window: c.window})
 		if how := p.east.d.PortIO(); !strings.HasPrefix(how, "AF_XDP, 2 queues") || len(p.east.d.workers) != c.workers {
 			t.Errorf("%s, %d workers, want %d", how, len(p.east.d.workers), c.workers)

@@ -127,8 +127,10 @@ func (p *ports) feed() error {
 }
 
 // orderly is the replay window, in packets, from which on several workers may
-// send out of the order of PNs: each holds back a few batches at the most.
-const orderly = 4096
+// send out of the order of PNs: a worker may lose its processor between taking
+// PNs and sending, on a busy machine for a tenth of a second, in which the others
+// send up to 10 million frames a second.
+const orderly = 1 << 20
 
 // workers is how many share the queues. What a socket sends goes to the TX queue
 // with the number of its RX queue, which the device has to have: the kernel does
