@@ -85,6 +85,13 @@ func (d *Device) open() (err error) {
 	if d.ports, err = openPorts(d.o, parent, queues); err != nil {
 		return err
 	}
+	// The first queue gives the tap a carrier, before it can be taken away, and a
+	// process that was killed while secured left it so that this makes it UP.
+	if l, err := d.links.ByIndex(d.o.Index); err == nil && l.Tap && l.Name == d.o.Interface && !l.IsDormant(true) {
+		if err := d.links.SetDormant(d.o.Index, true); err != nil {
+			return err
+		}
+	}
 	for range d.ports.workers(d.o.SecY.ReplayWindow) {
 		q, err := tap.Open(d.o.Interface, d.o.Index)
 		if err != nil {

@@ -49,6 +49,13 @@ func TestInterfaceState(t *testing.T) {
 	}
 	p.set(t, sa.Secured)
 	echo(t, e, p.east, 100)
+	if err := e.d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	e.open(t)
+	if l := e.link(t, e.tap.Index); !l.IsDormant(true) {
+		t.Errorf("opened again, before it is secured: %+v", l)
+	}
 }
 
 // A port with more queues than the filter has room for is heard whole, by a
