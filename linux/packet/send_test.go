@@ -47,7 +47,7 @@ func TestSend(t *testing.T) {
 
 func TestQueueBounds(t *testing.T) {
 	for _, c := range [][2]int{{-1, 60}, {0, 0}, {0, -1}, {0, 1537}, {1500, 60}, {1536, 1}, {1, math.MaxInt}, {math.MaxInt, 1}} {
-		s := &Socket{tx: newDirection(1514)}
+		s := &Socket{tx: newDirection(1514, 0)}
 		func() {
 			defer func() {
 				if recover() == nil {
@@ -65,7 +65,7 @@ func TestQueueBounds(t *testing.T) {
 // What was not sent is as it was, in order, whatever lies at which offset.
 func TestKeep(t *testing.T) {
 	for _, c := range []struct{ queued, done int }{{5, 0}, {5, 1}, {5, 4}, {5, 5}, {batch, 1}, {batch, batch / 2}, {batch, batch - 1}} {
-		s := &Socket{tx: newDirection(200)}
+		s := &Socket{tx: newDirection(200, 0)}
 		frame := func(i int) []byte { return numbered(macsec, i, 60+i%100) }
 		for i := range c.queued {
 			queue(s, i, frame(i))

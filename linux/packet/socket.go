@@ -27,7 +27,8 @@ const (
 
 // Options say what a Socket is for.
 type Options struct {
-	// EtherType is what it receives; 0: all but Except.
+	// EtherType is what it receives, without a VLAN tag; 0: all but Except, with
+	// their tags.
 	EtherType uint16
 	Except    uint16
 	// Frame is the longest frame in octets, without FCS.
@@ -46,8 +47,9 @@ type direction struct {
 	messages [batch]mmsghdr
 	vectors  [batch]unix.Iovec
 	memory   []byte
-	frame    int
-	n        int // queued, or received
+	frame    int // size of a buffer
+	free     int // before what is received
+	n        int // queued
 }
 
 // Socket is a packet socket on a device. One goroutine may transmit and
@@ -56,14 +58,15 @@ type Socket struct {
 	fd      int
 	ifindex int
 	rx, tx  *direction
-	refused int // how often the first of tx was
+	tags    *tags // nil with an EtherType
+	refused int   // how often the first of tx was
 
 	overruns atomic.Uint64
 }
 
 // Open opens a socket on the device with that index in the calling thread's
-// network namespace. Frames with a VLAN tag in clear and those that this
-// machine sends are not received. CAP_NET_RAW is needed.
+// network namespace. Frames that this machine sends are not received.
+// CAP_NET_RAW is needed.
 func Open(ifindex int, o Options) (*Socket, error) {
 	if ifindex <= 0 { // 0 would be every device
 		return nil, fmt.Errorf("packet socket: device %d: an interface index is greater than 0", ifindex)
@@ -71,7 +74,12 @@ func Open(ifindex int, o Options) (*Socket, error) {
 	if o.Frame < 1 || o.Frame > maxFrame {
 		return nil, fmt.Errorf("packet socket: device %d: frames of %d octets: 1 to %d are accepted", ifindex, o.Frame, maxFrame)
 	}
-	s := &Socket{ifindex: ifindex, rx: newDirection(o.Frame), tx: newDirection(o.Frame)}
+	s := &Socket{ifindex: ifindex, tx: newDirection(o.Frame, 0)}
+	if o.EtherType != 0 {
+		s.rx = newDirection(o.Frame, 0)
+	} else {
+		s.rx, s.tags = newDirection(o.Frame, tagLen), new(tags)
+	}
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, s.fail("open", err)
@@ -83,12 +91,13 @@ func Open(ifindex int, o Options) (*Socket, error) {
 	return s, nil
 }
 
-func newDirection(frame int) *direction {
-	d := &direction{frame: (frame + 63) &^ 63}
+// newDirection makes buffers for frames, with so many octets free before them.
+func newDirection(frame, free int) *direction {
+	d := &direction{frame: (frame + free + 63) &^ 63, free: free}
 	d.memory = make([]byte, batch*d.frame)
 	for i := range d.messages {
-		d.vectors[i].Base = &d.memory[i*d.frame]
-		d.vectors[i].SetLen(d.frame)
+		d.vectors[i].Base = &d.memory[i*d.frame+free]
+		d.vectors[i].SetLen(d.frame - free)
 		d.messages[i].header.Iov = &d.vectors[i]
 		d.messages[i].header.SetIovlen(1)
 	}
@@ -98,6 +107,11 @@ func newDirection(frame int) *direction {
 func (s *Socket) setup(o Options) error {
 	if err := s.filter(o); err != nil {
 		return err
+	}
+	if s.tags != nil {
+		if err := unix.SetsockoptInt(s.fd, unix.SOL_PACKET, unix.PACKET_AUXDATA, 1); err != nil {
+			return fmt.Errorf("ask for VLAN tags: %w", err)
+		}
 	}
 	for _, option := range [...]struct{ force, polite int }{{unix.SO_RCVBUFFORCE, unix.SO_RCVBUF}, {unix.SO_SNDBUFFORCE, unix.SO_SNDBUF}} {
 		if unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, option.force, buffers) == nil {
@@ -119,23 +133,28 @@ func (s *Socket) setup(o Options) error {
 	return nil
 }
 
-// filter drops what left this machine, what had a VLAN tag that is now beside
-// the frame, and what Options do not ask for.
+// filter drops what left this machine and what Options do not ask for: with an
+// EtherType also what had a VLAN tag, which is now beside the frame.
 func (s *Socket) filter(o Options) error {
 	wanted := bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(o.Except), SkipFalse: 1}
 	if o.EtherType != 0 {
 		wanted = bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(o.EtherType), SkipFalse: 1}
 	}
-	raw, err := bpf.Assemble([]bpf.Instruction{
-		bpf.LoadExtension{Num: bpf.ExtVLANTagPresent},
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: 0, SkipTrue: 5},
+	var program []bpf.Instruction
+	if o.EtherType != 0 {
+		program = []bpf.Instruction{
+			bpf.LoadExtension{Num: bpf.ExtVLANTagPresent},
+			bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: 0, SkipTrue: 5},
+		}
+	}
+	raw, err := bpf.Assemble(append(program,
 		bpf.LoadExtension{Num: bpf.ExtType},
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.PACKET_OUTGOING, SkipTrue: 3},
 		bpf.LoadExtension{Num: bpf.ExtProto},
 		wanted,
 		bpf.RetConstant{Val: 1 << 20},
 		bpf.RetConstant{Val: 0},
-	})
+	))
 	if err != nil {
 		return fmt.Errorf("assemble the filter: %w", err)
 	}
@@ -233,6 +252,9 @@ func (s *Socket) WaitSend(d time.Duration) error {
 func (s *Socket) Receive(frames [][]byte) int {
 	d := s.rx
 	for {
+		if s.tags != nil {
+			s.tags.ask(d)
+		}
 		r, _, e := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&d.messages[0])), uintptr(min(len(frames), batch)), unix.MSG_DONTWAIT|unix.MSG_TRUNC, 0, 0)
 		if e == unix.EINTR {
 			continue
@@ -242,10 +264,14 @@ func (s *Socket) Receive(frames [][]byte) int {
 		}
 		n := 0
 		for i := range int(r) {
-			if length := int(d.messages[i].length); length <= d.frame { // else it was cut
-				frames[n] = d.buffer(i)[:length]
-				n++
+			length := int(d.messages[i].length)
+			if length > d.frame-d.free {
+				continue // it was cut
 			}
+			if frames[n] = d.buffer(i)[:length]; s.tags != nil {
+				frames[n] = s.tags.restore(d, i, d.buffer(i), length)
+			}
+			n++
 		}
 		return n
 	}
