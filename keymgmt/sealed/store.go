@@ -61,8 +61,8 @@ type slot struct {
 	err       *Refusal // the file cannot be taken, whatever is in it
 }
 
-// survey reads both files, the greater generation first and those refused
-// last.
+// survey reads both files, those that are refused first, then the greater
+// generation.
 func survey(d disk) (slots []slot) {
 	for _, name := range Slots {
 		data, err := d.read(name, maxFile)
@@ -77,7 +77,7 @@ func survey(d disk) (slots []slot) {
 		switch {
 		case err == nil:
 		case errors.As(err, &access):
-			at.err = &Refusal{Kind: Access, What: access.what + "; accepted: " + access.accepted, Err: nil}
+			at.err = &Refusal{Kind: Access, What: access.what + "; accepted: " + access.accepted}
 		case !errors.As(err, &at.err):
 			at.err = &Refusal{Kind: Access, What: "cannot be read", Err: err}
 		}
@@ -87,6 +87,12 @@ func survey(d disk) (slots []slot) {
 		slots = append(slots, at)
 	}
 	slices.SortStableFunc(slots, func(a, b slot) int {
+		if (a.err != nil) != (b.err != nil) {
+			if a.err != nil {
+				return -1
+			}
+			return 1
+		}
 		return cmp.Compare(b.head.generation, a.head.generation)
 	})
 	return slots
@@ -150,11 +156,19 @@ func (s *Store) take(at *slot) (Contents, *Refusal) {
 		return Contents{}, r
 	}
 	if err != nil || value < at.head.generation {
-		// A Save ended between the file and the counter. Where this fails the
-		// file is as good, and the next Save does it.
-		_ = counter.Advance(at.head.generation)
+		// Where this fails the file is as good, and the next Save does it.
+		_ = s.finish(counter, at.head.generation)
 	}
 	return c, nil
+}
+
+// finish does what a Save that ended between file and counter did not: the
+// counter must not be ahead of what is durable.
+func (s *Store) finish(c Counter, generation uint64) error {
+	if err := s.d.sync(); err != nil {
+		return err
+	}
+	return c.Advance(generation)
 }
 
 // counterOf is the counter that a file was written with.
@@ -207,13 +221,29 @@ func (s *Store) save(c Contents) error {
 	if err := s.verify(data); err != nil {
 		return err
 	}
-	if err := replace(s.d, victim(keep), data); err != nil {
+	name := victim(keep)
+	if err := replace(s.d, name, data); err != nil {
 		return err
 	}
 	// From here on the new generation is safe. A crash before the counter has
 	// advanced leaves one that is ahead of it, which Load accepts.
 	if err := counter.Advance(h.generation); err != nil {
 		return fmt.Errorf("the keys are saved; the counter that proves them the newest is not advanced: %w", err)
+	}
+	return s.tidy(slots, name)
+}
+
+// tidy removes what another sealer sealed, now that the file named new is
+// safe: keys that are sealed to a TPM must not lie beside a key file that opens
+// them.
+func (s *Store) tidy(slots []slot, new string) error {
+	for _, at := range slots {
+		if at.err != nil || at.head.sealer == s.sealer.Name() || at.name == new {
+			continue
+		}
+		if err := errors.Join(s.d.remove(at.name), s.d.sync()); err != nil {
+			return fmt.Errorf("the keys are saved; %s, sealed with: %s, is not removed: %w", s.d.path(at.name), at.head.sealer, err)
+		}
 	}
 	return nil
 }
@@ -243,7 +273,7 @@ func (s *Store) ready(slots []slot) (counter Counter, keep *slot, last uint64, e
 			continue
 		}
 		if value < at.head.generation {
-			if err := c.Advance(at.head.generation); err != nil {
+			if err := s.finish(c, at.head.generation); err != nil {
 				return nil, nil, 0, err
 			}
 		}
