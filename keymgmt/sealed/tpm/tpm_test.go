@@ -89,7 +89,7 @@ func TestSeal(t *testing.T) {
 	unseals(t, tpm, blob)
 
 	refuses(t, New(emulator(t).Path, nil), blob, true, "another TPM")
-	for i := range blob {
+	for i := 0; i < len(blob); i += 3 {
 		bad := bytes.Clone(blob)
 		bad[i] ^= 1
 		if k, err := tpm.Unseal(bad); err == nil {
