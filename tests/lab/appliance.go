@@ -28,10 +28,12 @@ type Appliance struct {
 	MAC     net.HardwareAddr
 	Address netip.Prefix // on the MACsec device
 
-	binary string
-	daemon *exec.Cmd
-	exited chan struct{}
-	log    logBuffer
+	binary   string
+	env      []string // of daemon and verbs; nil: this process's
+	keychain string   // of the configuration, in YAML
+	daemon   *exec.Cmd
+	exited   chan struct{}
+	log      logBuffer
 }
 
 // Key is a CAK under its CKN, in hex, for a keychain file of a lab.
@@ -72,7 +74,11 @@ func (a *Appliance) WriteConfig(p Port) error {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "version: 1\nname: %s\ncontrol: {socket: %s}\nstate: %s\n", a.Name, a.Socket(), filepath.Join(a.Dir, "state"))
-	fmt.Fprintf(&b, "keychains:\n  link1: {source: file, path: %s}\n", a.KeysFile())
+	keychain := a.keychain
+	if keychain == "" {
+		keychain = "source: file\n    path: " + a.KeysFile()
+	}
+	fmt.Fprintf(&b, "keychains:\n  link1:\n    %s\n", keychain)
 	fmt.Fprintf(&b, "ports:\n  - name: link1\n    device: %s\n    interface: %s\n    dataplane: %s\n    cipher: %s\n    keychain: link1\n    addresses: [%s]\n    mka: {%s}\n",
 		Device, Interface, p.Dataplane, p.Cipher, a.Address, mka)
 	for _, line := range p.Extra {
@@ -101,7 +107,7 @@ func (a *Appliance) Start() error {
 		return fmt.Errorf("appliance %s runs already", a.Name)
 	}
 	cmd := a.NS.Command(a.binary, "run", "--config", a.ConfigFile())
-	cmd.Stdout, cmd.Stderr = &a.log, &a.log
+	cmd.Stdout, cmd.Stderr, cmd.Env = &a.log, &a.log, a.env
 	// A terminal's Ctrl-C is the lab's to handle. The death of a lab that could
 	// not clear up, of SIGKILL, ends the daemon too.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}

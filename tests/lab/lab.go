@@ -16,6 +16,7 @@ import (
 
 	"github.com/linkseal/linkseal/linux/link"
 	"github.com/linkseal/linkseal/linux/netns"
+	"github.com/linkseal/linkseal/tests/azure"
 )
 
 // Device and Interface are the port and the MACsec device of every appliance.
@@ -32,6 +33,7 @@ type Lab struct {
 	Dir        string // temporary; removed by Close
 	Appliances []*Appliance
 	bridge     *netns.NS
+	cloud      *azure.Cloud
 	options    Options
 }
 
@@ -261,7 +263,13 @@ func up(name string) error {
 func (l *Lab) Close() error {
 	var errs []error
 	for _, a := range l.Appliances {
-		errs = append(errs, a.Stop(context.Background()), a.NS.Close())
+		errs = append(errs, a.Stop(context.Background()))
+	}
+	if l.cloud != nil {
+		errs = append(errs, l.cloud.Close())
+	}
+	for _, a := range l.Appliances {
+		errs = append(errs, a.NS.Close())
 	}
 	if l.bridge != nil {
 		errs = append(errs, l.bridge.Close())
@@ -269,6 +277,6 @@ func (l *Lab) Close() error {
 	if l.Dir != "" {
 		errs = append(errs, os.RemoveAll(l.Dir))
 	}
-	l.Appliances, l.bridge = nil, nil
+	l.Appliances, l.bridge, l.cloud = nil, nil, nil
 	return errors.Join(errs...)
 }

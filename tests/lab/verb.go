@@ -13,7 +13,7 @@ import (
 func (a *Appliance) Verb(ctx context.Context, args ...string) (stdout, stderr string, status int, err error) {
 	cmd := a.NS.CommandContext(ctx, a.binary, args...)
 	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
+	cmd.Stdout, cmd.Stderr, cmd.Env = &out, &errs, a.env
 	err = cmd.Run()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.Exited() {

@@ -1,0 +1,142 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/linkseal/linkseal/tests/azure"
+)
+
+// VaultPoll is how often appliances ask a lab's vault, as the configuration
+// has it.
+const VaultPoll = "2s"
+
+// The names of the secrets in a lab's vault.
+const (
+	CAKSecret = "link1-cak"
+	CKNSecret = "link1-ckn"
+)
+
+// The ports of the vault, and of the managed identity's endpoint, on the
+// loopback of every appliance.
+const (
+	vaultPort    = "8443"
+	identityPort = "8444"
+)
+
+// StartVault starts a local Azure with a key vault that every appliance reaches
+// on its own loopback, whatever becomes of its link. Keychains of the
+// configurations written from now on are in it, at first empty. Close of the
+// lab ends it.
+func (l *Lab) StartVault() (*azure.Cloud, error) {
+	if l.cloud != nil {
+		return nil, errors.New("the lab has a vault already")
+	}
+	vault, err := l.everywhere(vaultPort)
+	if err != nil {
+		return nil, err
+	}
+	identity, err := l.everywhere(identityPort)
+	if err != nil {
+		return nil, errors.Join(err, vault.Close())
+	}
+	c, err := azure.Start(azure.Options{Listener: vault, Metadata: identity})
+	if err != nil {
+		return nil, errors.Join(err, vault.Close(), identity.Close())
+	}
+	l.cloud = c
+	for _, a := range l.Appliances {
+		a.env = append(os.Environ(), c.Env()...)
+		a.keychain = vaultKeychain(c, filepath.Join(a.Dir, "vault-ca.pem"))
+		if err := os.WriteFile(filepath.Join(a.Dir, "vault-ca.pem"), c.CA(), 0o644); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// vaultKeychain is the keychain of a configuration, in YAML.
+func vaultKeychain(c *azure.Cloud, ca string) string {
+	return strings.Join([]string{
+		"source: azure-key-vault", "vault: " + c.URL(), "endpoint: " + c.Endpoint(), "ca: " + ca,
+		"cak: " + CAKSecret, "ckn: " + CKNSecret, "credential: {type: managed-identity}", "poll: " + VaultPoll,
+	}, "\n    ")
+}
+
+// everywhere listens at one port on the loopback of every appliance.
+func (l *Lab) everywhere(port string) (*everywhere, error) {
+	e := &everywhere{accepted: make(chan net.Conn), closed: make(chan struct{})}
+	for _, a := range l.Appliances {
+		err := a.NS.Do(func() error {
+			one, err := net.Listen("tcp", "127.0.0.1:"+port)
+			if err == nil {
+				e.all = append(e.all, one)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("vault at %s: %w", a.Name, err), e.Close())
+		}
+	}
+	for _, one := range e.all {
+		e.running.Go(func() { e.accept(one) })
+	}
+	return e, nil
+}
+
+// everywhere is several listeners as one.
+type everywhere struct {
+	all      []net.Listener
+	accepted chan net.Conn
+	closing  sync.Once
+	closed   chan struct{}
+	running  sync.WaitGroup
+}
+
+func (e *everywhere) accept(l net.Listener) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return // it was closed
+		}
+		select {
+		case e.accepted <- c:
+		case <-e.closed:
+			c.Close()
+			return
+		}
+	}
+}
+
+func (e *everywhere) Accept() (net.Conn, error) {
+	select {
+	case c := <-e.accepted:
+		return c, nil
+	case <-e.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (e *everywhere) Addr() net.Addr { return e.all[0].Addr() }
+
+func (e *everywhere) Close() (err error) {
+	e.closing.Do(func() {
+		close(e.closed)
+		for _, l := range e.all {
+			err = errors.Join(err, l.Close())
+		}
+		e.running.Wait()
+	})
+	return err
+}
+
+// Sealed tells whether the appliance has sealed keys.
+func (a *Appliance) Sealed() bool {
+	all, err := filepath.Glob(filepath.Join(a.Dir, "state", "keys.sealed.*"))
+	return err == nil && len(all) > 0
+}
