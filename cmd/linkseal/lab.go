@@ -20,6 +20,7 @@ var dataplanes = []string{string(plan.Auto), string(plan.Kernel), string(plan.Us
 
 func labVerb() *cobra.Command {
 	cipher, dataplane := sa.GCMAESXPN256.String(), string(plan.Auto)
+	vault := false
 	c := &cobra.Command{
 		Use:   "lab",
 		Short: "Two appliances on this machine: secured link, traffic, a key rotation, what was lost",
@@ -44,10 +45,11 @@ func labVerb() *cobra.Command {
 			}
 			ctx, stop := untilSignal(c, ends...)
 			defer stop()
-			return lab.Run(ctx, c.OutOrStdout(), self, suite, dataplane)
+			return lab.Run(ctx, c.OutOrStdout(), self, suite, dataplane, vault)
 		},
 	}
 	c.Flags().StringVar(&cipher, "cipher", cipher, "cipher suite")
 	c.Flags().StringVar(&dataplane, "dataplane", dataplane, "where the SecYs are: "+strings.Join(dataplanes, ", "))
+	c.Flags().BoolVar(&vault, "vault", false, "keys in a local Azure Key Vault: a rotation, its outage, and a reboot meanwhile")
 	return c
 }

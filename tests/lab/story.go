@@ -35,8 +35,10 @@ type story struct {
 
 // Run plays the lab: two appliances, the link secured, a key rotation under
 // traffic, and what was lost, told to out. It fails if anything was lost, or
-// left in clear. dataplane is auto, kernel or userspace.
-func Run(ctx context.Context, out io.Writer, binary string, suite sa.Suite, dataplane string) (err error) {
+// left in clear. dataplane is auto, kernel or userspace. With vault the keys
+// are in a local Azure Key Vault, and the story goes on to its outage, and to a
+// reboot meanwhile.
+func Run(ctx context.Context, out io.Writer, binary string, suite sa.Suite, dataplane string, vault bool) (err error) {
 	userspace, err := choose(suite, dataplane)
 	if err != nil {
 		return err
@@ -63,7 +65,11 @@ func Run(ctx context.Context, out io.Writer, binary string, suite sa.Suite, data
 		}
 		s.say("the daemons have stopped; namespaces, devices and files are removed")
 	}()
-	return s.play(ctx, Port{Cipher: suite.String(), Dataplane: dataplane}, userspace)
+	port := Port{Cipher: suite.String(), Dataplane: dataplane}
+	if vault {
+		return s.playVault(ctx, port, userspace)
+	}
+	return s.play(ctx, port, userspace)
 }
 
 // choose tells whether the SecYs will be in user space, as the daemons will
@@ -111,11 +117,7 @@ func (s *story) play(ctx context.Context, port Port, userspace bool) error {
 			return err
 		}
 	}
-	watch, between := func() (*Wire, error) { return WatchWire(s.west) }, "a cable"
-	if userspace {
-		watch, between = func() (*Wire, error) { return s.lab.WatchBridge(0) }, "a bridge"
-	}
-	wire, err := watch()
+	wire, between, err := s.watch(userspace)
 	if err != nil {
 		return err
 	}
@@ -155,15 +157,33 @@ func (s *story) play(ctx context.Context, port Port, userspace bool) error {
 	if err := s.clear(ctx); err != nil {
 		return err
 	}
-	n := wire.Count()
-	s.say("on the wire at west: %d frames MACsec, %d MKA, %d in clear", n.MACsec, n.MKA, n.Clear)
-	if n.Clear > 0 {
-		return fmt.Errorf("%d frames passed in clear; the last began %x", n.Clear, wire.LastClear())
+	if err := s.sealed(wire); err != nil {
+		return err
 	}
 	if count.Lost() > 0 {
 		return fmt.Errorf("%d of %d datagrams were lost", count.Lost(), count.Sent)
 	}
 	return nil
+}
+
+// sealed tells what was on the wire, and fails if any of it was in clear.
+func (s *story) sealed(w *Wire) error {
+	n := w.Count()
+	s.say("on the wire at west: %d frames MACsec, %d MKA, %d in clear", n.MACsec, n.MKA, n.Clear)
+	if n.Clear > 0 {
+		return fmt.Errorf("%d frames passed in clear; the last began %x", n.Clear, w.LastClear())
+	}
+	return nil
+}
+
+// watch counts the frames at west from now on. between is what joins the two.
+func (s *story) watch(userspace bool) (w *Wire, between string, err error) {
+	if userspace {
+		w, err = s.lab.WatchBridge(0)
+		return w, "a bridge", err
+	}
+	w, err = WatchWire(s.west)
+	return w, "a cable", err
 }
 
 // rotate puts a second key beside the first at both ends, one after the
