@@ -116,14 +116,16 @@ func (p *ports) feed() error {
 	if old != nil && old.Same(f) {
 		return f.Close() // the sockets are in it still
 	}
+	for i, s := range p.sockets {
+		if err := f.Put(i, s.FD()); err != nil {
+			return errors.Join(err, f.Close()) // the next time it is another filter still
+		}
+	}
 	p.filter.Store(f)
 	if old != nil {
-		err = old.Close()
+		return old.Close()
 	}
-	for i, s := range p.sockets {
-		err = errors.Join(err, f.Put(i, s.FD()))
-	}
-	return err
+	return nil
 }
 
 // orderly is the replay window, in packets, from which on several workers may
