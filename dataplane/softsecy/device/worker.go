@@ -9,6 +9,7 @@ import (
 
 	"github.com/linkseal/linkseal/dataplane/softsecy"
 	"github.com/linkseal/linkseal/dataplane/softsecy/gso"
+	"github.com/linkseal/linkseal/keymgmt/secret/erase"
 	"github.com/linkseal/linkseal/linux/tap"
 )
 
@@ -142,19 +143,31 @@ type transmission struct {
 
 // step moves what the tap has.
 func (t *transmission) step() (moved int) {
-	for range drain {
-		n, err := t.tap.Read(t.packet)
-		if err != nil || n == 0 {
-			break
-		}
-		t.cut(t.packet[:n])
-		if t.queued >= batch {
-			break
-		}
+	if n := t.read(); n > 0 {
+		// The cipher's registers would be in the frame of the next signal, and
+		// stay there. Once a batch: for each frame it would cost too much.
+		erase.Do(func() {
+			for i := 1; n > 0; i++ {
+				t.cut(t.packet[:n])
+				if t.queued >= batch || i == drain {
+					break
+				}
+				n = t.read()
+			}
+		})
 	}
 	moved = t.queued
 	t.send()
 	return moved
+}
+
+// read takes a packet from the tap, of so many octets; 0: there is none.
+func (t *transmission) read() int {
+	n, err := t.tap.Read(t.packet)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // cut makes frames of one packet and queues them.
@@ -242,11 +255,13 @@ func (r *reception) take(s socket) int {
 	if n == 0 {
 		return 0
 	}
-	for _, f := range r.frames[:n] {
-		if out, ok := r.rx.Validate(f); ok {
-			r.join.Add(out)
+	erase.Do(func() { // as in transmission.step
+		for _, f := range r.frames[:n] {
+			if out, ok := r.rx.Validate(f); ok {
+				r.join.Add(out)
+			}
 		}
-	}
+	})
 	for _, packet := range r.join.Packets() {
 		// What the host has no room for it counts itself.
 		_, _ = r.tap.Write(packet)
