@@ -34,6 +34,7 @@ type Lab struct {
 	Appliances []*Appliance
 	bridge     *netns.NS
 	cloud      *azure.Cloud
+	pairs      int // put into its vault
 	options    Options
 }
 

@@ -8,13 +8,10 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/linkseal/linkseal/tests/azure"
 )
-
-// VaultPoll is how often appliances ask a lab's vault, as the configuration
-// has it.
-const VaultPoll = "2s"
 
 // The names of the secrets in a lab's vault.
 const (
@@ -31,9 +28,9 @@ const (
 
 // StartVault starts a local Azure with a key vault that every appliance reaches
 // on its own loopback, whatever becomes of its link. Keychains of the
-// configurations written from now on are in it, at first empty. Close of the
-// lab ends it.
-func (l *Lab) StartVault() (*azure.Cloud, error) {
+// configurations written from now on are in it, at first empty, and read once
+// in poll. Close of the lab ends it.
+func (l *Lab) StartVault(poll string) (*azure.Cloud, error) {
 	if l.cloud != nil {
 		return nil, errors.New("the lab has a vault already")
 	}
@@ -52,7 +49,7 @@ func (l *Lab) StartVault() (*azure.Cloud, error) {
 	l.cloud = c
 	for _, a := range l.Appliances {
 		a.env = append(os.Environ(), c.Env()...)
-		a.keychain = vaultKeychain(c, filepath.Join(a.Dir, "vault-ca.pem"))
+		a.keychain = vaultKeychain(c, filepath.Join(a.Dir, "vault-ca.pem"), poll)
 		if err := os.WriteFile(filepath.Join(a.Dir, "vault-ca.pem"), c.CA(), 0o644); err != nil {
 			return nil, err
 		}
@@ -61,11 +58,31 @@ func (l *Lab) StartVault() (*azure.Cloud, error) {
 }
 
 // vaultKeychain is the keychain of a configuration, in YAML.
-func vaultKeychain(c *azure.Cloud, ca string) string {
+func vaultKeychain(c *azure.Cloud, ca, poll string) string {
 	return strings.Join([]string{
 		"source: azure-key-vault", "vault: " + c.URL(), "endpoint: " + c.Endpoint(), "ca: " + ca,
-		"cak: " + CAKSecret, "ckn: " + CKNSecret, "credential: {type: managed-identity}", "poll: " + VaultPoll,
+		"cak: " + CAKSecret, "ckn: " + CKNSecret, "credential: {type: managed-identity}", "poll: " + poll,
 	}, "\n    ")
+}
+
+// VaultPair names the versions of a pair in a lab's vault.
+type VaultPair struct{ ID, CAK, CKN string }
+
+// PutPair puts a pair into the vault, which is preferred to those before.
+func (l *Lab) PutPair(k Key) VaultPair {
+	l.pairs++
+	p := VaultPair{ID: fmt.Sprintf("p%d", l.pairs)}
+	tags := map[string]string{"linkseal-pair": p.ID}
+	// The later not_before is preferred, and a second is its unit.
+	at := azure.Attributes{NotBefore: time.Now().Add(time.Duration(l.pairs)*time.Second - time.Hour)}
+	p.CAK, p.CKN = l.cloud.Put(CAKSecret, k.CAK, tags, at), l.cloud.Put(CKNSecret, k.CKN, tags, at)
+	return p
+}
+
+// DisablePair takes a pair away.
+func (l *Lab) DisablePair(p VaultPair) {
+	l.cloud.Disable(CAKSecret, p.CAK)
+	l.cloud.Disable(CKNSecret, p.CKN)
 }
 
 // everywhere listens at one port on the loopback of every appliance.

@@ -13,10 +13,13 @@ import (
 	"github.com/linkseal/linkseal/tests/azure"
 )
 
+// vaultPoll is how often the story's appliances ask the vault.
+const vaultPoll = "2s"
+
 // playVault is the story of a vault: a pair in it, a rotation out of it under
 // traffic, an outage, a reboot meanwhile, and the vault back.
 func (s *story) playVault(ctx context.Context, port Port, userspace bool) error {
-	cloud, err := s.lab.StartVault()
+	cloud, err := s.lab.StartVault(vaultPoll)
 	if err != nil {
 		return err
 	}
@@ -25,7 +28,7 @@ func (s *story) playVault(ctx context.Context, port Port, userspace bool) error 
 			return err
 		}
 	}
-	s.say("a vault runs: %s, asked every %s; its managed identity is west's and east's", cloud.URL(), VaultPoll)
+	s.say("a vault runs: %s, asked every %s; its managed identity is west's and east's", cloud.URL(), vaultPoll)
 	if err := s.verb(ctx, s.west, "keys", "generate", "link1"); err != nil {
 		return err
 	}

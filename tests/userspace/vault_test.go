@@ -17,14 +17,13 @@ import (
 type vaulted struct {
 	*pair
 	cloud *azure.Cloud
-	pairs int
-	last  [2]string // versions of the last pair, CAK and CKN
+	last  lab.VaultPair
 }
 
 func newVaulted(t *testing.T, p lab.Port) *vaulted {
 	t.Helper()
 	l := newLab(t, lab.Options{Names: []string{"west", "east"}, Bridge: true})
-	cloud, err := l.StartVault()
+	cloud, err := l.StartVault("2s")
 	check(t, err)
 	v := &vaulted{pair: &pair{Lab: l, west: l.Appliances[0], east: l.Appliances[1]}, cloud: cloud}
 	check(t, v.configure(p))
@@ -32,23 +31,13 @@ func newVaulted(t *testing.T, p lab.Port) *vaulted {
 	return v
 }
 
-// put puts a fresh pair into the vault: the newest, and so the preferred one.
+// put puts a fresh pair into the vault.
 func (v *vaulted) put(t *testing.T) {
 	t.Helper()
 	var err error
 	v.key, err = lab.RandomKey(rand.Reader, 32, 32)
 	check(t, err)
-	v.pairs++
-	tags := map[string]string{"linkseal-pair": fmt.Sprintf("p%d", v.pairs)}
-	// not_before orders them; one second is its unit.
-	at := azure.Attributes{NotBefore: time.Now().Add(time.Duration(v.pairs)*time.Second - time.Hour)}
-	v.last = [2]string{v.cloud.Put(lab.CAKSecret, v.key.CAK, tags, at), v.cloud.Put(lab.CKNSecret, v.key.CKN, tags, at)}
-}
-
-// disable takes a pair away.
-func (v *vaulted) disable(versions [2]string) {
-	v.cloud.Disable(lab.CAKSecret, versions[0])
-	v.cloud.Disable(lab.CKNSecret, versions[1])
+	v.last = v.PutPair(v.key)
 }
 
 // keychain asks an appliance for its keychain.
@@ -100,7 +89,7 @@ func TestVaultRotation(t *testing.T) {
 			}
 			return lab.CKN(s) == v.key.CKN
 		}, v.both()...)
-		v.disable(old)
+		v.DisablePair(old)
 		wait(t, "the old pair to be gone", func(s status.Port) bool { return lab.Settled(s, v.key.CKN) && len(s.Participants) == 1 }, v.both()...)
 		// And the next SAK under it.
 		was := v.settled(t)[0].Tx.Key
@@ -161,7 +150,7 @@ func TestVaultFaults(t *testing.T) {
 	old := v.last
 	v.put(t)
 	v.settled(t)
-	v.disable(old)
+	v.DisablePair(old)
 	udp.end()
 	n := udp.count(first, patience)
 	if n.lost+n.twice+n.wrong > 0 {
@@ -207,7 +196,7 @@ func TestVaultBoot(t *testing.T) {
 	v.settled(t)
 	took := time.Since(began)
 	for _, a := range v.both() {
-		if k := keychain(t, a); !k.Sealed || len(k.Keys) != 1 || k.Keys[0].Pair != "p1" || k.Keys[0].CAKVersion != v.last[0] {
+		if k := keychain(t, a); !k.Sealed || len(k.Keys) != 1 || k.Keys[0].Pair != "p1" || k.Keys[0].CAKVersion != v.last.CAK {
 			t.Errorf("%s: %+v", a.Name, k)
 		}
 	}
