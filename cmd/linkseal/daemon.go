@@ -10,7 +10,10 @@ import (
 )
 
 // daemonFlags are those of a verb that talks to the daemon.
-type daemonFlags struct{ socket, config string }
+type daemonFlags struct {
+	socket, config string
+	quiet          bool // about a configuration with errors: the daemon names them
+}
 
 func (f *daemonFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.socket, "socket", status.DefaultSocket, "the daemon's control socket, a `PATH`")
@@ -25,7 +28,7 @@ func (f *daemonFlags) client(c *cobra.Command) (*status.Client, error) {
 		if cfg.Socket == "" { // not readable at all
 			return nil, err
 		}
-		if socket = cfg.Socket; err != nil {
+		if socket = cfg.Socket; err != nil && !f.quiet {
 			// After a bad edit the daemon runs on, and is worth asking.
 			fmt.Fprintf(c.ErrOrStderr(), "linkseal: %s has errors, which linkseal check --config %s shows; asking the daemon on %s\n", f.config, f.config, socket)
 		}

@@ -10,7 +10,7 @@ import (
 )
 
 func reloadVerb() *cobra.Command {
-	var daemon daemonFlags
+	daemon := daemonFlags{quiet: true}
 	c := &cobra.Command{
 		Use:   "reload",
 		Short: "Have the running daemon read its configuration and keys anew",

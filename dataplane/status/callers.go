@@ -71,8 +71,7 @@ func (s *server) admit(w http.ResponseWriter, r *http.Request, may rule) bool {
 			log.Warn("the control socket refuses a caller", "uid", by.UID, "gid", by.GID, "pid", by.PID, "group", s.groupName)
 		}
 	}
-	w.Header().Set("Connection", "close") // and its body is not read
-	answer(w, http.StatusForbidden, failure{text})
+	refuse(w, r, http.StatusForbidden, text)
 	return false
 }
 

@@ -122,6 +122,15 @@ func answer(w http.ResponseWriter, code int, document any) {
 	w.Write(append(text, '\n'))
 }
 
+// refuse answers with an error and closes the connection. What a client is
+// still sending, as far as a body may go, is read first: with its last octets
+// unsent many a client does not look for an answer.
+func refuse(w http.ResponseWriter, r *http.Request, code int, text string) {
+	io.CopyN(io.Discard, r.Body, maxBody)
+	w.Header().Set("Connection", "close")
+	answer(w, code, failure{text})
+}
+
 // maxBody bounds a request's body, in octets.
 const maxBody = 4 << 10
 
@@ -130,8 +139,7 @@ const maxBody = 4 << 10
 // it the request may take its time.
 func read(w http.ResponseWriter, r *http.Request, document any) bool {
 	refuse := func(code int, text string) bool {
-		w.Header().Set("Connection", "close") // the rest of the body is not read
-		answer(w, code, failure{text})
+		refuse(w, r, code, text)
 		return false
 	}
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); r.ContentLength != 0 && (err != nil || kind != "application/json") {

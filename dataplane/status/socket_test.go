@@ -9,13 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func listen(t *testing.T, path string) *Listener {
 	t.Helper()
@@ -27,21 +25,30 @@ func listen(t *testing.T, path string) *Listener {
 	return l
 }
 
-// serve answers on path until the test ends; stop ends it before.
+// serve answers on path with the example until the test ends; stop ends it
+// before.
 func serve(t *testing.T, path string) (stop func()) {
 	t.Helper()
-	l := listen(t, path)
+	return serveDaemon(t, path, Daemon{Snapshot: example, Log: slog.New(slog.DiscardHandler)})
+}
+
+// serveDaemon answers on path for d.
+func serveDaemon(t *testing.T, path string, d Daemon) (stop func()) {
+	t.Helper()
+	return serveOn(t, listen(t, path), d)
+}
+
+func serveOn(t *testing.T, l *Listener, d Daemon) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- Serve(ctx, l, Daemon{Snapshot: example, Log: slog.New(slog.DiscardHandler)}) }()
-	stop = func() {
-		if cancel(); done != nil {
-			if err := <-done; err != nil {
-				t.Error(err)
-			}
-			done = nil
+	go func() { done <- Serve(ctx, l, d) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
 		}
-	}
+	})
 	t.Cleanup(stop)
 	return stop
 }

@@ -2,8 +2,12 @@
 // keys and counters, as one JSON document (Status), as text for people
 // (Write), and over the control socket (Listen, Serve, Client).
 //
-// It holds no state of its own. The daemon gives Serve a function that takes
-// a snapshot.
+// The socket also takes requests: reload, rotate. It is HTTP, for root and one
+// group, by the kernel's word on who connected; endpoints.go has what there is
+// and who may have it.
+//
+// It holds no state of its own. The daemon gives Serve functions that take a
+// snapshot and do what is asked for (Daemon).
 package status
 
 import "time"

@@ -81,8 +81,8 @@ func follow(parent context.Context, w http.ResponseWriter, run func(ctx context.
 		case <-tick.C:
 			write([]byte("\n"))
 		case err := <-result:
-			if errors.Is(err, context.Canceled) { // which it is told, and not why
-				err = context.Cause(ctx)
+			if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+				err = context.Cause(ctx) // why, not only that
 			}
 			for len(lines) > 0 { // emitted before it returned
 				write(<-lines)

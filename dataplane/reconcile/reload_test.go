@@ -1,0 +1,86 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/linkseal/linkseal/keymgmt/keychain"
+)
+
+// Who waits for a reload hears when the machine is as it says, or all that is
+// wrong with it.
+func TestAwaitReload(t *testing.T) {
+	both := portLine("a", "eth1", "") + portLine("b", "eth2", "")
+	run(t, newMachine("eth1", "eth2"), portLine("a", "eth1", ""), func(w *world) {
+		await := func(ports string) []string {
+			w.mu.Lock()
+			w.file = header + ports
+			w.mu.Unlock()
+			began := time.Now()
+			wrong, err := w.r.AwaitReload(w.t.Context())
+			if err != nil {
+				t.Error(err)
+			}
+			w.want("time that it took", time.Duration(0), time.Since(began))
+			return wrong
+		}
+		w.want("wrong", []string(nil), await(both))
+		w.want("sessions", []string{"a", "b"}, w.open())
+		wrong := await(portLine("a", "eth1", ", colour: red, shape: round"))
+		if len(wrong) < 2 || !strings.Contains(wrong[0], "colour") || !strings.Contains(wrong[1], "shape") {
+			t.Errorf("wrong: %q", wrong)
+		}
+		w.want("reload errors", wrong, w.r.Status().Reload)
+		w.want("sessions", []string{"a", "b"}, w.open())
+		w.want("wrong", []string(nil), await(both))
+		w.want("reload errors", []string(nil), w.r.Status().Reload)
+	})
+}
+
+// Many who ask while one reload goes on share the next.
+func TestAwaitReloadTogether(t *testing.T) {
+	run(t, newMachine("eth1"), portLine("a", "eth1", ""), func(w *world) {
+		release := make(chan struct{})
+		w.sources["k1"].set(func() (*keychain.Keychain, error) {
+			<-release
+			return keys(32, 0x11)()
+		}, false)
+		told := make(chan error, 101)
+		ask := func() {
+			_, err := w.r.AwaitReload(w.t.Context())
+			told <- err
+		}
+		go ask()
+		synctest.Wait()
+		for range 100 {
+			go ask()
+		}
+		synctest.Wait()
+		w.want("told before its end", 0, len(told))
+		close(release)
+		synctest.Wait()
+		w.want("told", cap(told), len(told))
+		for range cap(told) {
+			if err := <-told; err != nil {
+				t.Error(err)
+			}
+		}
+		w.want("reloads", 2, strings.Count(w.log.String(), "configuration reloaded"))
+	})
+}
+
+func TestAwaitReloadOfTheDead(t *testing.T) {
+	run(t, newMachine("eth1"), portLine("a", "eth1", ""), func(w *world) {
+		w.stop()
+		gone := errors.New("gone")
+		ctx, cancel := context.WithTimeoutCause(w.t.Context(), time.Second, gone)
+		defer cancel()
+		if wrong, err := w.r.AwaitReload(ctx); !errors.Is(err, gone) || wrong != nil {
+			t.Errorf("%q, %v", wrong, err)
+		}
+	})
+}
