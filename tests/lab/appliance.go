@@ -29,11 +29,12 @@ type Appliance struct {
 	Address netip.Prefix // on the MACsec device
 
 	binary   string
-	env      []string // of daemon and verbs; nil: this process's
+	env      []string // of daemon and verbs, beside this process's
 	keychain string   // of the configuration, in YAML
 	daemon   *exec.Cmd
 	exited   chan struct{}
 	log      logBuffer
+	used     []Key // ever
 }
 
 // Key is a CAK under its CKN, in hex, for a keychain file of a lab.
@@ -94,6 +95,7 @@ func (a *Appliance) WriteKeys(keys ...Key) error {
 	for _, k := range keys {
 		fmt.Fprintf(&b, "  - {ckn: %s, cak: %s}\n", k.CKN, k.CAK)
 	}
+	a.Uses(keys...)
 	tmp := a.KeysFile() + ".new"
 	if err := os.WriteFile(tmp, []byte(b.String()), 0o600); err != nil {
 		return err
@@ -107,7 +109,9 @@ func (a *Appliance) Start() error {
 		return fmt.Errorf("appliance %s runs already", a.Name)
 	}
 	cmd := a.NS.Command(a.binary, "run", "--config", a.ConfigFile())
-	cmd.Stdout, cmd.Stderr, cmd.Env = &a.log, &a.log, a.env
+	cmd.Stdout, cmd.Stderr = &a.log, &a.log
+	// What it may leave in a temporary folder is looked at.
+	cmd.Env = append(append(os.Environ(), a.env...), "TMPDIR="+a.Dir)
 	// A terminal's Ctrl-C is the lab's to handle. The death of a lab that could
 	// not clear up, of SIGKILL, ends the daemon too.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
@@ -151,7 +155,8 @@ func (a *Appliance) Pid() int {
 func (a *Appliance) Kill() error { return a.end(context.Background(), syscall.SIGKILL) }
 
 // Stop ends the daemon with SIGTERM, and after five seconds with SIGKILL. One
-// that does not run is no error.
+// that does not run is no error. It is one, here and of Kill, if a key is found
+// outside of the daemon: in its log, status, arguments, environment or files.
 func (a *Appliance) Stop(ctx context.Context) error { return a.end(ctx, syscall.SIGTERM) }
 
 func (a *Appliance) end(ctx context.Context, s os.Signal) error {
@@ -159,6 +164,7 @@ func (a *Appliance) end(ctx context.Context, s os.Signal) error {
 		return nil
 	}
 	defer func() { a.daemon = nil }()
+	shown := a.alive(s == syscall.SIGTERM)
 	if err := a.daemon.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
@@ -166,12 +172,12 @@ func (a *Appliance) end(ctx context.Context, s os.Signal) error {
 	defer cancel()
 	select {
 	case <-a.exited:
-		return nil
+		return a.leaks(shown)
 	case <-ctx.Done():
 	}
 	a.daemon.Process.Kill()
 	<-a.exited
-	return fmt.Errorf("appliance %s did not end within 5 s of %v and was killed", a.Name, s)
+	return errors.Join(fmt.Errorf("appliance %s did not end within 5 s of %v and was killed", a.Name, s), a.leaks(shown))
 }
 
 // Log is what the daemons have written so far.
@@ -179,7 +185,7 @@ func (a *Appliance) Log() string { return a.log.String() }
 
 // Status asks the daemon for its port.
 func (a *Appliance) Status(ctx context.Context) (status.Port, error) {
-	s, err := status.NewClient(a.Socket()).Status(ctx)
+	s, err := a.status(ctx)
 	if err != nil {
 		return status.Port{}, err
 	}
@@ -189,10 +195,14 @@ func (a *Appliance) Status(ctx context.Context) (status.Port, error) {
 	return s.Ports[0], nil
 }
 
+func (a *Appliance) status(ctx context.Context) (status.Status, error) {
+	return status.NewClient(a.Socket()).Status(ctx)
+}
+
 // ReloadErrors are those of the last reload; also when the daemon cannot be
 // asked.
 func (a *Appliance) ReloadErrors(ctx context.Context) []string {
-	s, err := status.NewClient(a.Socket()).Status(ctx)
+	s, err := a.status(ctx)
 	if err != nil {
 		return []string{err.Error()}
 	}

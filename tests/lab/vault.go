@@ -48,7 +48,7 @@ func (l *Lab) StartVault(poll string) (*azure.Cloud, error) {
 	}
 	l.cloud = c
 	for _, a := range l.Appliances {
-		a.env = append(os.Environ(), c.Env()...)
+		a.env = c.Env()
 		a.keychain = vaultKeychain(c, filepath.Join(a.Dir, "vault-ca.pem"), poll)
 		if err := os.WriteFile(filepath.Join(a.Dir, "vault-ca.pem"), c.CA(), 0o644); err != nil {
 			return nil, err
@@ -71,6 +71,9 @@ type VaultPair struct{ ID, CAK, CKN string }
 // PutPair puts a pair into the vault, which is preferred to those before.
 func (l *Lab) PutPair(k Key) VaultPair {
 	l.pairs++
+	for _, a := range l.Appliances {
+		a.used = append(a.used, k)
+	}
 	p := VaultPair{ID: fmt.Sprintf("p%d", l.pairs)}
 	tags := map[string]string{"linkseal-pair": p.ID}
 	// The later not_before is preferred, and a second is its unit.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 )
 
@@ -13,7 +14,7 @@ import (
 func (a *Appliance) Verb(ctx context.Context, args ...string) (stdout, stderr string, status int, err error) {
 	cmd := a.NS.CommandContext(ctx, a.binary, args...)
 	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr, cmd.Env = &out, &errs, a.env
+	cmd.Stdout, cmd.Stderr, cmd.Env = &out, &errs, append(os.Environ(), a.env...)
 	err = cmd.Run()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.Exited() {
