@@ -72,7 +72,7 @@ type VaultPair struct{ ID, CAK, CKN string }
 func (l *Lab) PutPair(k Key) VaultPair {
 	l.pairs++
 	for _, a := range l.Appliances {
-		a.used = append(a.used, k)
+		a.Uses(k)
 	}
 	p := VaultPair{ID: fmt.Sprintf("p%d", l.pairs)}
 	tags := map[string]string{"linkseal-pair": p.ID}
