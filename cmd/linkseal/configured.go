@@ -20,6 +20,8 @@ type configured struct {
 	*config.Config
 	chosen map[string]plan.Choice        // where each port's SecY runs, by its name
 	chains map[string]*keychain.Keychain // by name; those that could be read
+	// refused are pairs of a vault that are not used, each with its reason.
+	refused map[string][]string
 }
 
 // keys is how many there are in all keychains.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -9,6 +10,7 @@ import (
 	"github.com/linkseal/linkseal/keymgmt/file"
 	"github.com/linkseal/linkseal/keymgmt/file/strict"
 	"github.com/linkseal/linkseal/keymgmt/keychain"
+	"github.com/linkseal/linkseal/keymgmt/keyvault"
 )
 
 // keysFlags are what list and show share.
@@ -85,7 +87,7 @@ func (f *keysFlags) run(c *cobra.Command, pick func(ckn keychain.CKN, chain stri
 	if f.config == "" {
 		return usage(fmt.Errorf("keys %s needs --config FILE", c.Name()))
 	}
-	cfg, err := readKeychains(f.config)
+	cfg, err := readKeychains(c.Context(), f.config)
 	defer cfg.zero()
 	if err != nil {
 		return err
@@ -103,16 +105,22 @@ func (f *keysFlags) run(c *cobra.Command, pick func(ckn keychain.CKN, chain stri
 	return l.write(c.OutOrStdout())
 }
 
-// readKeychains reads a configuration and all its key files; ports need not
-// be fit for them, nor this machine for the ports.
-func readKeychains(path string) (*configured, error) {
+// readKeychains reads a configuration and all its keychains, in files and in
+// vaults; ports need not be fit for them, nor this machine for the ports.
+func readKeychains(ctx context.Context, path string) (*configured, error) {
 	var all strict.Problems
 	cfg, err := config.Load(path)
-	c := &configured{Config: cfg, chains: map[string]*keychain.Keychain{}}
+	c := &configured{Config: cfg, chains: map[string]*keychain.Keychain{}, refused: map[string][]string{}}
 	if err != nil {
 		return c, err
 	}
 	for _, k := range cfg.Keychains {
+		if k.Vault != nil {
+			if err := c.readVault(ctx, k); err != nil {
+				all = append(all, cfg.Problem("keychains."+k.Name+".vault", "keychain "+k.Name+": "+err.Error(), "a vault that this machine may read; the daemon goes on with the keys that it has: linkseal status"))
+			}
+			continue
+		}
 		chain, err := file.Load(k.Path)
 		if err != nil {
 			all = append(all, sourceProblems(cfg, k.Name, err)...)
@@ -121,4 +129,16 @@ func readKeychains(path string) (*configured, error) {
 		c.chains[k.Name] = chain
 	}
 	return c, all.Err()
+}
+
+func (c *configured) readVault(ctx context.Context, k config.Keychain) error {
+	chain, refused, err := keyvault.Read(ctx, k.Name, keyvault.NewHelper(vaultConfig(k.Vault)))
+	if err != nil {
+		return err
+	}
+	c.chains[k.Name] = chain
+	for _, r := range refused {
+		c.refused[k.Name] = append(c.refused[k.Name], refusedText(r))
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -21,19 +22,33 @@ import (
 )
 
 type generateFlags struct {
-	config, out, cipher, notBefore, expires string
-	cknLength                               int
-	expiresHard, fallback, json, showKeys   bool
+	config, out, cipher, notBefore, expires, pair string
+	cknLength                                     int // 0: the default
+	expiresHard, fallback, json, showKeys         bool
 }
 
 // generated is what keys generate prints with --json.
 type generated struct {
 	Keychain string `json:"keychain,omitempty"`
-	Path     string `json:"path"`
+	Path     string `json:"path,omitempty"`
+	Vault    string `json:"vault,omitempty"` // its URL
 	keyDocument
+	halves []string // other pairs of the vault, of which only a half is there
+}
+
+// where the key is.
+func (d *generated) where() string {
+	if d.Vault != "" {
+		return "vault " + d.Vault
+	}
+	return d.Path
 }
 
 func (d *generated) write(w io.Writer) error {
+	if d.Vault != "" {
+		_, err := fmt.Fprintf(w, "new key in %s\nckn:         %s (%d bit)\npair:        %s\nversions:    cak %s, ckn %s\n", d.where(), d.CKN, d.Octets*8, d.Pair, d.CAKVersion, d.CKNVersion)
+		return err
+	}
 	text := fmt.Sprintf("new key in %s\nckn:         %s\nfingerprint: %s (%d bit)\n", d.Path, d.CKN, d.Fingerprint, d.Octets*8)
 	if d.CAK != "" { // with --show-keys
 		text += fmt.Sprintf("cak:         %s\n", d.CAK)
@@ -51,12 +66,16 @@ func keysGenerateVerb() *cobra.Command {
 of KEYCHAIN, or write it to a new file, mode 0600. The folder of KEYCHAIN's file
 is made if it is not there. A running daemon takes a key
 up as soon as it is in the file; traffic moves to it when the other end has it
-too. Bring the pair to the other end over a way that you trust with it.`,
+too. Bring the pair to the other end over a way that you trust with it.
+
+A pair for a keychain in a vault is written to it, with one pair id on both
+secrets, and read back; both ends take it from there. --pair ID completes one
+that was cut off, and finds one that is there: it can be run again.`,
 		Example: `  linkseal keys generate link1 --config /etc/linkseal/linkseal.yaml --not-before 1h
   linkseal keys generate --out link1.yaml --cipher gcm-aes-xpn-256`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
-			doc, err := f.generate(args, time.Now())
+			doc, err := f.generate(c.Context(), args, time.Now())
 			if err != nil {
 				return err
 			}
@@ -65,8 +84,11 @@ too. Bring the pair to the other end over a way that you trust with it.`,
 			} else {
 				err = doc.write(c.OutOrStdout())
 			}
+			for _, half := range doc.halves {
+				fmt.Fprintf(c.ErrOrStderr(), "linkseal: of pair %s only a half is in the vault, and it is not used; --pair %s completes it, or disable it\n", half, half)
+			}
 			if err != nil {
-				return fmt.Errorf("the new key is in %s, but could not be told: %w", doc.Path, err)
+				return fmt.Errorf("the new key is in %s, but could not be told: %w", doc.where(), err)
 			}
 			return nil
 		},
@@ -79,24 +101,39 @@ too. Bring the pair to the other end over a way that you trust with it.`,
 	fl.StringVar(&f.expires, "expires", "", "use it until this `TIME`")
 	fl.BoolVar(&f.expiresHard, "expires-hard", false, "cut at that time even while it carries traffic")
 	fl.BoolVar(&f.fallback, "fallback", false, "prefer it last")
-	fl.IntVar(&f.cknLength, "ckn-length", 16, "`OCTETS` of the CKN, 1 to 32")
+	fl.IntVar(&f.cknLength, "ckn-length", 0, "`OCTETS` of the CKN, 1 to 32 (default 16; in a vault as long as the CAK)")
+	fl.StringVar(&f.pair, "pair", "", "in a vault: the `ID` of the pair, to complete one that is half there (default: random)")
 	fl.BoolVar(&f.json, "json", false, "one JSON document on standard output")
 	fl.BoolVar(&f.showKeys, "show-keys", false, "print the CAK too")
 	return c
 }
 
-func (f *generateFlags) generate(args []string, now time.Time) (doc generated, err error) {
+func (f *generateFlags) generate(ctx context.Context, args []string, now time.Time) (doc generated, err error) {
 	var ports []config.Port
+	if f.cknLength < 0 || f.cknLength > keychain.MaxCKN {
+		return doc, usage(fmt.Errorf("--ckn-length %d; accepted: 1 to %d", f.cknLength, keychain.MaxCKN))
+	}
 	switch {
 	case f.out != "" && f.config == "" && len(args) == 0:
 		doc.Path = f.out
 	case f.out == "" && f.config != "" && len(args) == 1:
-		doc.Keychain = args[0]
-		if doc.Path, ports, err = f.target(args[0]); err != nil {
+		cfg, err := config.Load(f.config)
+		if err != nil {
 			return doc, err
 		}
+		var chain *config.Keychain
+		if chain, ports, err = f.target(cfg, args[0]); err != nil {
+			return doc, err
+		}
+		if chain.Vault != nil {
+			return f.inVault(ctx, cfg, chain, ports, now)
+		}
+		doc.Keychain, doc.Path = args[0], chain.Path
 	default:
 		return doc, usage(errors.New("keys generate takes KEYCHAIN and --config FILE, or --out FILE alone"))
+	}
+	if f.pair != "" {
+		return doc, usage(errors.New("--pair goes with a keychain in a vault alone"))
 	}
 	k, err := f.key(ports, now)
 	if err != nil {
@@ -125,66 +162,71 @@ func (f *generateFlags) generate(args []string, now time.Time) (doc generated, e
 	return doc, nil
 }
 
-// target is the key file of a keychain and the ports that use it.
-func (f *generateFlags) target(name string) (path string, ports []config.Port, err error) {
-	cfg, err := config.Load(f.config)
-	if err != nil {
-		return "", nil, err
-	}
-	chain := cfg.Keychain(name)
-	if chain == nil {
-		return "", nil, fmt.Errorf("%s has no keychain %s; linkseal keys list --config %s lists them", f.config, name, f.config)
+// target is a keychain and the ports that use it.
+func (f *generateFlags) target(cfg *config.Config, name string) (chain *config.Keychain, ports []config.Port, err error) {
+	if chain = cfg.Keychain(name); chain == nil {
+		return nil, nil, fmt.Errorf("%s has no keychain %s; linkseal keys list --config %s lists them", f.config, name, f.config)
 	}
 	for _, p := range cfg.Ports {
 		if p.Keychain == name {
 			ports = append(ports, p)
 		}
 	}
-	return chain.Path, ports, nil
+	return chain, ports, nil
 }
 
 // key makes the pair that the flags describe, fit for ports.
 func (f *generateFlags) key(ports []config.Port, now time.Time) (k keychain.Key, err error) {
-	octets := 32
+	w, err := f.window(ports, now)
+	if err != nil {
+		return k, err
+	}
+	length := f.cknLength
+	if length == 0 {
+		length = 16
+	}
+	ckn := make([]byte, length)
+	rand.Read(ckn) // never fails
+	k.CKN, k.Window, k.ExpiresHard, k.Fallback = keychain.CKN(ckn), w.Window, f.expiresHard, f.fallback
+	k.CAK, err = secret.Random(rand.Reader, w.octets)
+	return k, err
+}
+
+// window is what the flags say of a key, fit for ports, but its octets.
+func (f *generateFlags) window(ports []config.Port, now time.Time) (w wanted, err error) {
+	w.octets = 32
 	if f.cipher != "" {
 		suite, ok := sa.ParseSuite(f.cipher)
 		if !ok {
-			return k, usage(fmt.Errorf("--cipher %s is no cipher suite; accepted: %v", f.cipher, sa.Suites()))
+			return w, usage(fmt.Errorf("--cipher %s is no cipher suite; accepted: %v", f.cipher, sa.Suites()))
 		}
-		octets = suite.KeyLen()
+		w.octets = suite.KeyLen()
 		for _, p := range ports {
-			if need := p.Cipher.Suite().KeyLen(); octets < need {
-				return k, usage(fmt.Errorf("--cipher %s makes a CAK of %d octets, and port %s has cipher %s, which needs %d; leave --cipher out", f.cipher, octets, p.Name, p.Cipher, need))
+			if need := p.Cipher.Suite().KeyLen(); w.octets < need {
+				return w, usage(fmt.Errorf("--cipher %s makes a CAK of %d octets, and port %s has cipher %s, which needs %d; leave --cipher out", f.cipher, w.octets, p.Name, p.Cipher, need))
 			}
 		}
 	} else if len(ports) > 0 {
-		octets = 0
+		w.octets = 0
 		for _, p := range ports {
-			octets = max(octets, p.Cipher.Suite().KeyLen())
+			w.octets = max(w.octets, p.Cipher.Suite().KeyLen())
 		}
 	}
-	if f.cknLength < 1 || f.cknLength > keychain.MaxCKN {
-		return k, usage(fmt.Errorf("--ckn-length %d; accepted: 1 to %d", f.cknLength, keychain.MaxCKN))
+	if w.NotBefore, err = when("--not-before", f.notBefore, now); err != nil {
+		return w, err
 	}
-	if k.NotBefore, err = when("--not-before", f.notBefore, now); err != nil {
-		return k, err
-	}
-	if k.Expires, err = when("--expires", f.expires, now); err != nil {
-		return k, err
+	if w.Expires, err = when("--expires", f.expires, now); err != nil {
+		return w, err
 	}
 	switch {
-	case !k.Expires.IsZero() && !k.Expires.After(k.NotBefore):
-		return k, usage(errors.New("--expires is not after --not-before; accepted: a later time"))
-	case !k.Expires.IsZero() && !k.Expires.After(now):
-		return k, usage(fmt.Errorf("--expires %s is past; accepted: a time to come", f.expires))
-	case f.expiresHard && k.Expires.IsZero():
-		return k, usage(errors.New("--expires-hard needs --expires"))
+	case !w.Expires.IsZero() && !w.Expires.After(w.NotBefore):
+		return w, usage(errors.New("--expires is not after --not-before; accepted: a later time"))
+	case !w.Expires.IsZero() && !w.Expires.After(now):
+		return w, usage(fmt.Errorf("--expires %s is past; accepted: a time to come", f.expires))
+	case f.expiresHard && w.Expires.IsZero():
+		return w, usage(errors.New("--expires-hard needs --expires"))
 	}
-	ckn := make([]byte, f.cknLength)
-	rand.Read(ckn) // never fails
-	k.CKN, k.ExpiresHard, k.Fallback = keychain.CKN(ckn), f.expiresHard, f.fallback
-	k.CAK, err = secret.Random(rand.Reader, octets)
-	return k, err
+	return w, nil
 }
 
 // when reads a time, or a duration from now on, in whole seconds as a key

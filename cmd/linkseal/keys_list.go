@@ -31,7 +31,10 @@ type keychainDocument struct {
 	Name   string        `json:"name"`
 	Source string        `json:"source"`
 	Path   string        `json:"path,omitempty"`
+	Vault  string        `json:"vault,omitempty"` // its URL
 	Keys   []keyDocument `json:"keys"`
+	// Refused are pairs of a vault that are not used, each with its reason.
+	Refused []string `json:"refused,omitempty"`
 }
 
 type keyDocument struct {
@@ -46,6 +49,10 @@ type keyDocument struct {
 	State       keychain.State `json:"state"` // by the clock: active, not_yet, expired
 	// Preferred is the key that traffic is to move to, of those active.
 	Preferred bool `json:"preferred"`
+	// Pair and the versions of its secrets; absent of a key in a file.
+	Pair       string `json:"pair,omitempty"`
+	CAKVersion string `json:"cak_version,omitempty"`
+	CKNVersion string `json:"ckn_version,omitempty"`
 	// Ports is what the daemon does with the key; null if it was not asked.
 	Ports []keyUse `json:"ports"`
 	CAK   string   `json:"cak,omitempty"` // with --show-keys, as psk
@@ -103,7 +110,10 @@ func listKeys(c *configured, pick func(keychain.CKN, string) bool, u use, show b
 		if s := seen[conf.Name]; s != nil {
 			s.Mark(chain, now)
 		}
-		out := keychainDocument{Name: conf.Name, Source: conf.Source, Path: conf.Path, Keys: []keyDocument{}}
+		out := keychainDocument{Name: conf.Name, Source: conf.Source, Path: conf.Path, Refused: c.refused[conf.Name], Keys: []keyDocument{}}
+		if conf.Vault != nil {
+			out.Vault = conf.Vault.URL
+		}
 		sel := chain.Select(now)
 		for _, k := range sel.All {
 			if !pick(k.CKN, conf.Name) {
@@ -111,7 +121,7 @@ func listKeys(c *configured, pick func(keychain.CKN, string) bool, u use, show b
 			}
 			e := keyOf(k.CAK, k.Window, k.State, show)
 			e.CKN, e.CAK, e.ExpiresHard, e.Fallback = &k.CKN, e.PSK, k.ExpiresHard, k.Fallback
-			e.PSK = ""
+			e.PSK, e.Pair, e.CAKVersion, e.CKNVersion = "", k.Pinned.Pair, k.Pinned.CAK, k.Pinned.CKN
 			e.Preferred = len(sel.Active) > 0 && sel.Active[0] == k.Key
 			if u.byKey != nil {
 				e.Ports = append([]keyUse{}, u.byKey[[2]string{conf.Name, k.CKN.String()}]...)
@@ -125,7 +135,7 @@ func listKeys(c *configured, pick func(keychain.CKN, string) bool, u use, show b
 				out.Keys = append(out.Keys, e)
 			}
 		}
-		if len(out.Keys) > 0 {
+		if len(out.Keys) > 0 || len(out.Refused) > 0 && pick("", conf.Name) {
 			d.Keychains = append(d.Keychains, out)
 		}
 	}
@@ -153,7 +163,7 @@ func (d keysDocument) write(w io.Writer) error {
 		if i > 0 {
 			fmt.Fprintln(w)
 		}
-		fmt.Fprintf(w, "keychain %s (%s)\n", chain.Name, chain.Path)
+		fmt.Fprintf(w, "keychain %s (%s)\n", chain.Name, chain.Path+chain.Vault)
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		head := "  CKN\tKEY\tFROM\tUNTIL\tSTATE\tDAEMON"
 		shown := slices.ContainsFunc(chain.Keys, func(k keyDocument) bool { return k.CAK+k.PSK != "" })
@@ -175,6 +185,9 @@ func (d keysDocument) write(w io.Writer) error {
 		}
 		if err := t.Flush(); err != nil {
 			return err
+		}
+		for _, r := range chain.Refused {
+			fmt.Fprintf(w, "  refused: %s\n", r)
 		}
 	}
 	if d.DaemonError != "" && d.Daemon != "not_reachable" {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"time"
 
 	"github.com/linkseal/linkseal/dataplane/config"
@@ -15,8 +16,20 @@ import (
 // vaultConfig is a configuration's vault as package keyvault has it.
 func vaultConfig(v *config.Vault) keyvault.Config {
 	c := v.Credential
-	return keyvault.Config{URL: v.URL, Endpoint: v.Endpoint, CA: v.CA, Proxy: v.Proxy, CAK: v.CAK, CKN: v.CKN, PSK: v.PSK,
+	c.File = absolute(c.File)
+	return keyvault.Config{URL: v.URL, Endpoint: v.Endpoint, CA: absolute(v.CA), Proxy: v.Proxy, CAK: v.CAK, CKN: v.CKN, PSK: v.PSK,
 		Credential: keyvault.Credential{Type: c.Type, ClientID: c.ClientID, TenantID: c.TenantID, File: c.File}}
+}
+
+// absolute is a path that the helper, which runs in another directory, finds.
+func absolute(path string) string {
+	if path == "" {
+		return ""
+	}
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
 }
 
 // vaultSource is a vault as a source of keys.
@@ -50,13 +63,17 @@ func (s vaultSource) Report(k *status.Keychain) {
 		v.Counters["faults_"+string(kind)] = n
 	}
 	for _, f := range r.Refused {
-		name := "pair " + f.Pair
-		if f.Pair == "" {
-			name = "version " + f.Version
-		}
-		v.Refused = append(v.Refused, name+": "+f.Why)
+		v.Refused = append(v.Refused, refusedText(f))
 	}
 	k.Vault, k.Sealed = v, r.Restored
+}
+
+func refusedText(r keyvault.Refused) string {
+	name := "pair " + r.Pair
+	if r.Pair == "" {
+		name = "version " + r.Version
+	}
+	return name + ": " + r.Why
 }
 
 // given is nil for the zero time.
