@@ -1,13 +1,19 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/linkseal/linkseal/keymgmt/keyvault"
 )
 
 func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == keyvault.HelperVerb {
+		os.Exit(keyvault.ServeHelper(os.Stdin, os.Stdout)) // this binary is the helper of its own tests
+	}
 	testscript.Main(m, map[string]func(){"linkseal": main})
 }
 
