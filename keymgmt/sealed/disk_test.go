@@ -87,7 +87,7 @@ func (m *memory) create(name string) (file, error) {
 	}
 	n := &inode{}
 	m.change(change{name: name, node: n})
-	return &open{m, n}, nil
+	return &opened{m, n}, nil
 }
 
 func (m *memory) rename(from, to string) error {
@@ -119,12 +119,12 @@ func (m *memory) sync() error {
 	return nil
 }
 
-type open struct {
+type opened struct {
 	m *memory
 	n *inode
 }
 
-func (o *open) Write(b []byte) (int, error) {
+func (o *opened) Write(b []byte) (int, error) {
 	if err := o.m.step(); err != nil {
 		// It ends in the middle.
 		o.n.now = append(o.n.now, b[:len(b)/2]...)
@@ -134,7 +134,7 @@ func (o *open) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func (o *open) Sync() error {
+func (o *opened) Sync() error {
 	if err := o.m.step(); err != nil {
 		return err
 	}
@@ -142,7 +142,7 @@ func (o *open) Sync() error {
 	return nil
 }
 
-func (o *open) Close() error { return o.m.step() }
+func (o *opened) Close() error { return o.m.step() }
 
 // restarted is the disk after the process has died and the machine has not.
 func (m *memory) restarted() *memory {

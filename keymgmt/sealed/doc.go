@@ -26,6 +26,6 @@
 //
 // # Memory
 //
-// The plaintext and the data key are zeroed after use. AES key schedules are
-// in the Go heap until it is collected, and so is what package tpm names.
+// The plaintext and the data key are zeroed after use; all that has to do with
+// them runs inside erase.Do.
 package sealed

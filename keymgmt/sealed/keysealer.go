@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 
 	"github.com/linkseal/linkseal/keymgmt/secret"
+	"github.com/linkseal/linkseal/keymgmt/secret/erase"
 )
 
 // KeyName is the key file in the state directory, CredentialName the one among
@@ -140,8 +141,8 @@ func (s *keySealer) generate() error {
 }
 
 // check reads the key once, for its errors.
-func (s *keySealer) check() error {
-	_, _, err := s.open()
+func (s *keySealer) check() (err error) {
+	erase.Do(func() { _, _, err = s.open() })
 	if s.make && errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/linkseal/linkseal/keymgmt/secret"
+	"github.com/linkseal/linkseal/keymgmt/secret/erase"
 )
 
 // dataKeySize is AES-256's, in octets.
@@ -14,7 +15,12 @@ const dataKeySize = 32
 
 // wrap returns the file of c under a fresh data key. h has all but the blob
 // and the nonce.
-func wrap(h header, c Contents, s Sealer) ([]byte, error) {
+func wrap(h header, c Contents, s Sealer) (file []byte, err error) {
+	erase.Do(func() { file, err = seal(h, c, s) })
+	return file, err
+}
+
+func seal(h header, c Contents, s Sealer) ([]byte, error) {
 	text, err := encode(c)
 	if err != nil {
 		return nil, err
@@ -44,7 +50,12 @@ func wrap(h header, c Contents, s Sealer) ([]byte, error) {
 
 // unwrap is the inverse, of a file that parse has split. The error is a
 // *Refusal without a file's name.
-func unwrap(h header, aad, text []byte, s Sealer) (Contents, error) {
+func unwrap(h header, aad, text []byte, s Sealer) (c Contents, err error) {
+	erase.Do(func() { c, err = open(h, aad, text, s) })
+	return c, err
+}
+
+func open(h header, aad, text []byte, s Sealer) (Contents, error) {
 	key, err := s.Unseal(h.blob)
 	if err != nil {
 		return Contents{}, refusalOf(err)

@@ -14,5 +14,6 @@
 // was sealed (TPM2_PolicyPCR, SHA-256 bank).
 //
 // What the TPM's library leaves behind in this process, buffers of commands
-// with a key in them, is the garbage collector's.
+// with a key in them, is the garbage collector's: package sealed calls inside
+// erase.Do.
 package tpm
