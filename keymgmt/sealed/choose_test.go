@@ -7,22 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/linkseal/linkseal/linux/probe/probetest"
 	"github.com/linkseal/linkseal/tests/swtpm"
 )
-
-func emulator(t *testing.T) *swtpm.Emulator {
-	t.Helper()
-	probetest.NeedTool(t, "swtpm")
-	e, err := swtpm.Start()
-	must(t, err)
-	t.Cleanup(func() {
-		if err := e.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	return e
-}
 
 // chosen wants a sealer and words in the reason.
 func chosen(t *testing.T, o Options, name, words string) Sealer {
@@ -69,7 +55,7 @@ func TestChoose(t *testing.T) {
 	notChosen(t, o, "has mode 0444")
 	must(t, os.Chmod(credential, 0o400))
 
-	e := emulator(t)
+	e := swtpm.For(t)
 	withTPM := o
 	withTPM.Device = e.Path
 	chosen(t, withTPM, WithTPM, "auto: the TPM can be used")
@@ -100,7 +86,7 @@ func TestChoose(t *testing.T) {
 // weaker.
 func TestChooseSticks(t *testing.T) {
 	t.Setenv("CREDENTIALS_DIRECTORY", "")
-	e := emulator(t)
+	e := swtpm.For(t)
 	dir := t.TempDir()
 	none := Options{StateDir: dir, Device: filepath.Join(dir, "none")}
 	there := Options{StateDir: dir, Device: e.Path}
@@ -124,7 +110,7 @@ func TestChooseSticks(t *testing.T) {
 // The whole of it on a TPM: power lost, an old file, the same files beside
 // another TPM, a cleared one.
 func TestStoreWithTPM(t *testing.T) {
-	e := emulator(t)
+	e := swtpm.For(t)
 	dir := t.TempDir()
 	s, err := Open(dir, TPM(e.Path, []int{7}))
 	must(t, err)
@@ -150,7 +136,7 @@ func TestStoreWithTPM(t *testing.T) {
 	must(t, s.Save(nth(4)))
 	loads(t, s, 4)
 
-	other, err := Open(dir, TPM(emulator(t).Path, nil))
+	other, err := Open(dir, TPM(swtpm.For(t).Path, nil))
 	must(t, err)
 	refusesAll(t, other, "is gone", RolledBack, RolledBack)
 

@@ -13,10 +13,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"syscall"
+	"testing"
 	"time"
 )
 
-// Emulator is a TPM. Its memory is in a directory that Stop removes.
+// Emulator is a TPM. Its memory is in a directory that goes with the test.
 type Emulator struct {
 	// Path is the Unix socket that stands in for the device.
 	Path    string
@@ -28,8 +29,27 @@ type Emulator struct {
 // timeout bounds each answer of the emulator.
 const timeout = 20 * time.Second
 
-// Start starts a new TPM, as the firmware would.
-func Start() (e *Emulator, err error) {
+// For starts a TPM for a test, which fails where the program is missing and
+// root could have installed it, and else skips.
+func For(t testing.TB) *Emulator {
+	t.Helper()
+	if _, err := exec.LookPath("swtpm"); err != nil && os.Geteuid() != 0 {
+		t.Skipf("needs swtpm: %v; run make deps", err)
+	}
+	e, err := start()
+	if err != nil {
+		t.Fatalf("%v; run make deps", err)
+	}
+	t.Cleanup(func() {
+		if err := e.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return e
+}
+
+// start starts a new TPM, as the firmware would.
+func start() (e *Emulator, err error) {
 	// Not a test's own directory: a socket's path is at most 107 octets.
 	dir, err := os.MkdirTemp("", "swtpm")
 	if err != nil {
@@ -38,7 +58,7 @@ func Start() (e *Emulator, err error) {
 	e = &Emulator{Path: filepath.Join(dir, "tpm"), dir: dir, control: filepath.Join(dir, "control")}
 	defer func() {
 		if err != nil {
-			err = errors.Join(fmt.Errorf("swtpm: %w", err), e.Stop())
+			err = errors.Join(fmt.Errorf("swtpm: %w", err), e.stop())
 		}
 	}()
 	// It is given the control channel's socket: who connects waits for it.
@@ -64,7 +84,7 @@ func Start() (e *Emulator, err error) {
 	}
 	if err := e.Reset(); err != nil {
 		// Ended, so that all that it said is there.
-		err = errors.Join(err, e.Stop())
+		err = errors.Join(err, e.stop())
 		return e, fmt.Errorf("%w: %s", err, said.Bytes())
 	}
 	return e, nil
@@ -152,8 +172,8 @@ func dial(path string) (net.Conn, error) {
 	return c, err
 }
 
-// Stop ends the TPM and removes its memory.
-func (e *Emulator) Stop() error {
+// stop ends the TPM and removes its memory.
+func (e *Emulator) stop() error {
 	var err error
 	if e.command != nil {
 		err = e.command.Process.Kill()

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"github.com/linkseal/linkseal/tests/swtpm"
 )
 
 // bus is a socket before another's that notes all that goes over it.
@@ -74,7 +76,7 @@ func listen(t *testing.T, path string) *bus {
 // Who listens on the bus sees objects and nonces, not the key.
 func TestBus(t *testing.T) {
 	for _, pcrs := range [][]int{nil, {7}} {
-		b := listen(t, emulator(t).Path)
+		b := listen(t, swtpm.For(t).Path)
 		tpm := New(b.path, pcrs)
 		blob := seal(t, tpm)
 		unseals(t, tpm, blob)

@@ -10,24 +10,8 @@ import (
 	"github.com/google/go-tpm/tpm2/transport"
 
 	"github.com/linkseal/linkseal/keymgmt/secret"
-	"github.com/linkseal/linkseal/linux/probe/probetest"
 	"github.com/linkseal/linkseal/tests/swtpm"
 )
-
-func emulator(t *testing.T) *swtpm.Emulator {
-	t.Helper()
-	probetest.NeedTool(t, "swtpm")
-	e, err := swtpm.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := e.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	return e
-}
 
 const octets = "0123456789abcdef0123456789ABCDEF"
 
@@ -72,7 +56,7 @@ func refuses(t *testing.T, tpm *TPM, blob []byte, foreign bool, words ...string)
 }
 
 func TestSeal(t *testing.T) {
-	e := emulator(t)
+	e := swtpm.For(t)
 	tpm := New(e.Path, nil)
 	info, err := tpm.Probe()
 	if err != nil || info.Manufacturer == "" || info.Firmware == "" {
@@ -88,7 +72,7 @@ func TestSeal(t *testing.T) {
 	}
 	unseals(t, tpm, blob)
 
-	refuses(t, New(emulator(t).Path, nil), blob, true, "another TPM")
+	refuses(t, New(swtpm.For(t).Path, nil), blob, true, "another TPM")
 	for i := 0; i < len(blob); i += 3 {
 		bad := bytes.Clone(blob)
 		bad[i] ^= 1
@@ -103,7 +87,7 @@ func TestSeal(t *testing.T) {
 }
 
 func TestPCRs(t *testing.T) {
-	e := emulator(t)
+	e := swtpm.For(t)
 	tpm := New(e.Path, []int{16, 7, 7})
 	blob := seal(t, tpm)
 	unseals(t, tpm, blob)
@@ -133,7 +117,7 @@ func TestPCRs(t *testing.T) {
 }
 
 func TestCounter(t *testing.T) {
-	e := emulator(t)
+	e := swtpm.For(t)
 	tpm := New(e.Path, nil)
 	c, err := tpm.CounterFor("/var/lib/linkseal")
 	if err != nil {
