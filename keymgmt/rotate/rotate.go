@@ -74,8 +74,9 @@ var (
 	ErrOwned = errors.New("another owner")
 	// ErrFailed: the rotation has failed; its last event has said why.
 	ErrFailed = errors.New("the rotation has failed")
-	// ErrStopped: the daemon ends; the rotation goes on when it is back.
-	ErrStopped = errors.New("linkseal stops; the rotation goes on when it runs again")
+	// ErrStopped: the daemon ends, or the keychain's configuration changes. The
+	// rotation goes on afterwards.
+	ErrStopped = errors.New("linkseal stops, or reads its configuration anew; the rotation goes on afterwards: ask again")
 
 	errBehind = errors.New("the events were not read as fast as they came; the rotation goes on: ask again")
 )

@@ -1,6 +1,7 @@
 package course
 
 import (
+	"slices"
 	"time"
 
 	"github.com/linkseal/linkseal/keymgmt/keychain"
@@ -107,13 +108,14 @@ func (p *Port) participant(ckn keychain.CKN) *Participant {
 
 // reached is how far a port has come towards the key own.
 func (p *Port) reached(v *View, own *Key) Phase {
-	if p.Secured && v.supersedes(own, p.Encoding) && p.PeersEncode {
-		for _, ckn := range p.SAs {
-			if !v.supersedes(own, ckn) {
-				return Moved
-			}
+	if p.Secured && v.supersedes(own, p.Encoding) {
+		old := slices.ContainsFunc(p.SAs, func(ckn keychain.CKN) bool { return !v.supersedes(own, ckn) })
+		switch {
+		case !old: // MKA keeps them for as long as a peer encodes with one
+			return Settled
+		case p.PeersEncode:
+			return Moved
 		}
-		return Settled
 	}
 	m := p.participant(own.CKN)
 	if m == nil {
