@@ -174,7 +174,7 @@ func TestRotate(t *testing.T) {
 			t.Error(d)
 		}
 		synctest.Wait()
-		if p := r.Reports(); len(p) != 1 || p[0].Phase != course.Settled || p[0].RetireAt == nil || p[0].RetireAt.Sub(time.Now()) > time.Hour {
+		if p := r.Reports(); len(p) != 1 || p[0].Phase != course.Settled || p[0].RetireAt == nil || time.Until(*p[0].RetireAt) > time.Hour {
 			t.Errorf("%+v", p)
 		}
 		if n := len(s.ids()); n != 2 {

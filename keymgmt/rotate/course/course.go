@@ -97,7 +97,6 @@ type Course struct {
 	resumed bool // after a restart, and the store has not been asked yet
 	doubt   error
 	misses  int
-	pairs   []Pair
 
 	retryAt, saveAt, askAt, pollAt time.Time
 	backoff                        time.Duration

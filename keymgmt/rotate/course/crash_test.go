@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/linkseal/linkseal/keymgmt/keychain"
 )
 
 // The moments of an effect at which linkseal can die.
@@ -140,5 +142,29 @@ func TestDecode(t *testing.T) {
 	}
 	if d := cmp.Diff(&c.State, s); d != "" {
 		t.Error(d)
+	}
+}
+
+// Dead among the old pairs, with the peer without the new one when linkseal is
+// back: the old pairs that are left stay until it has it.
+func TestCrashRetiring(t *testing.T) {
+	w := newWorld(t, "p1")
+	w.add(Pair{ID: "older", Owner: "us", Whole: true, Created: t0.Add(-2 * day), Window: keychain.Window{NotBefore: t0.Add(-2 * day)}})
+	c := Begin(w.now, plan())
+	retired := 0
+	w.drive(c, func(d Do) bool {
+		if d.Kind == Retire {
+			retired++
+		}
+		return retired == 2
+	})
+	s, err := Decode(w.journal)
+	if err != nil || len(w.pairs) != 2 {
+		t.Fatal(err, w.ids())
+	}
+	w.theirs = 5 * time.Hour
+	w.drive(Resume(w.now, s), nil) // the world ends if no pair is left that both have
+	if d := cmp.Diff([]string{newID}, w.ids()); d != "" || w.now.Sub(t0) < 6*time.Hour {
+		t.Errorf("%s at %v", d, w.now)
 	}
 }
