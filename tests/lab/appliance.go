@@ -75,6 +75,7 @@ func (a *Appliance) WriteConfig(p Port) error {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "version: 1\nname: %s\ncontrol: {socket: %s}\nstate: %s\n", a.Name, a.Socket(), filepath.Join(a.Dir, "state"))
+	b.WriteString("sealing: {with: file}\n") // this machine's TPM is none of a lab's business
 	keychain := a.keychain
 	if keychain == "" {
 		keychain = "source: file\n    path: " + a.KeysFile()
