@@ -2,9 +2,9 @@ package leak
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"syscall"
@@ -36,25 +36,28 @@ type mapping struct {
 	name     string
 }
 
-// Scan reads all that is mapped in process pid and can be touched, while it
-// runs: heap, free or not, stacks, files. It needs root.
+// step is how much is read at a time, in octets.
+const step = 16 << 10
+
+// Scan reads all that is mapped in process pid, can be touched and has been,
+// while it runs: heap, free or not, stacks, files. It needs root.
 func Scan(pid int, secrets []Secret) (*Memory, error) {
 	maps, err := readMaps(pid)
 	if err != nil {
 		return nil, err
 	}
-	mem, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
+	p, err := open(pid)
 	if err != nil {
 		return nil, err
 	}
-	defer mem.Close()
+	defer p.Close()
 	var forms []form
 	for _, s := range secrets {
 		forms = append(forms, s.held()...)
 	}
 	s, m := newSearcher(forms), &Memory{}
 	for _, at := range maps {
-		if err := m.scan(mem, at, s); err != nil {
+		if err := m.scan(p, at, s); err != nil {
 			return nil, fmt.Errorf("memory of process %d: %w", pid, err)
 		}
 	}
@@ -62,7 +65,7 @@ func Scan(pid int, secrets []Secret) (*Memory, error) {
 }
 
 // scan reads one mapping.
-func (m *Memory) scan(mem io.ReaderAt, at mapping, s *searcher) error {
+func (m *Memory) scan(p *process, at mapping, s *searcher) error {
 	switch {
 	case at.mode[0] != 'r' && at.mode[1] != 'w':
 		return nil // address space without memory
@@ -70,11 +73,15 @@ func (m *Memory) scan(mem io.ReaderAt, at mapping, s *searcher) error {
 		m.Unread = append(m.Unread, at.name)
 		return nil
 	}
-	const step = 1 << 20
-	buf := make([]byte, step+s.most)
+	buf, zero := make([]byte, step+s.most), make([]byte, step+s.most)
 	for from := at.from; from < at.to; from += step {
 		b := buf[:min(uint64(len(buf)), at.to-from)]
-		n, err := mem.ReadAt(b, int64(from))
+		if there, err := p.touched(from, len(b)); err != nil {
+			return fmt.Errorf("%s: %w", at, err)
+		} else if !there {
+			continue
+		}
+		n, err := p.mem.ReadAt(b, int64(from))
 		// What the kernel maps for a device or a ring (VM_IO) is not read.
 		shared := at.mode[3] == 's' || strings.HasPrefix(at.name, "socket:") || strings.HasPrefix(at.name, "anon_inode:")
 		if errors.Is(err, syscall.EIO) && shared && n == 0 {
@@ -85,6 +92,9 @@ func (m *Memory) scan(mem io.ReaderAt, at mapping, s *searcher) error {
 			return fmt.Errorf("%s: %w", at, err)
 		}
 		m.Octets += int64(min(step, n))
+		if bytes.Equal(b, zero[:len(b)]) {
+			continue
+		}
 		s.find(b, func(i, form int) {
 			if i < step {
 				m.Found = append(m.Found, Finding{s.forms[form].secret, s.forms[form].name, from + uint64(i), at.String()})
