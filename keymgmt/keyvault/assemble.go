@@ -86,17 +86,16 @@ func (s *state) have() []Ref {
 // not one good pair; then the keychain is the former. It takes the values of a.
 func (s *state) take(a *Answer, now time.Time) (changed bool, refused []Refused, fault *Fault) {
 	s.learn(a)
-	t := taking{state: s, now: now, old: s.chain, new: &keychain.Keychain{}, byRef: map[Ref]Version{}}
+	t := taking{state: s, now: now, old: s.chain, new: &keychain.Keychain{}, byRef: map[Ref]Version{}, again: map[Ref]bool{}}
 	if t.old == nil {
 		t.old = &keychain.Keychain{}
 	}
 	t.build(t.list(a.Versions))
 	refused = t.refused
+	defer s.forget(a.Versions, t.again)
 	if t.new.Len() == 0 {
-		t.new.Zero()
 		return false, refused, faultf(NoKeys, "%s has no pair that can be used; write one with linkseal keys generate", s.origin)
 	}
-	s.forget(a.Versions, t.new)
 	changed = s.chain == nil || !same(s.chain, t.new)
 	s.chain.Zero()
 	s.chain = t.new
@@ -113,26 +112,27 @@ func (s *state) learn(a *Answer) {
 			s.values[v.Ref] = v
 			continue
 		}
-		same := old.Octets.Equal(v.Octets) && old.Text == v.Text && old.Wrong == v.Wrong
-		v.Octets.Zero()
-		if s.lies[v.Ref] = !same; same {
+		if old.Octets.Equal(v.Octets) && old.Text == v.Text && old.Wrong == v.Wrong {
 			delete(s.lies, v.Ref)
 			delete(s.doubted, v.Ref)
 		} else {
-			s.doubted[v.Ref] = true
+			s.lies[v.Ref], s.doubted[v.Ref] = true, true
 		}
+		v.Octets.Zero()
 	}
 }
 
 // forget drops the values of versions that are disabled or no longer listed,
-// but for those of the keychain.
-func (s *state) forget(versions []Version, chain *keychain.Keychain) {
+// and those to get again, but for those of the keychain.
+func (s *state) forget(versions []Version, again map[Ref]bool) {
 	keep := map[Ref]bool{}
 	for _, v := range versions {
-		keep[v.Ref] = v.Enabled
+		keep[v.Ref] = v.Enabled && !again[v.Ref]
 	}
-	for r := range pins(chain) {
-		keep[r] = true
+	if s.chain != nil {
+		for r := range pins(s.chain) {
+			keep[r] = true
+		}
 	}
 	for r, v := range s.values {
 		if !keep[r] {

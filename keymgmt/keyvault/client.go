@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	azlog "github.com/Azure/azure-sdk-for-go/sdk/azcore/log"
@@ -27,6 +28,10 @@ type Client struct {
 func Open(c Config) (*Client, error) {
 	return open(c, (&net.Dialer{}).DialContext, nil)
 }
+
+// quiet keeps the SDK from printing answers to stderr, which
+// AZURE_SDK_GO_LOGGING has it do.
+var quiet = sync.OnceFunc(func() { azlog.SetListener(func(azlog.Event, string) {}) })
 
 var secretName = regexp.MustCompile(`^[0-9A-Za-z-]{1,127}$`)
 
@@ -50,8 +55,7 @@ func open(c Config, dial dialer, around func(policy.Transporter) policy.Transpor
 	if err != nil {
 		return nil, err
 	}
-	// AZURE_SDK_GO_LOGGING has the SDK print answers to stderr.
-	azlog.SetListener(func(azlog.Event, string) {})
+	quiet()
 	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	options := func(via policy.Transporter) azcore.ClientOptions {
 		return azcore.ClientOptions{

@@ -219,7 +219,7 @@ func TestFaults(t *testing.T) {
 		{"truncated", azure.OpGet, azure.Truncate(), Unreachable, "the connection broke", 0},
 		{"garbage", azure.OpVersions, azure.Garbage(), Malformed, "is not what a key vault answers", 0},
 		{"garbage for a value", azure.OpGet, azure.Garbage(), Malformed, "is not what a key vault answers", 0},
-		{"huge", azure.OpGet, azure.Huge(2 << 20), Malformed, "sent more than 1048576 octets", 0},
+		{"huge", azure.OpGet, azure.Huge(maxBody), Malformed, "sent more than 262144 octets", 0},
 		{"endless", azure.OpVersions, azure.Endless(), Lying, "has no end", 0},
 		{"wrong id", azure.OpGet, azure.WrongID(other + "0"), Lying, "answered with another version", 0},
 		{"no id", azure.OpGet, azure.Rewrite("no id", func(_ *azure.Cloud, _ azure.Call, doc map[string]any) { delete(doc, "id") }), Malformed, "has no id or no value", 0},

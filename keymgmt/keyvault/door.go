@@ -16,7 +16,7 @@ import (
 const (
 	// maxBody is the most of an answer that is read: a page has 25 versions
 	// with 15 tags of 512 octets each, a value 25 KB.
-	maxBody = 1 << 20
+	maxBody = 256 << 10
 	// callTime bounds one call, its body included.
 	callTime = 20 * time.Second
 	// maxRetryAfter is the longest that is believed.

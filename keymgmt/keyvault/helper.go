@@ -111,14 +111,17 @@ func (h *Helper) run(ctx context.Context, order []byte) (m meta, values []Value,
 	stop := context.AfterFunc(ctx, func() { out.SetReadDeadline(time.Now()) })
 	m, values, rerr := readAnswer(out)
 	stop()
-	if rerr != nil {
-		out.Close()      // it may still be writing
-		c.Process.Kill() // and is of no use any more
-	}
-	werr := c.Wait()
-	switch {
-	case rerr == nil:
+	if rerr == nil {
+		// It has done all that it was for.
+		_ = c.Process.Kill()
+		_ = c.Wait()
 		return m, values, nil
+	}
+	out.Close() // it may still be writing
+	late := time.AfterFunc(time.Second, func() { _ = c.Process.Kill() })
+	werr := c.Wait()
+	late.Stop()
+	switch {
 	case ctx.Err() != nil:
 		return m, nil, asFault(ctx.Err())
 	case said.text() != "":

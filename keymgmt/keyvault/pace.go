@@ -50,11 +50,12 @@ func (p *pace) next(f *Fault, random float64) (wait, hold time.Duration) {
 	}
 	p.failures++
 	// Nobody comes sooner than the vault wants; all may come later.
+	hold = max(f.RetryAfter, gap)
 	if f.RetryAfter > wait {
-		return f.RetryAfter + time.Duration(random*jitter*float64(f.RetryAfter)), f.RetryAfter
+		return f.RetryAfter + time.Duration(random*jitter*float64(f.RetryAfter)), hold
 	}
 	if f.Kind == Throttled {
 		hold = wait
 	}
-	return max(spread(wait), hold, gap), max(hold, f.RetryAfter, gap)
+	return max(spread(wait), hold), hold
 }

@@ -37,7 +37,11 @@ func ServeHelper(stdin io.Reader, stdout io.Writer) int {
 	// What does not end by itself, ends so.
 	time.AfterFunc(time.Until(o.Deadline)+time.Second, func() { os.Exit(1) })
 	m, values := serve(ctx, o)
-	if err := writeAnswer(stdout, m, values); err != nil {
+	err = writeAnswer(stdout, m, values)
+	if c, ok := stdout.(io.Closer); ok && err == nil {
+		err = c.Close() // nobody waits for the rest
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "answer:", err)
 		return 1
 	}

@@ -3,6 +3,7 @@ package keyvault
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/linkseal/linkseal/keymgmt/keychain"
@@ -15,6 +16,7 @@ type taking struct {
 	old, new *keychain.Keychain
 	byRef    map[Ref]Version // what is listed, with the pair ids of before
 	refused  []Refused
+	again    map[Ref]bool // values to get anew
 }
 
 // made is a key of the new keychain, or a PSK, with the age of its pair.
@@ -108,7 +110,7 @@ func (t *taking) make(g *group) (m made, ok bool) {
 		case v == nil:
 			return m, false
 		case v.Wrong != "":
-			t.refuse(g.id, false, false, "%s %s", r.name(), v.Wrong)
+			t.unfit(g, "%s %s", r.name(), v.Wrong)
 			return m, false
 		case t.lies[r]:
 			t.refuse(g.id, true, true, "%s came back with another value; the first one stays, find out who answers for the vault", r.name())
@@ -123,8 +125,12 @@ func (t *taking) make(g *group) (m made, ok bool) {
 		return m, true
 	}
 	ckn, cak := t.values[Ref{CKN, p.CKN}].Octets, t.values[Ref{CAK, p.CAK}].Octets
-	if ckn.Len() != cak.Len() {
-		t.refuse(g.id, false, false, "its CKN is %d octets and its CAK %d; Azure demands equal lengths: write a new pair", ckn.Len(), cak.Len())
+	switch {
+	case ckn.Len() != cak.Len():
+		t.unfit(g, "its CKN is %d octets and its CAK %d; Azure demands equal lengths: write a new pair", ckn.Len(), cak.Len())
+		return m, false
+	case ckn.Equal(cak):
+		t.unfit(g, "its CKN and its CAK are the same, and a CKN is no secret: write a new pair")
 		return m, false
 	}
 	m.key = &keychain.Key{CKN: keychain.CKN(ckn.Bytes()), CAK: cak, Window: v.Window(), ExpiresHard: v.ExpiresHard, Fallback: v.Fallback, Pinned: *p, Origin: origin}
@@ -138,17 +144,18 @@ func (t *taking) stays(pair string, w keychain.Window, now time.Time, members ..
 		return false
 	}
 	for _, r := range members {
-		if v, there := t.byRef[r]; there && !v.Enabled || !there && t.replaced(r.Kind) {
+		if v, there := t.byRef[r]; there && !v.Enabled || !there && t.replaced() {
 			return false
 		}
+	}
+	if gone := t.vanished(pair); gone != "" { // which is why it is not whole
+		t.refused = slices.DeleteFunc(t.refused, func(r Refused) bool { return r.Pair == pair && !r.Lying })
+		t.refuse(pair, true, true, "%s: not listed any more, and a vault cannot delete one version; recover the secret, or disable the pair to retire it", gone)
 	}
 	for i := range t.refused {
 		if r := &t.refused[i]; r.Pair == pair {
 			r.Held = true
 		}
-	}
-	if gone := t.vanished(pair); gone != "" {
-		t.refuse(pair, true, true, "%s is not listed any more, and a vault cannot delete one version; to retire it, disable it", gone)
 	}
 	return true
 }
@@ -156,28 +163,37 @@ func (t *taking) stays(pair string, w keychain.Window, now time.Time, members ..
 // vanished is a version that the old key of pair is made of and that is not
 // listed, though its secret is the same.
 func (t *taking) vanished(pair string) string {
+	if t.replaced() {
+		return ""
+	}
+	var gone []string
 	for r, id := range pins(t.old) {
-		if _, there := t.byRef[r]; id == pair && !there && !t.replaced(r.Kind) {
-			return r.name()
+		if _, there := t.byRef[r]; id == pair && !there {
+			gone = append(gone, r.name())
 		}
 	}
-	return ""
+	slices.Sort(gone)
+	return strings.Join(gone, " and ")
 }
 
-// replaced tells that none of the versions of the secret that were used is
-// listed, and others are: it was deleted and purged, and written anew.
-func (t *taking) replaced(kind Kind) bool {
-	for r := range pins(t.old) {
-		if _, there := t.byRef[r]; r.Kind == kind && there {
+// replaced tells that none of the versions that were used is listed, of either
+// secret, and others are: the secrets were deleted and purged, and written
+// anew. While one is listed, another that is not is a lie.
+func (t *taking) replaced() bool {
+	before := pins(t.old)
+	others := map[Kind]bool{}
+	for r := range t.byRef {
+		if _, used := before[r]; used {
+			return false
+		}
+		others[r.Kind] = true
+	}
+	for r := range before {
+		if !others[r.Kind] {
 			return false
 		}
 	}
-	for r := range t.byRef {
-		if r.Kind == kind {
-			return true
-		}
-	}
-	return false
+	return true
 }
 
 // fill puts keys into the new keychain, with secrets of its own. Of two with
@@ -194,12 +210,22 @@ func (t *taking) fill(keys []made) {
 		}
 		if other, dup := by[m.key.CKN]; dup {
 			t.refuse(m.pair, false, false, "it has the CKN of pair %s; write a new pair with a CKN of its own", other)
+			t.again[Ref{CKN, m.key.Pinned.CKN}] = true
 			continue
 		}
 		by[m.key.CKN] = m.pair
 		k := *m.key
 		k.CAK = k.CAK.Clone()
 		t.new.Keys = append(t.new.Keys, k)
+	}
+}
+
+// unfit refuses a pair for its values. They are got again: what an honest
+// vault shows does not change, and what another does may.
+func (t *taking) unfit(g *group, format string, args ...any) {
+	t.refuse(g.id, false, false, format, args...)
+	for _, r := range g.members() {
+		t.again[r] = true
 	}
 }
 

@@ -182,7 +182,8 @@ func (c *crash) Do(r *http.Request) (*http.Response, error) {
 func TestWriteCrash(t *testing.T) {
 	c, cfg := azureCloud(t, azure.Options{})
 	kept := wantPair("kept")
-	keptAt, err := client(t, cfg).Write(t.Context(), kept)
+	sure := client(t, cfg)
+	keptAt, err := sure.Write(t.Context(), kept)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,16 +212,16 @@ func TestWriteCrash(t *testing.T) {
 			if got := counted(t, c, p.ID); got > 2 {
 				t.Errorf("after call %d: %d versions", n, got)
 			}
-			w, err := client(t, cfg).Write(t.Context(), p)
+			w, err := sure.Write(t.Context(), p)
 			if err != nil {
 				t.Fatalf("again after call %d (done %v): %v", n, after, err)
 			}
 			sound(t, c, p, w)
 			run(n, after, func(ctx context.Context, v *Client) error { return v.Disable(ctx, p.ID) })
-			if err := client(t, cfg).Disable(t.Context(), p.ID); err != nil {
+			if err := sure.Disable(t.Context(), p.ID); err != nil {
 				t.Fatal(err)
 			}
-			list, err := client(t, cfg).List(t.Context())
+			list, err := sure.List(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
