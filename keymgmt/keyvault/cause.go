@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"regexp"
 	"strings"
 	"syscall"
@@ -34,7 +35,7 @@ func connectionCause(err error) (string, FaultKind) {
 		return certCause(cert.Err), Unreachable
 	case errors.As(err, &alert):
 		return "TLS: " + printable(alert.Error(), 200), Unreachable
-	case errors.As(err, &head):
+	case errors.As(err, &head) || errors.Is(err, http.ErrSchemeMismatch):
 		return "it does not speak TLS", Unreachable
 	case errors.As(err, &errno):
 		return errno.Error(), Unreachable

@@ -293,10 +293,8 @@ func TestTakeProperties(t *testing.T) {
 			a := vault(t, lines...)
 			before := clone(s.chain)
 			offed := map[Ref]bool{}
-			listed := map[Kind]bool{}
 			for _, v := range a.Versions {
 				offed[v.Ref] = !v.Enabled
-				listed[v.Kind] = true
 			}
 			_, refused, fault := s.take(a, day(5))
 			if s.chain.Len() == 0 || fault != nil && !same(before, s.chain) {
@@ -311,6 +309,12 @@ func TestTakeProperties(t *testing.T) {
 				ckns[k.CKN] = true
 				if k.CAK.Equal(secret.New(make([]byte, k.CAK.Len()))) {
 					t.Fatal("a zeroed CAK")
+				}
+			}
+			for r := range s.values {
+				on, there := offed[r]
+				if _, pinned := pins(s.chain)[r]; !pinned && (!there || on) {
+					t.Fatalf("the value of %s is kept", r.name())
 				}
 			}
 			for i := range before.Keys {

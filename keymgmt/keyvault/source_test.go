@@ -23,10 +23,11 @@ type journal struct {
 	slog.Handler
 	mu    sync.Mutex
 	lines []string
+	wrote chan struct{} // a token when there is more
 }
 
 func newJournal() (*journal, *slog.Logger) {
-	j := &journal{}
+	j := &journal{wrote: make(chan struct{}, 1)}
 	return j, slog.New(slog.NewTextHandler(j, nil))
 }
 
@@ -34,6 +35,10 @@ func (j *journal) Write(p []byte) (int, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.lines = append(j.lines, string(p))
+	select {
+	case j.wrote <- struct{}{}:
+	default:
+	}
 	return len(p), nil
 }
 

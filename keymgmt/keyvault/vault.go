@@ -27,7 +27,8 @@ type Vault interface {
 	List(ctx context.Context) ([]Listed, error)
 }
 
-// Config names a keychain's secrets in a vault, and the way there.
+// Config names a keychain's secrets in a vault, and the way there. Paths in it
+// are absolute: the helper runs in /.
 type Config struct {
 	// URL of the vault, as https://contoso.vault.azure.net.
 	URL string `json:"url"`
