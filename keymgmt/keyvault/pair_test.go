@@ -176,6 +176,7 @@ func TestLastGood(t *testing.T) {
 		{"of the other pair", "a<20 d", "a: .* as of pair \"d\"; .*LYING HELD", []string{"cak a1 pair=d exp=20", "ckn a2 pair=d exp=20", "cak d1 pair=a", "ckn d2 pair=a"}},
 		{"tag gone", "a<20 d", "as of pair \"\"; .*LYING HELD", []string{"cak a1 exp=20", b, c, d}},
 		{"made anew under its id", "a<20 d", "", []string{"cak a1 pair=a off", "ckn a2 pair=a off", "cak a3 pair=a exp=20", "ckn a4 pair=a exp=20", c, d}},
+		{"an older pair with its CKN and another CAK", "a<20 d", "e: it has the CKN of pair a", []string{a, b, c, d, "cak e1 pair=e made=-9", fmt.Sprintf("ckn e2 pair=e made=-9 value=%x", fmt.Sprintf("%-16s", "ackn"))}},
 		{"made anew under its id, the old not listed", "a<20 d", "not listed any more, .*LYING HELD", []string{"cak a3 pair=a exp=20", "ckn a4 pair=a exp=20", c, d}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

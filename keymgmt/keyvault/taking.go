@@ -197,10 +197,19 @@ func (t *taking) replaced() bool {
 }
 
 // fill puts keys into the new keychain, with secrets of its own. Of two with
-// one CKN the older pair has it: that one may be in use.
+// one CKN the one that was used before has it, whatever the vault says of the
+// other's age: it may carry traffic. Else the older has it.
 func (t *taking) fill(keys []made) {
 	slices.SortStableFunc(keys, func(a, b made) int { return older(a.at, b.at) })
 	by := map[keychain.CKN]string{}
+	for _, m := range keys {
+		if m.key == nil {
+			continue
+		}
+		if old := t.old.Find(m.key.CKN); old != nil && old.Pinned.Pair == m.pair {
+			by[m.key.CKN] = m.pair
+		}
+	}
 	for _, m := range keys {
 		if m.psk != nil {
 			p := *m.psk
@@ -208,7 +217,7 @@ func (t *taking) fill(keys []made) {
 			t.new.PSKs = append(t.new.PSKs, p)
 			continue
 		}
-		if other, dup := by[m.key.CKN]; dup {
+		if other, dup := by[m.key.CKN]; dup && other != m.pair {
 			t.refuse(m.pair, false, false, "it has the CKN of pair %s; write a new pair with a CKN of its own", other)
 			t.again[Ref{CKN, m.key.Pinned.CKN}] = true
 			continue
