@@ -276,6 +276,33 @@ func TestHold(t *testing.T) {
 	}
 }
 
+// A restart a day, with its ports unsecured at first, does not keep an old pair
+// for ever.
+func TestHoldAcrossRestarts(t *testing.T) {
+	w := newWorld(t, "p1")
+	c := Begin(w.now, plan())
+	w.drive(c, func(Do) bool { return c.Settled() && !c.Since.IsZero() && !c.dirty })
+	for range 3 {
+		w.now = w.now.Add(25 * time.Minute)
+		s, err := Decode(w.journal)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c = Resume(w.now, s); c.Ended() {
+			break
+		}
+		starting := w.view().Ports
+		starting[0].Secured, starting[0].Encoding, starting[0].SAs = false, "", nil
+		for _, v := range []View{{}, {Ports: starting}, {Keys: w.view().Keys, Ports: starting}} {
+			c.Did(w.now, Do{Kind: Look}, Result{View: v})
+		}
+		w.drive(c, func(Do) bool { return w.now.Sub(c.phaseAt) > time.Minute && !c.dirty })
+	}
+	if d := cmp.Diff([]string{newID}, w.ids()); d != "" {
+		t.Errorf("at %v: %s", w.now.Sub(t0), d)
+	}
+}
+
 func TestLost(t *testing.T) {
 	w := newWorld(t, "p1")
 	w.theirs = 10 * time.Second

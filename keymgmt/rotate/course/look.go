@@ -34,7 +34,7 @@ func (c *Course) look(t *teller, v View) {
 	if c.Reached.before(all) {
 		c.reach(t.now, all)
 	}
-	c.hold(t, ready, missing)
+	c.hold(t, ready, c.view.back(own), missing)
 }
 
 // without is a look that does not find the pair in our own keychain.
@@ -44,7 +44,9 @@ func (c *Course) without(t *teller) {
 		c.hadKey, c.askAt = false, t.now
 		return
 	}
-	c.Since = time.Time{}
+	if len(c.view.Keys) > 0 { // else the daemon has just begun
+		c.Since = time.Time{}
+	}
 	if t.now.Sub(c.phaseAt) < patience {
 		return
 	}
@@ -140,14 +142,16 @@ var waitsFor = map[Phase]string{
 	Moved:         "SAs of an older CKN are still there",
 }
 
-// hold counts the time since all have settled, and ends the hold.
-func (c *Course) hold(t *teller, ready bool, missing string) {
+// hold counts the time since all have settled, and ends the hold when they are
+// ready. It begins anew where a port is back on an older CKN; a link that was
+// down, or a restart, does not count.
+func (c *Course) hold(t *teller, ready, back bool, missing string) {
 	settled := c.Reached == Settled
 	switch {
 	case !settled:
 		return
 	case !ready:
-		if !c.Since.IsZero() {
+		if back && !c.Since.IsZero() {
 			c.Since, c.dirty = time.Time{}, true
 		}
 		if c.Settled() && missing != "" && t.now.Sub(c.Times[Settled]) >= c.Hold {

@@ -87,6 +87,13 @@ func (v *View) supersedes(own *Key, ckn keychain.CKN) bool {
 	return k != nil && !k.Fallback && k.Start.After(own.Start)
 }
 
+// back tells whether a port carries traffic under an older CKN than own's.
+func (v *View) back(own *Key) bool {
+	return slices.ContainsFunc(v.Ports, func(p Port) bool {
+		return p.Secured && p.Encoding != "" && !v.supersedes(own, p.Encoding)
+	})
+}
+
 // idle is a port without a peer: it carries nothing that could be lost.
 func (p *Port) idle() bool {
 	for _, m := range p.Participants {
