@@ -55,9 +55,11 @@ func keptName(c config.Keychain) string {
 
 // keeping is what the reconciler knows of what is kept.
 type keeping struct {
-	time   time.Time                     // the newest that was loaded or saved
-	loaded map[string]*keychain.Keychain // what a ring without keys starts with
-	saving chan error                    // nil: no Save runs
+	time time.Time // the newest that was loaded or saved
+	// loaded is what a ring without keys starts with, by keptName: what was
+	// kept before this process, and what an earlier ring had of the same source.
+	loaded map[string]*keychain.Keychain
+	saving chan error // nil: no Save runs
 	dirty  bool
 	err    string // of the last Save
 	held   bool   // the clock is earlier than time
@@ -70,6 +72,41 @@ func (r *Reconciler) loadKept() {
 		r.log.Error("keys that were sealed cannot be used; ports wait for their keychains' sources", "error", err)
 	}
 	r.kept.time, r.kept.loaded = k.Time, k.Keychains
+}
+
+// retain keeps the keys of a ring that ends for the next of the same source.
+// They are the ring's no more.
+func (r *Reconciler) retain(n *ring) {
+	if n.chain == nil {
+		return
+	}
+	if r.kept.loaded == nil {
+		r.kept.loaded = make(map[string]*keychain.Keychain)
+	}
+	r.kept.drop(n.cfg)
+	r.kept.loaded[keptName(n.cfg)], n.chain = n.chain, nil
+}
+
+// drop forgets what was loaded of a keychain: its ring has keys of its own.
+func (k *keeping) drop(c config.Keychain) {
+	if chain := k.loaded[keptName(c)]; chain != nil {
+		chain.Zero()
+		delete(k.loaded, keptName(c))
+	}
+}
+
+// prune forgets what was loaded of sources that c does not have.
+func (k *keeping) prune(c *config.Config) {
+	has := make(map[string]bool)
+	for _, chain := range c.Keychains {
+		has[keptName(chain)] = true
+	}
+	maps.DeleteFunc(k.loaded, func(name string, chain *keychain.Keychain) bool {
+		if !has[name] {
+			chain.Zero()
+		}
+		return !has[name]
+	})
 }
 
 // startKept gives a ring that has no keys those that were kept of its source.

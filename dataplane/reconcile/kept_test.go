@@ -173,3 +173,41 @@ func TestReloadWhilePending(t *testing.T) {
 		w.want("keys", []string{"22/32"}, w.started()[0].hasKeys())
 	})
 }
+
+// A reload that changes how a vault is asked, while it is away, takes no keys
+// away: neither those in use, nor those that are sealed; and none that were
+// retired since the start come back.
+func TestReloadWhileVaultAway(t *testing.T) {
+	const vaultKept = "k1 azure-key-vault https://v.vault.azure.net a c "
+	ports := portLine("a", "eth1", "") + strings.Replace(portLine("b", "eth2", ""), "k1", "k2", 1)
+	for name, sealed := range map[string]bool{"nothing sealed before": false, "old keys sealed before": true} {
+		t.Run(name, func(t *testing.T) {
+			ask := func(w *world, poll string) {
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				w.file = strings.Replace(header, "k1: {source: file, path: /k1}", "k1: {source: azure-key-vault, vault: https://v.vault.azure.net, cak: a, ckn: c, credential: {type: managed-identity}, poll: "+poll+"}", 1) + ports
+			}
+			runWith(t, newMachine("eth1", "eth2"), ports, func(w *world) {
+				ask(w, "5m")
+				if sealed {
+					c, _ := keys(32, 0x31)()
+					w.keeper.kept = Kept{Time: time.Now(), Keychains: map[string]*keychain.Keychain{vaultKept: c}}
+				}
+				w.sources["k1"].load = keys(32, 0x32)
+			}, func(w *world) {
+				w.want("sealed", []string{vaultKept + ": 32", "k2 file /k2: 22"}, w.keeper.has())
+				w.want("sealed keys that are held beside those in use", 0, len(w.r.kept.loaded))
+				w.sources["k1"].set(pending, false)
+				ask(w, "10m")
+				w.r.Reload()
+				w.settle()
+				w.want("errors", []string(nil), w.r.Status().Reload)
+				w.want("keys", []string{"32/32"}, w.started()[0].hasKeys())
+				w.want("keys in the status", 1, len(w.r.Status().Keychains[0].Keys))
+				time.Sleep(2 * stamp) // and it is sealed again
+				w.settle()
+				w.want("sealed", []string{vaultKept + ": 32", "k2 file /k2: 22"}, w.keeper.has())
+			})
+		})
+	}
+}

@@ -51,10 +51,11 @@ func (r *Reconciler) follow() {
 	for name, old := range r.rings {
 		if c := r.cfg.Keychain(name); !used[name] || c == nil || !sameSource(*c, old.cfg) {
 			old.stop()
-			old.chain.Zero()
+			r.retain(old)
 			delete(r.rings, name)
 		}
 	}
+	r.kept.prune(r.cfg)
 	for name := range used {
 		c := r.cfg.Keychain(name)
 		if c == nil || r.rings[name] != nil {
@@ -155,6 +156,7 @@ func (r *Reconciler) read(c *config.Config, s Source, name string) (*keychain.Ke
 
 // adopt puts chain in the place of n's and gives it to the sessions.
 func (r *Reconciler) adopt(n *ring, chain *keychain.Keychain) {
+	r.kept.drop(n.cfg)
 	name := n.cfg.Name
 	seen := r.seen[name]
 	if seen == nil {
