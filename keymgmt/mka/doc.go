@@ -37,6 +37,9 @@
 //     carries traffic; the standard's transmit timeout is the last resort.
 //   - After a restart, the adopted SAK carries traffic until every member that
 //     had it is back, or the life time is over; then a fresh one replaces it.
+//   - While a member has suspended MKA nothing changes that it would have to
+//     know of: it stays live, no SAK is made, none is put in use that it has not
+//     announced receive on, and none is retired.
 //   - An announced receive is kept: an AN is not given to another SAK while a
 //     live peer says that it receives or transmits with the one on it.
 package mka
