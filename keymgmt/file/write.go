@@ -149,10 +149,15 @@ func locked(path string, f func() error) error {
 
 // replace writes text to path atomically and durably. With old it replaces
 // the file that has that content, keeping its owner and mode; it fails if an
-// editor has written in between.
+// editor has written in between. The caller has the lock: what is under the
+// temporary name is of a writer that died, and has keys in it.
 func replace(path string, text, old []byte) (err error) {
 	dir := filepath.Dir(path)
-	tmp, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*") // mode 0600
+	name := filepath.Join(dir, "."+filepath.Base(path)+".linkseal")
+	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("write key file %s: %w", path, err)
+	}
+	tmp, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return fmt.Errorf("write key file %s: %w", path, err)
 	}

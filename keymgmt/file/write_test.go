@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -175,4 +176,54 @@ func TestSeenFile(t *testing.T) {
 		}
 	}
 	alone(t, filepath.Dir(path), "first-seen.json")
+}
+
+// killed is the child of TestKilled: it adds keys until it is killed.
+const killed = "LINKSEAL_TEST_ADD_KEYS_TO"
+
+// A writer that is killed leaves no copy of the keys beside the file: not for
+// longer than until the next write.
+func TestKilled(t *testing.T) {
+	if path := os.Getenv(killed); path != "" {
+		for i := 0; ; i = (i + 1) % 2 {
+			if i == 0 {
+				Append(path, newKey("new", 16))
+			} else {
+				Remove(path, "new")
+			}
+		}
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "k.yaml")
+	if err := Create(path, newKey("old", 16)); err != nil {
+		t.Fatal(err)
+	}
+	for left, tries := 1, 0; left < 2; tries++ {
+		if tries == 500 {
+			t.Fatal("no kill met a write")
+		}
+		c := exec.Command(os.Args[0], "-test.run=^TestKilled$")
+		c.Env = append(os.Environ(), killed+"="+path)
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		for writing := false; !writing; {
+			entries, err := os.ReadDir(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			writing = len(entries) > 1
+		}
+		c.Process.Kill()
+		c.Wait()
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		left = len(entries)
+	}
+	if err := Append(path, newKey("newer", 16)); err != nil {
+		t.Fatal(err)
+	}
+	alone(t, dir, "k.yaml")
 }
