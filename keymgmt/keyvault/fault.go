@@ -40,6 +40,9 @@ type Fault struct {
 
 func (f *Fault) Error() string { return f.Text }
 
+// Later is RetryAfter, for whoever knows it as an error alone.
+func (f *Fault) Later() time.Duration { return f.RetryAfter }
+
 func faultf(kind FaultKind, format string, args ...any) *Fault {
 	return &Fault{Kind: kind, Text: fmt.Sprintf(format, args...)}
 }

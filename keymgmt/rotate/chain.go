@@ -177,18 +177,19 @@ func (c *chain) finish(ctx context.Context) {
 	}
 	c.cur, c.before, c.fresh = c.before, nil, false
 	if ended.Cause == course.Scheduled {
-		c.again(ended.Outcome == course.Failed)
+		c.again(ended.Outcome == course.Failed, 0)
 	}
 }
 
-// again plans the next look at the schedule.
-func (c *chain) again(failed bool) {
+// again plans the next look at the schedule: after a failure not sooner than in
+// wait.
+func (c *chain) again(failed bool, wait time.Duration) {
 	if !failed {
 		c.backoff, c.planAt = 0, time.Time{}
 		return
 	}
 	c.backoff = min(max(2*c.backoff, firstRetry), lastRetry)
-	c.planAt = time.Now().Add(c.backoff)
+	c.planAt = time.Now().Add(max(c.backoff, wait))
 }
 
 func (c *chain) do(ctx context.Context, d course.Do) (r course.Result) {
@@ -364,7 +365,7 @@ func (c *chain) plan(ctx context.Context) {
 			return
 		}
 		c.fault(fmt.Sprintf("the pairs cannot be listed: %v", err))
-		c.again(true)
+		c.again(true, course.Wait(err, 0))
 		return
 	}
 	if owned := course.Owned(c.Name, pairs, c.Owner); owned != nil {

@@ -359,6 +359,29 @@ func TestSchedule(t *testing.T) {
 	})
 }
 
+// The schedule leaves a store alone for as long as that wants.
+func TestScheduleThrottled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite()
+		s.err = fmt.Errorf("vault: %w", throttled(time.Hour))
+		c := s.chain()
+		c.Schedule = &course.Schedule{Every: 30 * 24 * time.Hour, Overlap: time.Hour, Hold: time.Hour}
+		_, stop := s.run(t, c)
+		defer stop()
+		time.Sleep(10*time.Hour + time.Minute)
+		s.set(func() {
+			if s.lists != 11 {
+				t.Errorf("asked %d times in 10 hours", s.lists)
+			}
+		})
+	})
+}
+
+type throttled time.Duration
+
+func (throttled) Error() string          { return "throttled" }
+func (t throttled) Later() time.Duration { return time.Duration(t) }
+
 // A reload that changes a keychain has its rotation go on with the new store.
 func TestReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

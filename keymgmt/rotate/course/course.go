@@ -35,6 +35,20 @@ const (
 // before it did anything: it has changed nothing.
 var ErrRefused = errors.New("refused")
 
+// Later is an error of a store that wants to be left alone for some time.
+type Later interface {
+	error
+	Later() time.Duration
+}
+
+// Wait is how long to wait after err: wait, or as long as the store wants.
+func Wait(err error, wait time.Duration) time.Duration {
+	if l := Later(nil); errors.As(err, &l) {
+		return max(wait, l.Later())
+	}
+	return wait
+}
+
 // Plan is a rotation that is to begin.
 type Plan struct {
 	Keychain string
@@ -270,12 +284,12 @@ func (c *Course) failed(t *teller, d Do, err error) {
 		c.doubt = err
 	}
 	c.backoff = min(max(2*c.backoff, firstRetry), lastRetry)
-	again := t.now.Add(c.backoff)
+	again := t.now.Add(Wait(err, c.backoff))
 	switch {
 	case d.Kind == Save && !c.mustSave():
 		c.saveAt = again
 	case d.Kind == List && !c.Reached.before(ReadBack) && !c.sweepNow:
-		c.askAt = t.now.Add(askStore) // nothing waits for it
+		c.askAt = t.now.Add(Wait(err, askStore)) // nothing waits for it
 	default:
 		c.retryAt = again
 	}

@@ -2,6 +2,7 @@ package course
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -148,6 +149,31 @@ func TestOutage(t *testing.T) {
 		}
 		if told != 1 || !c.Ended() || c.Outcome != Done {
 			t.Errorf("%v: told %d times, %s %s", kind, told, c.Outcome, c.Error)
+		}
+	}
+}
+
+// throttled is a store that wants to be left alone.
+type throttled time.Duration
+
+func (throttled) Error() string          { return "throttled" }
+func (t throttled) Later() time.Duration { return time.Duration(t) }
+
+// Nobody asks a store sooner than it wants, whatever step it is.
+func TestThrottled(t *testing.T) {
+	const later = 20 * time.Minute
+	for _, kind := range []Kind{Write, List, Retire} {
+		w := newWorld(t, "p1")
+		c := Begin(w.now, plan())
+		w.drive(c, func(d Do) bool { return d.Kind == kind && c.Reached != None })
+		from := w.now
+		c.Did(w.now, Do{Kind: kind}, Result{Err: fmt.Errorf("vault: %w", throttled(later))})
+		w.drive(c, func(d Do) bool { return d.Kind == kind })
+		if asked := w.now.Sub(from); asked < later || asked > later+time.Minute {
+			t.Errorf("%v: asked again after %v", kind, asked)
+		}
+		if w.drive(c, nil); c.Outcome != Done || !c.Ended() {
+			t.Errorf("%v: %s %s", kind, c.Outcome, c.Error)
 		}
 	}
 }
