@@ -359,6 +359,25 @@ func TestClockSetBack(t *testing.T) {
 	}
 }
 
+// Of two pairs written in one second the one with the greater CKN carries the
+// traffic, also if it is the other's.
+func TestSameSecond(t *testing.T) {
+	w := newWorld(t, "p1")
+	w.pairs[0].Owner = ""
+	c := Begin(w.now, plan())
+	w.drive(c, func(d Do) bool { return d.Kind == Write })
+	w.add(Pair{ID: strings.Repeat("f", 32), Owner: "them", Whole: true, Created: c.Order.NotBefore.Add(-time.Second), Window: c.Order.Window()})
+	end := w.now.Add(30 * time.Minute)
+	w.drive(c, func(Do) bool { return c.Settled() || w.now.After(end) })
+	if c.Outcome != Done {
+		t.Fatalf("%s %s", c.Outcome, c.Error)
+	}
+	w.drive(c, nil)
+	if d := cmp.Diff([]string{newID}, w.ids()); d != "" {
+		t.Error(d)
+	}
+}
+
 // A newer key that somebody made carries the traffic: that is as good.
 func TestOvertaken(t *testing.T) {
 	w := newWorld(t, "p1")

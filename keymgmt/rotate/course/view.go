@@ -75,7 +75,8 @@ func (v *View) byCKN(ckn keychain.CKN) *Key {
 }
 
 // supersedes tells whether traffic under ckn has moved to the key own: it is
-// that key, or one that is newer still.
+// that key, or one that is preferred to it: one that is newer still, or of the
+// same second, as another owner's may be, with a greater CKN.
 func (v *View) supersedes(own *Key, ckn keychain.CKN) bool {
 	if ckn == "" {
 		return false
@@ -84,7 +85,7 @@ func (v *View) supersedes(own *Key, ckn keychain.CKN) bool {
 		return true
 	}
 	k := v.byCKN(ckn)
-	return k != nil && !k.Fallback && k.Start.After(own.Start)
+	return k != nil && !k.Fallback && (k.Start.After(own.Start) || k.Start.Equal(own.Start) && k.CKN > own.CKN)
 }
 
 // back tells whether a port carries traffic under an older CKN than own's.

@@ -1,6 +1,7 @@
 package course
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"testing"
@@ -76,7 +77,7 @@ func (w *world) both() (all []Pair) {
 			}
 			return -1
 		}
-		return later(&b, &a)
+		return cmp.Or(b.Start().Compare(a.Start()), cmp.Compare(b.CKN, a.CKN))
 	})
 	return all
 }
