@@ -32,6 +32,11 @@ func (f StateFile) Save(b []byte) (err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("state %s: %w", f.path, cause(err))
+		}
+	}()
 	t, err := os.CreateTemp(dir, "."+filepath.Base(f.path)+".*")
 	if err != nil {
 		return err
@@ -39,7 +44,6 @@ func (f StateFile) Save(b []byte) (err error) {
 	defer func() {
 		if err != nil {
 			os.Remove(t.Name())
-			err = fmt.Errorf("state %s: %w", f.path, err)
 		}
 	}()
 	_, err = t.Write(b)
@@ -54,4 +58,18 @@ func (f StateFile) Save(b []byte) (err error) {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
+}
+
+// cause is err without the name of a temporary file, another one each time: a
+// cause that lasts is the same error, and told once.
+func cause(err error) error {
+	var path *fs.PathError
+	var link *os.LinkError
+	switch {
+	case errors.As(err, &path):
+		return path.Err
+	case errors.As(err, &link):
+		return link.Err
+	}
+	return err
 }

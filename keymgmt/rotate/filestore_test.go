@@ -84,6 +84,21 @@ func TestDir(t *testing.T) {
 	}
 }
 
+// A disk that refuses again and again says the same each time.
+func TestSaveFails(t *testing.T) {
+	d := Dir(t.TempDir())
+	if err := os.MkdirAll(filepath.Join(d.path("link1"), "full"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	a, b := d.Save("link1", nil), d.Save("link1", nil)
+	if a == nil || b == nil || a.Error() != b.Error() || !strings.Contains(a.Error(), d.path("link1")) {
+		t.Errorf("%v, then %v", a, b)
+	}
+	if all, err := os.ReadDir(string(d)); err != nil || len(all) != 1 {
+		t.Errorf("left: %v, %v", all, err)
+	}
+}
+
 func TestOwner(t *testing.T) {
 	dir := t.TempDir()
 	a, err := Owner(dir, "ce-ams-1")

@@ -45,6 +45,11 @@ func (d Dir) Save(keychain string, state []byte) error {
 
 // save replaces path atomically, on the disk when it returns.
 func save(path string, b []byte) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("write %s: %w", path, cause(err))
+		}
+	}()
 	t, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
 	if err != nil {
 		return err
@@ -52,7 +57,6 @@ func save(path string, b []byte) (err error) {
 	defer func() {
 		if err != nil {
 			os.Remove(t.Name())
-			err = fmt.Errorf("write %s: %w", path, err)
 		}
 	}()
 	_, err = t.Write(b)
@@ -67,6 +71,20 @@ func save(path string, b []byte) (err error) {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
+}
+
+// cause is err without the name of a temporary file, another one each time: a
+// cause that lasts is the same error, and told once.
+func cause(err error) error {
+	var path *fs.PathError
+	var link *os.LinkError
+	switch {
+	case errors.As(err, &path):
+		return path.Err
+	case errors.As(err, &link):
+		return link.Err
+	}
+	return err
 }
 
 // ownerName is the file in the state directory that tells this appliance from
