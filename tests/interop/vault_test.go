@@ -14,12 +14,13 @@ const vaultPoll = "5s"
 
 // Pairs out of a vault take each other's place under traffic, with the kernel's
 // MACsec at both ends. A rollover counts when both ends encode under the new CKN
-// and nothing of the old is left.
+// and nothing of the old is left. Between two, the SAK is rekeyed by its age.
 func TestVault(t *testing.T) {
 	t.Parallel()
-	p := newPair(t, lab.Options{}, lab.Port{Cipher: "gcm-aes-xpn-256"})
+	port := lab.Port{Cipher: "gcm-aes-xpn-256", MKA: "rekey: 10s"}
+	p := newPair(t, lab.Options{}, port)
 	_, err := p.StartVault(vaultPoll)
-	check(t, err, p.west.WriteConfig(lab.Port{Cipher: "gcm-aes-xpn-256"}), p.east.WriteConfig(lab.Port{Cipher: "gcm-aes-xpn-256"}))
+	check(t, err, p.west.WriteConfig(port), p.east.WriteConfig(port))
 	p.key = key(t, 32, 32)
 	last := p.PutPair(p.key)
 	p.start(t)
@@ -35,7 +36,8 @@ func TestVault(t *testing.T) {
 		last = p.PutPair(p.key)
 		wait(t, "both to encode under the new CKN", func(s status.Port) bool { return lab.CKN(s) == p.key.CKN }, p.both()...)
 		p.DisablePair(old)
-		wait(t, "the old pair to be gone", func(s status.Port) bool { return lab.Settled(s, p.key.CKN) && len(s.Participants) == 1 }, p.both()...)
+		was := wait(t, "the old pair to be gone", func(s status.Port) bool { return lab.Settled(s, p.key.CKN) && len(s.Participants) == 1 }, p.both()...)[0].Tx.Key
+		wait(t, "a rekey", func(s status.Port) bool { return lab.Settled(s, p.key.CKN) && s.Tx.Key != was }, p.both()...)
 	}
 	flows(t, x, 50)
 	c := x.Stop()
@@ -46,7 +48,7 @@ func TestVault(t *testing.T) {
 		t.Errorf("the device was\n%s\nand is\n%s", before, after)
 	}
 	sealed()
-	figure(t, "CAK rollover out of a vault, kernel MACsec, %d times under a datagram every %v: %d of %d lost", rounds, every, c.Lost(), c.Sent)
+	figure(t, "CAK rollover out of a vault and SAK rekey, kernel MACsec, %d times each under a datagram every %v: %d of %d lost", rounds, every, c.Lost(), c.Sent)
 }
 
 // wpa_supplicant has one key at a time. linkseal has the old and the new one,
