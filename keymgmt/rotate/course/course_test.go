@@ -359,6 +359,26 @@ func TestClockSetBack(t *testing.T) {
 	}
 }
 
+// With a clock that is behind no pair is written: it would start before the one
+// that carries the traffic, and never take that over.
+func TestClockBehind(t *testing.T) {
+	for name, set := range map[string]func(*world){
+		"the store's": func(w *world) {
+			w.now = t0.Add(-48 * time.Hour)
+			w.ports[0].up = false // no key's time has come
+		},
+		"the sealed keys'": func(w *world) { w.clock = "the clock is earlier than when the keys were last sealed; set it" },
+	} {
+		w := newWorld(t, "p1")
+		set(w)
+		end := w.now.Add(time.Hour)
+		w.drive(Begin(w.now, plan()), func(Do) bool { return w.now.After(end) })
+		if e := w.last(); e.Phase != Failed || !strings.Contains(e.Error, "the clock") || !strings.Contains(e.Error, "nothing was changed") || w.journal != nil {
+			t.Errorf("%s: %+v", name, e)
+		}
+	}
+}
+
 // Of two pairs written in one second the one with the greater CKN carries the
 // traffic, also if it is the other's.
 func TestSameSecond(t *testing.T) {

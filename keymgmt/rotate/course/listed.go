@@ -1,6 +1,7 @@
 package course
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -57,6 +58,13 @@ func (c *Course) owned(t *teller, by *OwnedError) {
 func (c *Course) claim(t *teller, pairs []Pair, owned *OwnedError) {
 	if owned != nil {
 		c.owned(t, owned)
+		c.dirty = false
+		return
+	}
+	// A pair that starts before the one that carries traffic would never take
+	// it over, and one whose end is past is none.
+	if wrong := cmp.Or(c.view.Clock, behind(pairs, t.now)); wrong != "" {
+		c.end(t, Failed, wrong+"; nothing was changed")
 		c.dirty = false
 		return
 	}

@@ -30,11 +30,11 @@ type Due struct {
 // made up for once, however many were; its pair too starts Overlap after it is
 // written, so that every appliance that polls has it before it starts.
 func (s Schedule) Next(pairs []Pair, now time.Time) Due {
+	if wrong := behind(pairs, now); wrong != "" {
+		return Due{Problem: wrong}
+	}
 	var sane []Pair
 	for _, p := range pairs {
-		if now.Before(p.Created.Add(-clockSlack)) {
-			return Due{Problem: fmt.Sprintf("the clock says %s, and pair %s was made at %s by the vault's; set the clock", stamp(now), p.ID, stamp(p.Created))}
-		}
 		// A pair that starts later than any rotation could have planned was
 		// made with a wrong clock, and would keep us from rotating until then.
 		if !p.Start().After(now.Add(s.Every + s.Overlap)) {
@@ -56,6 +56,17 @@ func (s Schedule) Next(pairs []Pair, now time.Time) Due {
 	}
 	d.Window = s.Window(start)
 	return d
+}
+
+// behind tells that our clock is behind the store's, by the pairs that were
+// made there.
+func behind(pairs []Pair, now time.Time) string {
+	for _, p := range pairs {
+		if now.Before(p.Created.Add(-clockSlack)) {
+			return fmt.Sprintf("the clock says %s, and pair %s was made at %s by the vault's; set the clock", stamp(now), p.ID, stamp(p.Created))
+		}
+	}
+	return ""
 }
 
 // Window of a pair that starts at start: it ends when the next has taken over

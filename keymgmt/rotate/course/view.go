@@ -13,8 +13,8 @@ type View struct {
 	Keys []Key
 	// Fault is why its source cannot be used; empty if it can.
 	Fault string
-	// Clock is why the clock cannot be trusted now; empty if it can. Nothing is
-	// rotated by schedule then.
+	// Clock is why the clock cannot be trusted now; empty if it can. No rotation
+	// begins then.
 	Clock string
 	Ports []Port
 }

@@ -26,7 +26,7 @@ type world struct {
 	ports        []*link
 	outage       error // of the store
 	diskFull     error
-	fault        string
+	fault, clock string
 	events       []Event
 	polls        int
 }
@@ -104,7 +104,7 @@ func (w *world) settle() {
 
 func (w *world) view() View {
 	w.settle()
-	v := View{Fault: w.fault}
+	v := View{Fault: w.fault, Clock: w.clock}
 	for _, p := range w.pairs {
 		if w.has(p.ID, w.ours) {
 			v.Keys = append(v.Keys, Key{ID: p.ID, CKN: p.CKN, Start: p.Start(), Fallback: p.Fallback})
