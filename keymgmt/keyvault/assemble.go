@@ -2,6 +2,7 @@ package keyvault
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
@@ -19,6 +20,29 @@ type Refused struct {
 	Lying bool `json:"lying,omitempty"`
 	// Held tells that the pair stays in use as it was before.
 	Held bool `json:"held,omitempty"`
+}
+
+// maxRefused is how many are told: a log and a status have an end, whatever a
+// vault lists.
+const maxRefused = 32
+
+// few are the first maxRefused of all, lies first, then what is of a pair, and
+// how many more there are.
+func few(all []Refused) []Refused {
+	if len(all) <= maxRefused {
+		return all
+	}
+	rank := func(r Refused) int {
+		switch {
+		case r.Lying:
+			return 0
+		case r.Pair != "":
+			return 1
+		}
+		return 2
+	}
+	slices.SortStableFunc(all, func(a, b Refused) int { return cmp.Compare(rank(a), rank(b)) })
+	return append(all[:maxRefused:maxRefused], Refused{Why: fmt.Sprintf("%d more are refused; disable what is not of this keychain", len(all)-maxRefused)})
 }
 
 // pinned names the enabled versions of a complete group.
@@ -91,8 +115,8 @@ func (s *state) take(a *Answer, now time.Time) (changed bool, refused []Refused,
 		t.old = &keychain.Keychain{}
 	}
 	t.build(t.list(a.Versions))
-	refused = t.refused
-	defer s.forget(a.Versions, t.again)
+	refused = few(t.refused)
+	defer s.forget(wanted(a.Versions, nil, now), t.again)
 	if t.new.Len() == 0 {
 		return false, refused, faultf(NoKeys, "%s has no pair that can be used; write one with linkseal keys generate", s.origin)
 	}
@@ -122,12 +146,13 @@ func (s *state) learn(a *Answer) {
 	}
 }
 
-// forget drops the values of versions that are disabled or no longer listed,
-// and those to get again, but for those of the keychain.
-func (s *state) forget(versions []Version, again map[Ref]bool) {
+// forget drops the values of versions that are not wanted any more (disabled,
+// no longer listed, of a pair that is over) and those to get again, but for those
+// of the keychain.
+func (s *state) forget(wanted []Ref, again map[Ref]bool) {
 	keep := map[Ref]bool{}
-	for _, v := range versions {
-		keep[v.Ref] = v.Enabled && !again[v.Ref]
+	for _, r := range wanted {
+		keep[r] = !again[r]
 	}
 	if s.chain != nil {
 		for r := range pins(s.chain) {

@@ -336,3 +336,35 @@ func TestTakeProperties(t *testing.T) {
 		}
 	})
 }
+
+// A vault full of what is no pair fills neither the log nor the status, and
+// hides nothing of what is one.
+func TestManyRefused(t *testing.T) {
+	lines := []string{"cak a1 pair=a", "ckn a2 pair=a"}
+	for i := range 1000 {
+		lines = append(lines, fmt.Sprintf("cak x%d", i))
+	}
+	s := newState("keychain x")
+	_, refused, _ := s.take(vault(t, append(lines, "ckn b2 pair=b")...), t0)
+	if got := why(refused); len(refused) != maxRefused+1 || !strings.Contains(got, "b: it has a CKN and no CAK") || !strings.Contains(got, "969 more are refused") || pairsOf(s.chain) != "a" {
+		t.Errorf("%d: %s", len(refused), got)
+	}
+}
+
+// A pair that is over is in no keychain, and its key in no memory, though
+// nobody has disabled it.
+func TestOverIsForgotten(t *testing.T) {
+	all := []string{"cak a1 pair=a exp=2", "ckn a2 pair=a exp=2", "cak d1 pair=d", "ckn d2 pair=d"}
+	s := newState("keychain x")
+	s.take(vault(t, all...), t0)
+	old := s.values[Ref{CAK, "a1"}].Octets
+	s.take(vault(t, all...), day(4))
+	if len(s.values) != 2 || old.Len() != 0 || pairsOf(s.chain) != "d" {
+		t.Errorf("pairs %q, %d values", pairsOf(s.chain), len(s.values))
+	}
+	// Its end was moved: it is fetched, and used, again.
+	moved := append([]string{"cak a1 pair=a exp=9", "ckn a2 pair=a exp=9"}, all[2:]...)
+	if s.take(vault(t, moved...), day(4)); pairsOf(s.chain) != "a<9 d" {
+		t.Errorf("pairs %q", pairsOf(s.chain))
+	}
+}
