@@ -335,14 +335,19 @@ func (c *chain) fault(text string) {
 	}
 }
 
-// plans tells whether the schedule is to be looked at now.
-func (c *chain) plans(now time.Time) bool {
-	return c.Schedule != nil && (c.cur == nil || c.cur.Settled()) && !now.Before(c.planAt)
+// scheduled tells whether the schedule may begin a rotation: also while the pair
+// of one before it waits for a peer, which may be away for longer than that pair
+// lasts.
+func (c *chain) scheduled() bool {
+	return c.Schedule != nil && (c.cur == nil || c.cur.Waits())
 }
+
+// plans tells whether the schedule is to be looked at now.
+func (c *chain) plans(now time.Time) bool { return c.scheduled() && !now.Before(c.planAt) }
 
 // untilPlan is how long until then.
 func (c *chain) untilPlan() time.Duration {
-	if c.Schedule == nil || c.cur != nil && !c.cur.Settled() {
+	if !c.scheduled() {
 		return askOwner
 	}
 	return max(time.Until(c.planAt), 0)

@@ -27,6 +27,7 @@ type site struct {
 	pairs   []course.Pair
 	saved   map[string][]byte
 	late    time.Duration // the peer
+	down    bool          // the link
 	err     error         // of the store
 	lists   int
 	journal error
@@ -106,7 +107,7 @@ func (s *site) look(string) (v course.View) {
 			continue
 		}
 		m := course.Participant{CKN: p.CKN}
-		if time.Since(p.NotBefore) >= s.late {
+		if time.Since(p.NotBefore) >= s.late && !s.down {
 			m.Live = 1
 			if p.NotBefore.After(carries) {
 				carries, port.Encoding = p.NotBefore, p.CKN
@@ -114,7 +115,9 @@ func (s *site) look(string) (v course.View) {
 		}
 		port.Participants = append(port.Participants, m)
 	}
-	port.SAs = []keychain.CKN{port.Encoding}
+	if port.SAs = []keychain.CKN{port.Encoding}; s.down {
+		port.Secured, port.SAs = false, nil
+	}
 	v.Ports = []course.Port{port}
 	return v
 }
@@ -355,6 +358,34 @@ func TestSchedule(t *testing.T) {
 		}
 		if n := strings.Count(s.log.String(), "not rotated by schedule"); n > 60 {
 			t.Errorf("%d complaints of 52 outages", n)
+		}
+	})
+}
+
+// A link that is down for longer than a pair lasts finds one that has begun and
+// has not ended when it is back.
+func TestScheduleGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite()
+		s.pairs[0].Expires = time.Now().Add(6 * time.Hour)
+		c := s.chain()
+		c.Schedule = &course.Schedule{Every: 3 * time.Hour, Overlap: 10 * time.Minute, Hold: time.Hour}
+		_, stop := s.run(t, c)
+		defer stop()
+		time.Sleep(time.Hour)
+		s.set(func() { s.down = true })
+		for hour := range 24 {
+			time.Sleep(time.Hour)
+			s.set(func() {
+				if !slices.ContainsFunc(s.pairs, func(p course.Pair) bool { return p.State(time.Now()) == keychain.Active }) {
+					t.Fatalf("hour %d: of %d pairs none can be used", hour, len(s.pairs))
+				}
+			})
+		}
+		s.set(func() { s.down = false })
+		time.Sleep(150 * time.Minute)
+		if ids := s.ids(); len(ids) != 1 {
+			t.Errorf("left are %d pairs", len(ids))
 		}
 	})
 }

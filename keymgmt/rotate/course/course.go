@@ -160,6 +160,12 @@ func plain(t time.Time) time.Time { return t.Round(0).UTC() }
 // retired: another rotation may take that over.
 func (c *Course) Settled() bool { return c.Outcome == Done }
 
+// Waits tells that the pair is in its store and nothing is under way there: the
+// next by schedule may follow it, and takes the old pairs over.
+func (c *Course) Waits() bool {
+	return c.Settled() || c.Outcome == "" && !c.Reached.before(ReadBack) && !c.Retiring && c.GivesWay == ""
+}
+
 // Keep has the journal written again.
 func (c *Course) Keep() { c.dirty = true }
 
