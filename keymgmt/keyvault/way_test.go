@@ -46,13 +46,15 @@ func proxy(t *testing.T, c *azure.Cloud) (url string, seen *atomic.Int32) {
 			return
 		}
 		defer to.Close()
-		w.WriteHeader(http.StatusOK)
+		// The answer comes after it: of what follows that, the server would read
+		// an octet.
 		from, _, err := w.(http.Hijacker).Hijack()
 		if err != nil {
 			t.Error(err)
 			return
 		}
 		defer from.Close()
+		io.WriteString(from, "HTTP/1.1 200 OK\r\n\r\n")
 		go io.Copy(to, from)
 		io.Copy(from, to)
 	}))
