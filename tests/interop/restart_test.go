@@ -69,7 +69,7 @@ func TestKilled(t *testing.T) {
 	flows(t, x, 50)
 	before := [2]string{device(t, p.west), device(t, p.east)}
 	var all []time.Duration
-	for round := range times(20, 5) {
+	for round := range times(20, 2) {
 		victim := p.both()[(round+1)%2]
 		old := ports[0].Tx
 		check(t, victim.Kill())

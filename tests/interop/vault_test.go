@@ -8,9 +8,20 @@ import (
 	"github.com/linkseal/linkseal/tests/lab"
 )
 
-// vaultPoll is how often the appliances ask: each time is a process of its own,
-// and the guest's processors are emulated.
-const vaultPoll = "5s"
+// vaultPoll is how often the appliances ask by themselves: each time is a process
+// of its own, and the guest's processors are emulated.
+const vaultPoll = "5m"
+
+// ask has appliances ask their vault out of turn.
+func ask(t *testing.T, appliances ...*lab.Appliance) {
+	t.Helper()
+	for _, a := range appliances {
+		_, errs, exit, err := a.Verb(t.Context(), "reload", "--socket", a.Socket())
+		if check(t, err); exit != 0 {
+			t.Fatalf("reload at %s: %s", a.Name, errs)
+		}
+	}
+}
 
 // Pairs out of a vault take each other's place under traffic, with the kernel's
 // MACsec at both ends. A rollover counts when both ends encode under the new CKN
@@ -34,8 +45,10 @@ func TestVault(t *testing.T) {
 		old := last
 		p.key = key(t, 32, 32)
 		last = p.PutPair(p.key)
+		ask(t, p.both()...)
 		wait(t, "both to encode under the new CKN", func(s status.Port) bool { return lab.CKN(s) == p.key.CKN }, p.both()...)
 		p.DisablePair(old)
+		ask(t, p.both()...)
 		was := wait(t, "the old pair to be gone", func(s status.Port) bool { return lab.Settled(s, p.key.CKN) && len(s.Participants) == 1 }, p.both()...)[0].Tx.Key
 		wait(t, "a rekey", func(s status.Port) bool { return lab.Settled(s, p.key.CKN) && s.Tx.Key != was }, p.both()...)
 	}
@@ -64,6 +77,7 @@ func TestVaultSupplicant(t *testing.T) {
 	m.secure(t, false)
 	before := device(t, m.west)
 	m.PutPair(next)
+	ask(t, m.west)
 	wait(t, "linkseal to have both keys", func(s status.Port) bool { return len(s.Participants) == 2 && lab.CKN(s) == old.CKN }, m.west)
 	x := traffic(t, m.west, m.peer.Appliance, 20*time.Millisecond)
 	flows(t, x, 20)
@@ -78,6 +92,7 @@ func TestVaultSupplicant(t *testing.T) {
 	flows(t, x, 50)
 	c := x.Stop()
 	m.DisablePair(first)
+	ask(t, m.west)
 	wait(t, "the old key to be gone", func(s status.Port) bool { return lab.Settled(s, next.CKN) && len(s.Participants) == 1 }, m.west)
 	if after := device(t, m.west); after != before {
 		t.Errorf("the device was\n%s\nand is\n%s", before, after)
