@@ -36,7 +36,7 @@ func TestVault(t *testing.T) {
 	last := p.PutPair(p.key)
 	p.start(t)
 	sealed := wires(t, p.both()...)
-	every := times(time.Millisecond, 5*time.Millisecond)
+	every := times(time.Millisecond, 20*time.Millisecond)
 	x := traffic(t, p.west, p.east, every)
 	flows(t, x, 50)
 	before := device(t, p.west)
