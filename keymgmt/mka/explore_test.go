@@ -59,9 +59,9 @@ func TestExplore(t *testing.T) {
 		{name: "3 members, suspended in rollover", members: 3, edits: [][]Key{add}, suspends: 1, span: 8 * time.Second},
 	} {
 		t.Run(s.name, func(t *testing.T) {
-			limit := 3_000
+			limit := 1_500
 			if s.members > 2 {
-				limit = 1_000
+				limit = 400
 			}
 			if soak {
 				limit = 500_000

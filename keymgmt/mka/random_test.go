@@ -33,7 +33,7 @@ const convergence = 45 * time.Second
 // world.check hold at every step, an early Tick never does anything, and when
 // the storm is over the world converges.
 func TestRandomWorlds(t *testing.T) {
-	first, n := uint64(0), uint64(700)
+	first, n := uint64(0), uint64(350)
 	if soak {
 		n = 100_000
 	}
