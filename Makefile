@@ -56,7 +56,7 @@ test-vm-interop: PKGS = $(INTEROP)
 test-vm-interop: SKIP = -test.skip='^($(LONG))$$'
 test-vm-rest: PKGS = $(shell go list ./... | grep -v /tests/interop$$)
 test-vm-interop test-vm-rest: deps bin/vmrun bin/linkseal
-	bin/vmrun -steady -timeout 20m -pkgs $(PKGS) -- -test.short -test.timeout=15m $(SKIP)
+	bin/vmrun -steady -timeout 30m -pkgs $(PKGS) -- -test.short -test.timeout=25m $(SKIP)
 
 # What make test runs shortened, in full.
 soak: deps bin/vmrun bin/linkseal
