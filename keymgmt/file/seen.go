@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/linkseal/linkseal/keymgmt/file/strict"
 	"github.com/linkseal/linkseal/keymgmt/keychain"
+	"github.com/linkseal/linkseal/linux/durable"
 )
 
 // SeenName is the file in the state directory that has the first-seen times.
@@ -57,21 +57,8 @@ func SaveSeen(path string, seen map[string]keychain.Seen) error {
 	if err != nil {
 		return fmt.Errorf("first-seen times: %w", err)
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
+	if err := durable.Write(path, append(text, '\n')); err != nil {
 		return fmt.Errorf("first-seen times: %w", err)
 	}
-	_, err = tmp.Write(append(text, '\n'))
-	if err == nil {
-		err = tmp.Sync()
-	}
-	err = errors.Join(err, tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
-		os.Remove(tmp.Name())
-		return fmt.Errorf("first-seen times %s: %w", path, err)
-	}
-	return syncDir(filepath.Dir(path))
+	return nil
 }

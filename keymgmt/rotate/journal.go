@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"github.com/linkseal/linkseal/linux/durable"
 )
 
 // maxJournal bounds a journal that is read.
@@ -40,51 +42,7 @@ func (d Dir) Save(keychain string, state []byte) error {
 	if err := os.MkdirAll(string(d), 0o700); err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
-	return save(d.path(keychain), state)
-}
-
-// save replaces path atomically, on the disk when it returns.
-func save(path string, b []byte) (err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("write %s: %w", path, cause(err))
-		}
-	}()
-	t, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(t.Name())
-		}
-	}()
-	_, err = t.Write(b)
-	if err = errors.Join(err, t.Sync(), t.Close()); err != nil {
-		return err
-	}
-	if err = os.Rename(t.Name(), path); err != nil {
-		return err
-	}
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
-// cause is err without the name of a temporary file, another one each time: a
-// cause that lasts is the same error, and told once.
-func cause(err error) error {
-	var path *fs.PathError
-	var link *os.LinkError
-	switch {
-	case errors.As(err, &path):
-		return path.Err
-	case errors.As(err, &link):
-		return link.Err
-	}
-	return err
+	return durable.Write(d.path(keychain), state)
 }
 
 // ownerName is the file in the state directory that tells this appliance from
@@ -102,7 +60,7 @@ func Owner(state, name string) (string, error) {
 		id := make([]byte, 8)
 		rand.Read(id) // never fails
 		b = []byte(hex.EncodeToString(id) + "\n")
-		err = save(path, b)
+		err = durable.Write(path, b)
 	}
 	if err != nil {
 		return "", fmt.Errorf("id of this appliance as an owner of keys: %w", err)
