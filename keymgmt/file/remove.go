@@ -3,48 +3,35 @@ package file
 import (
 	"bytes"
 	"fmt"
-	"path/filepath"
 
 	"github.com/linkseal/linkseal/keymgmt/keychain"
+	"github.com/linkseal/linkseal/keymgmt/secret/erase"
 )
 
 // Remove takes the key named ckn out of the key file, whose other lines stay
 // as they are, comments too. The file is replaced as by Append. A CKN that is
 // not there is success. The last key of a file is not removed: nothing would
 // be left to secure the link with.
-func Remove(path string, ckn keychain.CKN) error {
-	target, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		return &AccessError{Path: path, What: "cannot be opened: " + cause(err), Accepted: "a key file that exists", Err: err}
-	}
-	return locked(target, func() error {
-		old, err := Read(target)
-		if err != nil {
-			return err
-		}
-		defer clear(old)
-		before, err := Parse(path, bytes.Clone(old))
-		if err != nil {
-			return err
-		}
-		defer before.Zero()
+func Remove(path string, ckn keychain.CKN) (err error) {
+	erase.Do(func() { err = remove(path, ckn) })
+	return err
+}
+
+func remove(path string, ckn keychain.CKN) error {
+	return edit(path, func(old []byte, before *keychain.Keychain) ([]byte, error) {
 		k := before.Find(ckn)
-		if k == nil {
-			return nil
+		switch {
+		case k == nil:
+			return nil, nil
+		case len(before.Keys) == 1:
+			return nil, fmt.Errorf("key file %s has no key but CKN %s; add another before this one is removed", path, ckn)
 		}
-		if len(before.Keys) == 1 {
-			return fmt.Errorf("key file %s has no key but CKN %s; add another before this one is removed", path, ckn)
-		}
-		text := without(old, k.Origin.Line)
-		defer clear(text)
-		after, err := Parse(path, bytes.Clone(text))
-		if err == nil {
-			defer after.Zero()
-		}
-		if err != nil || !onlyRemoves(before, after, ckn) {
+		return without(old, k.Origin.Line), nil
+	}, func(before, after *keychain.Keychain) error {
+		if after == nil || !onlyRemoves(before, after, ckn) {
 			return fmt.Errorf("key file %s: CKN %s cannot be removed in its style; write its keys one below the other, each after a dash, or remove it by hand", path, ckn)
 		}
-		return replace(target, text, old)
+		return nil
 	})
 }
 

@@ -46,6 +46,26 @@ func Append(path string, k keychain.Key) (err error) {
 }
 
 func extend(path string, k keychain.Key) error {
+	return edit(path, func(old []byte, before *keychain.Keychain) ([]byte, error) {
+		if before.Find(k.CKN) != nil {
+			return nil, fmt.Errorf("key file %s has CKN %s already; use another CKN", path, k.CKN)
+		}
+		if len(before.PSKs) > 0 {
+			return nil, fmt.Errorf("key file %s holds PSKs of a tunnel; a MACsec key needs a keychain of its own", path)
+		}
+		return joined(old, entry(k, indent(old))), nil
+	}, func(before, after *keychain.Keychain) error {
+		if after == nil || !onlyAdds(before, after, k) {
+			return fmt.Errorf("key file %s cannot be extended in its style; write its keys one below the other, each after a dash", path)
+		}
+		return nil
+	})
+}
+
+// edit replaces the key file by what change makes of its text; nil leaves it as
+// it is. accept judges the keychains before and after; after is nil if the new
+// text cannot be parsed.
+func edit(path string, change func(old []byte, before *keychain.Keychain) ([]byte, error), accept func(before, after *keychain.Keychain) error) error {
 	target, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return &AccessError{Path: path, What: "cannot be opened: " + cause(err), Accepted: "a key file that exists", Err: err}
@@ -61,20 +81,18 @@ func extend(path string, k keychain.Key) error {
 			return err
 		}
 		defer before.Zero()
-		if before.Find(k.CKN) != nil {
-			return fmt.Errorf("key file %s has CKN %s already; use another CKN", path, k.CKN)
+		text, err := change(old, before)
+		if err != nil || text == nil {
+			return err
 		}
-		if len(before.PSKs) > 0 {
-			return fmt.Errorf("key file %s holds PSKs of a tunnel; a MACsec key needs a keychain of its own", path)
-		}
-		text := joined(old, entry(k, indent(old)))
 		defer clear(text)
 		after, err := Parse(path, bytes.Clone(text))
-		if err == nil {
-			defer after.Zero()
+		if err != nil {
+			after = nil
 		}
-		if err != nil || !onlyAdds(before, after, k) {
-			return fmt.Errorf("key file %s cannot be extended in its style; write its keys one below the other, each after a dash", path)
+		defer after.Zero()
+		if err := accept(before, after); err != nil {
+			return err
 		}
 		return replace(target, text, old)
 	})
