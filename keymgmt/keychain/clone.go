@@ -8,8 +8,11 @@ import (
 // ErrPending says that a source has not been read yet, and is being read.
 var ErrPending = errors.New("not read yet")
 
-// Clone is a second keychain whose secrets are zeroed on their own.
+// Clone is a second keychain whose secrets are zeroed on their own; nil of nil.
 func (c *Keychain) Clone() *Keychain {
+	if c == nil {
+		return nil
+	}
 	n := &Keychain{Keys: slices.Clone(c.Keys), PSKs: slices.Clone(c.PSKs)}
 	for i := range n.Keys {
 		n.Keys[i].CAK = n.Keys[i].CAK.Clone()

@@ -77,7 +77,7 @@ func newState(origin string) *state {
 // restore takes a keychain of earlier for the last good one. Its values are
 // asked for once more: they must be the same.
 func (s *state) restore(c *keychain.Keychain) {
-	s.chain = clone(c)
+	s.chain = c.Clone()
 	keep := func(r Ref, octets *secret.Key, text bool) {
 		if r.ID != "" {
 			s.values[r], s.doubted[r] = &Value{Ref: r, Octets: octets, Text: text}, true
@@ -207,19 +207,4 @@ func same(a, b *keychain.Keychain) bool {
 		}
 	}
 	return len(pa) == len(pb)
-}
-
-// clone is a keychain with secrets of its own; of nil, nil.
-func clone(c *keychain.Keychain) *keychain.Keychain {
-	if c == nil {
-		return nil
-	}
-	n := &keychain.Keychain{Keys: slices.Clone(c.Keys), PSKs: slices.Clone(c.PSKs)}
-	for i := range n.Keys {
-		n.Keys[i].CAK = n.Keys[i].CAK.Clone()
-	}
-	for i := range n.PSKs {
-		n.PSKs[i].Secret = n.PSKs[i].Secret.Clone()
-	}
-	return n
 }

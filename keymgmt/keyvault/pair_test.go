@@ -292,7 +292,7 @@ func TestTakeProperties(t *testing.T) {
 		for range 4 {
 			lines := rapid.SliceOfNDistinct(version, 0, 8, func(l string) string { return l[:len("cak caka0")] }).Draw(t, "vault")
 			a := vault(t, lines...)
-			before := clone(s.chain)
+			before := s.chain.Clone()
 			offed := map[Ref]bool{}
 			for _, v := range a.Versions {
 				offed[v.Ref] = !v.Enabled

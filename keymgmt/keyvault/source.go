@@ -65,7 +65,7 @@ func (s *Source) Load() (*keychain.Keychain, error) {
 	if s.state.chain == nil {
 		return nil, ErrNone
 	}
-	return clone(s.state.chain), nil
+	return s.state.chain.Clone(), nil
 }
 
 // Watch starts to poll, at once, and sends a token whenever the keychain has
