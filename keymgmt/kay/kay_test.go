@@ -233,10 +233,7 @@ func TestUnwritableStore(t *testing.T) {
 		var wire kaytest.Wire
 		var a, b station
 		a.store.Fail(errors.New("read-only file system"))
-		a.start(t, 1, wire.Join(), key(1, 7))
-		b.start(t, 2, wire.Join(), key(1, 7))
-		time.Sleep(5 * time.Second)
-		synctest.Wait()
+		both(t, &a, &b, &wire)
 		st, _ := a.kay.Status()
 		if a.state() != sa.Secured || st.StateError != "read-only file system" || strings.Count(a.log.String(), "read-only file system") != 1 {
 			t.Errorf("%v, %q\n%s", a.state(), st.StateError, a.log.String())

@@ -11,16 +11,21 @@ import (
 	"github.com/linkseal/linkseal/keymgmt/sa"
 )
 
+// both starts two on one wire, and waits until they have had time to settle.
+func both(t *testing.T, a, b *station, wire *kaytest.Wire) {
+	a.start(t, 1, wire.Join(), key(1, 7))
+	b.start(t, 2, wire.Join(), key(1, 7))
+	time.Sleep(5 * time.Second)
+	synctest.Wait()
+}
+
 // TestSuspend: the peer confirms at once, and waits a hundred seconds; then both
 // are on a fresh SAK.
 func TestSuspend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var wire kaytest.Wire
 		var a, b station
-		a.start(t, 1, wire.Join(), key(1, 7))
-		b.start(t, 2, wire.Join(), key(1, 7))
-		time.Sleep(5 * time.Second)
-		synctest.Wait()
+		both(t, &a, &b, &wire)
 		before, _ := a.secy.Encodes()
 		start := time.Now()
 		if err := b.kay.Suspend(); err != nil || time.Since(start) > 0 {
@@ -61,10 +66,7 @@ func TestSuspendUnheard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var wire kaytest.Wire
 		var a, b station
-		a.start(t, 1, wire.Join(), key(1, 7))
-		b.start(t, 2, wire.Join(), key(1, 7))
-		time.Sleep(5 * time.Second)
-		synctest.Wait()
+		both(t, &a, &b, &wire)
 		a.kay.Close()
 		start := time.Now()
 		b.kay.Suspend()
@@ -91,10 +93,7 @@ func TestSuspendWhileSaving(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var wire kaytest.Wire
 		var a, b station
-		a.start(t, 1, wire.Join(), key(1, 7))
-		b.start(t, 2, wire.Join(), key(1, 7))
-		time.Sleep(5 * time.Second)
-		synctest.Wait()
+		both(t, &a, &b, &wire)
 		before := b.table()
 		b.store.Slow(10 * time.Second)
 		for _, s := range []*station{&a, &b} {

@@ -29,9 +29,9 @@ const convergence = 45 * time.Second
 // TestRandomWorlds lets everything happen to 2 to 4 nodes at once: loss,
 // duplicates, reordering, one-way cuts, kills, restarts, reboots, keychains
 // edited at any end in any order, SecYs that fail, PNs that jump, MIs that
-// collide, suspensions, by those who go and by those who only say so, replays of whatever was ever sent. The invariants of
-// world.check hold at every step, an early Tick never does anything, and when
-// the storm is over the world converges.
+// collide, suspensions, by those who go and by those who only say so, replays of
+// whatever was ever sent. The invariants of world.check hold at every step, an
+// early Tick never does anything, and when the storm is over the world converges.
 func TestRandomWorlds(t *testing.T) {
 	first, n := uint64(0), uint64(350)
 	if soak {

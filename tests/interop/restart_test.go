@@ -105,13 +105,30 @@ func TestKilled(t *testing.T) {
 // Both ends killed and started at once: neither can tell the other who it was.
 func TestKilledBoth(t *testing.T) {
 	t.Parallel()
+	lossless(t, "both ends killed and restarted", func(p *pair, x *lab.Traffic) {
+		check(t, p.west.Kill(), p.east.Kill())
+		flows(t, x, 100)
+		check(t, p.west.Start(), p.east.Start())
+	})
+}
+
+// Stopped and started again at once: as after a package upgrade.
+func TestStoppedAndStarted(t *testing.T) {
+	t.Parallel()
+	lossless(t, "stopped and started", func(p *pair, _ *lab.Traffic) {
+		check(t, p.east.Stop(t.Context()), p.east.Start())
+	})
+}
+
+// lossless ends daemons of a pair under traffic, and starts them: both ends come to
+// a fresh SAK, and nothing is lost.
+func lossless(t *testing.T, what string, end func(*pair, *lab.Traffic)) {
+	t.Helper()
 	p := newPair(t, lab.Options{}, lab.Port{})
 	old := p.start(t)[0].Tx
 	x := traffic(t, p.west, p.east, 5*time.Millisecond)
 	flows(t, x, 50)
-	check(t, p.west.Kill(), p.east.Kill())
-	flows(t, x, 100)
-	check(t, p.west.Start(), p.east.Start())
+	end(p, x)
 	wait(t, "a fresh SAK at both ends", func(s status.Port) bool {
 		return lab.Settled(s, p.key.CKN) && s.Tx.Key != old.Key
 	}, p.both()...)
@@ -120,7 +137,7 @@ func TestKilledBoth(t *testing.T) {
 	if c.Lost() > 0 {
 		t.Error(c)
 	}
-	figure(t, "both ends killed and restarted: %d of %d datagrams lost", c.Lost(), c.Sent)
+	figure(t, "%s: %d of %d datagrams lost", what, c.Lost(), c.Sent)
 }
 
 func maximum(d []time.Duration) (m time.Duration) {

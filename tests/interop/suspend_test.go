@@ -93,29 +93,11 @@ func suspended(s status.Port) bool {
 	return false
 }
 
-// Stopped and started again at once: as after a package upgrade.
-func TestStoppedAndStarted(t *testing.T) {
-	t.Parallel()
-	p := newPair(t, lab.Options{}, lab.Port{})
-	old := p.start(t)[0].Tx
-	x := traffic(t, p.west, p.east, 5*time.Millisecond)
-	flows(t, x, 50)
-	check(t, p.east.Stop(t.Context()), p.east.Start())
-	wait(t, "a fresh SAK at both ends", func(s status.Port) bool {
-		return lab.Settled(s, p.key.CKN) && s.Tx.Key != old.Key
-	}, p.both()...)
-	flows(t, x, 50)
-	c := x.Stop()
-	if c.Lost() > 0 {
-		t.Error(c)
-	}
-	figure(t, "stopped and started: %d of %d datagrams lost", c.Lost(), c.Sent)
-}
-
 // TestSupplicantStays has linkseal killed and back within three seconds, and
 // stopped for longer than the life time, with wpa_supplicant at the other end:
 // that knows no suspension, and deletes the SC of a peer that has another MI, or
-// that it has heard nothing of, before there is a fresh SAK. What is lost is printed; the port is secured again each time, and nothing is in clear.
+// that it has heard nothing of, before there is a fresh SAK. What is lost is
+// printed; the port is secured again each time, and nothing is in clear.
 func TestSupplicantStays(t *testing.T) {
 	t.Parallel()
 	type leave struct {
