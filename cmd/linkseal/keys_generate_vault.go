@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/linkseal/linkseal/dataplane/config"
+	"github.com/linkseal/linkseal/dataplane/status"
 	"github.com/linkseal/linkseal/keymgmt/keychain"
 	"github.com/linkseal/linkseal/keymgmt/keyvault"
 	"github.com/linkseal/linkseal/keymgmt/rotate/course"
@@ -60,7 +61,7 @@ func (f *generateFlags) inVault(ctx context.Context, cfg *config.Config, k *conf
 	}
 	window := w.Window()
 	doc.keyDocument = keyDocument{CKN: &w.CKN, Octets: want.octets, State: window.State(now), ExpiresHard: f.expiresHard, Fallback: f.fallback,
-		NotBefore: given(window.NotBefore), Expires: given(window.Expires), Pair: w.Pinned.Pair, CAKVersion: w.Pinned.CAK, CKNVersion: w.Pinned.CKN}
+		NotBefore: status.Given(window.NotBefore), Expires: status.Given(window.Expires), Pair: w.Pinned.Pair, CAKVersion: w.Pinned.CAK, CKNVersion: w.Pinned.CKN}
 	return doc, nil
 }
 

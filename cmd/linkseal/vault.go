@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
-	"time"
 
 	"github.com/linkseal/linkseal/dataplane/config"
 	"github.com/linkseal/linkseal/dataplane/status"
@@ -55,7 +54,7 @@ func (s vaultSource) Load() (*keychain.Keychain, error) {
 // Report implements reconcile.Reporting.
 func (s vaultSource) Report(k *status.Keychain) {
 	r := s.Source.Report()
-	v := &status.Vault{LastSuccess: given(r.LastSuccess), NextPoll: given(r.Next), Refused: []string{}, Counters: map[string]uint64{"polls": r.Polls, "failures": r.Failures}}
+	v := &status.Vault{LastSuccess: status.Given(r.LastSuccess), NextPoll: status.Given(r.Next), Refused: []string{}, Counters: map[string]uint64{"polls": r.Polls, "failures": r.Failures}}
 	for _, f := range r.Faults {
 		v.Faults = append(v.Faults, status.Fault{Kind: string(f.Kind), Text: f.Text, Since: f.Since, Polls: f.Polls})
 	}
@@ -74,12 +73,4 @@ func refusedText(r keyvault.Refused) string {
 		name = "version " + r.Version
 	}
 	return name + ": " + r.Why
-}
-
-// given is nil for the zero time.
-func given(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
 }

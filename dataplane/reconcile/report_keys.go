@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"slices"
-	"time"
 
 	"github.com/linkseal/linkseal/dataplane/config"
 	"github.com/linkseal/linkseal/dataplane/status"
@@ -43,8 +42,8 @@ func (n *ring) view() keychainView {
 	}
 	for _, c := range n.selection.All {
 		state, _ := c.State.MarshalText() // never fails
-		v.Keys = append(v.Keys, status.Key{CKN: c.CKN.String(), State: string(state), NotBefore: given(c.NotBefore), Expires: given(c.Expires),
-			FirstSeen: given(c.FirstSeen), Fallback: c.Fallback, Fingerprint: c.CAK.Fingerprint(), Pair: c.Pinned.Pair, CAKVersion: c.Pinned.CAK, CKNVersion: c.Pinned.CKN})
+		v.Keys = append(v.Keys, status.Key{CKN: c.CKN.String(), State: string(state), NotBefore: status.Given(c.NotBefore), Expires: status.Given(c.Expires),
+			FirstSeen: status.Given(c.FirstSeen), Fallback: c.Fallback, Fingerprint: c.CAK.Fingerprint(), Pair: c.Pinned.Pair, CAKVersion: c.Pinned.CAK, CKNVersion: c.Pinned.CKN})
 	}
 	return v
 }
@@ -56,12 +55,4 @@ func (v keychainView) report() status.Keychain {
 		s.Report(&k)
 	}
 	return k
-}
-
-// given is nil for the zero time.
-func given(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
 }

@@ -25,6 +25,14 @@ type Keychain struct {
 	Vault *Vault `json:"vault,omitempty"`
 }
 
+// Given is nil, which is null in JSON, for the zero time.
+func Given(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
 // Key is one key of a Keychain, without its octets.
 type Key struct {
 	CKN       string     `json:"ckn"`   // hex

@@ -1,12 +1,6 @@
 package keychain
 
-import (
-	"errors"
-	"slices"
-)
-
-// ErrPending says that a source has not been read yet, and is being read.
-var ErrPending = errors.New("not read yet")
+import "slices"
 
 // Clone is a second keychain whose secrets are zeroed on their own; nil of nil.
 func (c *Keychain) Clone() *Keychain {

@@ -11,6 +11,7 @@ package keychain
 import (
 	"bytes"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,6 +19,9 @@ import (
 
 	"github.com/linkseal/linkseal/keymgmt/secret"
 )
+
+// ErrPending says that a source has not been read yet, and is being read.
+var ErrPending = errors.New("not read yet")
 
 // MaxCKN is the longest CKN in octets (802.1X-2020 9.3.1).
 const MaxCKN = 32
