@@ -9,8 +9,13 @@ import (
 	"github.com/linkseal/linkseal/dataplane/status"
 )
 
-// askEvery is how often Wait asks an appliance.
-const askEvery = 50 * time.Millisecond
+// askEvery is how often Wait asks an appliance at first, and askLater after so
+// many times: a status is not cheap on the emulated processors of a guest.
+const (
+	askEvery = 50 * time.Millisecond
+	askLater = 250 * time.Millisecond
+	often    = 10
+)
 
 // Wait asks the appliances until all fulfil the condition, and returns what
 // they said then. It gives up with ctx, saying what they said last.
@@ -18,7 +23,10 @@ func Wait(ctx context.Context, what string, ok func(status.Port) bool, appliance
 	ports := make([]status.Port, len(appliances))
 	tick := time.NewTicker(askEvery)
 	defer tick.Stop()
-	for {
+	for asked := 1; ; asked++ {
+		if asked == often {
+			tick.Reset(askLater)
+		}
 		good, last := 0, []string{}
 		for i, a := range appliances {
 			p, err := a.Status(ctx)
