@@ -59,9 +59,9 @@ func TestExplore(t *testing.T) {
 		{name: "3 members, suspended in rollover", members: 3, edits: [][]Key{add}, suspends: 1, span: 8 * time.Second},
 	} {
 		t.Run(s.name, func(t *testing.T) {
-			limit := 1_500
+			limit := 6_000
 			if s.members > 2 {
-				limit = 400
+				limit = 2_000
 			}
 			if soak {
 				limit = 500_000

@@ -33,7 +33,7 @@ const convergence = 45 * time.Second
 // whatever was ever sent. The invariants of world.check hold at every step, an
 // early Tick never does anything, and when the storm is over the world converges.
 func TestRandomWorlds(t *testing.T) {
-	first, n := uint64(0), uint64(350)
+	first, n := uint64(0), uint64(1_400)
 	if soak {
 		n = 100_000
 	}
