@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -22,28 +23,25 @@ type Memory struct {
 
 // Forgotten waits until no retired key is in the memory of the appliance's
 // daemon, all of it, and at least so many are retired. A key is retired that is
-// in keys, or whose SAK was distributed, and that by its status the daemon does
-// not have. Those that it has are to be found, each: that shows that the scan
-// sees. It gives up with ctx, saying what was found last.
+// in keys, or whose SAK was distributed, and that by its status the daemon has
+// neither before nor after a scan. Those that it has at both times are to be
+// found, each: that shows that the scan sees. It gives up with ctx, saying what
+// was found last.
 func (s *SAKs) Forgotten(ctx context.Context, a *Appliance, keys []Key, least int) (Memory, error) {
 	start := time.Now()
-	var m Memory
-	var found []leak.Finding
 	for {
-		now, left, err := s.look(ctx, a, keys)
-		if err == nil {
-			m, found = now, left
-			m.Took = time.Since(start)
-			if len(found) == 0 && m.Retired >= least {
-				return m, nil
-			}
-		} else if ctx.Err() == nil && !errors.Is(err, errMoved) {
+		m, left, err := s.look(ctx, a, keys)
+		m.Took = time.Since(start)
+		switch {
+		case err != nil && ctx.Err() == nil:
 			return m, err
+		case err == nil && len(left) == 0 && m.Retired >= least:
+			return m, nil
 		}
 		select {
 		case <-ctx.Done():
-			texts := []string{fmt.Sprintf("%s: after %v, of %d retired keys %d parts are in its memory", a.Name, time.Since(start).Round(time.Second), m.Retired, len(found))}
-			for _, f := range found {
+			texts := []string{fmt.Sprintf("%s: after %v, of %d retired keys %d parts are in its memory", a.Name, m.Took.Round(time.Second), m.Retired, len(left))}
+			for _, f := range left {
 				texts = append(texts, f.String())
 			}
 			return m, errors.New(strings.Join(texts, "\n\t"))
@@ -52,20 +50,17 @@ func (s *SAKs) Forgotten(ctx context.Context, a *Appliance, keys []Key, least in
 	}
 }
 
-// errMoved says that keys came or went during a scan.
-var errMoved = errors.New("keys changed meanwhile")
-
 // look scans once, and returns what it found of retired keys.
 func (s *SAKs) look(ctx context.Context, a *Appliance, keys []Key) (m Memory, left []leak.Finding, err error) {
+	secrets, err := s.secrets(keys)
+	if err != nil {
+		return m, nil, err
+	}
 	before, err := a.Status(ctx)
 	if err != nil {
 		return m, nil, err
 	}
-	used, retired, err := s.sorted(before, keys)
-	if err != nil {
-		return m, nil, err
-	}
-	all, err := leak.Scan(a.Pid(), slices.Concat(used, retired))
+	all, err := leak.Scan(a.Pid(), slices.Concat(slices.Collect(maps.Values(secrets))...))
 	if err != nil {
 		return m, nil, err
 	}
@@ -73,42 +68,48 @@ func (s *SAKs) look(ctx context.Context, a *Appliance, keys []Key) (m Memory, le
 	if err != nil {
 		return m, nil, err
 	}
-	if inUse(before) != inUse(after) {
-		return m, nil, errMoved
-	}
-	for _, k := range used {
-		if !slices.ContainsFunc(all.Found, func(f leak.Finding) bool { return f.Secret == k.Name }) {
-			return m, nil, fmt.Errorf("%s: the %s is in use, and the scan of its memory does not find it", a.Name, k.Name)
+	m.Octets, m.Unread = all.Octets, all.Unread
+	had, has := inUse(before), inUse(after)
+	for id, list := range secrets {
+		for _, k := range list {
+			n := len(left)
+			for _, f := range all.Found {
+				if f.Secret == k.Name {
+					left = append(left, f)
+				}
+			}
+			switch used := strings.Contains(had, id); {
+			case used != strings.Contains(has, id): // it came or went meanwhile
+				left = left[:n]
+			case !used:
+				m.Retired++
+			case len(left) == n:
+				return m, nil, fmt.Errorf("%s: the %s is in use, and the scan of its memory does not find it", a.Name, k.Name)
+			default:
+				m.Used++
+				left = left[:n]
+			}
 		}
 	}
-	left = slices.DeleteFunc(all.Found, func(f leak.Finding) bool {
-		return slices.ContainsFunc(used, func(k leak.Secret) bool { return k.Name == f.Secret })
-	})
-	return Memory{Octets: all.Octets, Used: len(used), Retired: len(retired), Unread: all.Unread}, left, nil
+	return m, left, nil
 }
 
-// sorted are the keys that the port has, and those that it has no more.
-func (s *SAKs) sorted(p status.Port, keys []Key) (used, retired []leak.Secret, err error) {
-	has := inUse(p)
-	put := func(name string, list ...leak.Secret) {
-		if strings.Contains(has, name) {
-			used = append(used, list...)
-		} else {
-			retired = append(retired, list...)
-		}
-	}
+// secrets are the CAKs with what is derived of them and the SAKs distributed,
+// by what inUse calls them.
+func (s *SAKs) secrets(keys []Key) (map[string][]leak.Secret, error) {
+	secrets := map[string][]leak.Secret{}
 	for _, k := range keys {
 		list, err := leak.Keys(k.CKN, k.CAK)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		put("ckn "+k.CKN+" ", list...)
+		secrets["ckn "+k.CKN+" "] = list
 	}
 	saks, err := s.All()
 	for id, sak := range saks {
-		put("sak "+id+" ", sak)
+		secrets["sak "+id+" "] = []leak.Secret{sak}
 	}
-	return used, retired, err
+	return secrets, err
 }
 
 // inUse names the keys that a port has.
