@@ -24,7 +24,7 @@ func TestUserspaceJumbo(t *testing.T) {
 // full has packets of full size, not to be fragmented, answered in full size.
 func full(t *testing.T, from *lab.Appliance, to netip.Addr, mtu int) {
 	t.Helper()
-	out, err := from.NS.Command("ping", "-n", "-M", "do", "-s", fmt.Sprint(mtu-28), "-c", "5", "-i", "0.02", "-W", "20", to.String()).CombinedOutput()
+	out, err := from.NS.Command("ping", "-n", "-M", "do", "-s", fmt.Sprint(mtu-28), "-c", "5", "-i", "0.02", "-w", "20", to.String()).CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "5 received") {
 		t.Errorf("ping of %d octets from %s: %v\n%s", mtu, from.Name, err, out)
 	}
