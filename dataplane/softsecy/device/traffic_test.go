@@ -43,6 +43,9 @@ func TestShould(t *testing.T) {
 		t.Errorf("in clear: %+v", c)
 	}
 	p.secure(t)
+	// What was under way in clear when the port was secured is counted when a
+	// frame has come after it.
+	echo(t, p.west, p.east, 1)
 	clear := p.west.counters(t).OutPktsUntagged
 	echo(t, p.west, p.east, 1, 1000)
 	p.settle(t)
