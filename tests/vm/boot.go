@@ -166,7 +166,7 @@ func (g *Guest) arguments(initrd string) []string {
 // no use for: clearing of pages, the crypto self-tests, clock watchdogs. The
 // guest brings up the other processors when it has its root.
 const commandLine = "console=ttyS0 quiet panic=-1 maxcpus=1 mitigations=off nokaslr init_on_alloc=0 " +
-	"random.trust_cpu=on cryptomgr.notests=1 tsc=nowatchdog nowatchdog audit=0 apparmor=0 rdinit=/init"
+	"random.trust_cpu=on cryptomgr.notests=1 tsc=reliable nowatchdog audit=0 apparmor=0 rdinit=/init"
 
 // initrd writes the initramfs: this program as init, the modules to reach the
 // root, the plan.
