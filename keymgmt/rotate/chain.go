@@ -43,6 +43,7 @@ type chain struct {
 	Chain
 	o     Options
 	log   *slog.Logger
+	tally *tally
 	stop  context.CancelFunc
 	asked chan request
 	ended chan struct{}
@@ -252,6 +253,7 @@ func (c *chain) tell(e course.Event) {
 	}
 	if e.Last() {
 		args = append(args, "lost", course.Sum(e.Lost))
+		c.tally.count(e.Phase, c.cur.Owned)
 	}
 	c.log.Log(context.Background(), level, "rotation", args...)
 	c.mu.Lock()

@@ -85,15 +85,18 @@ var (
 type Rotator struct {
 	o Options
 
-	mu     sync.Mutex
-	ctx    context.Context // nil until Run
-	chains map[string]*chain
-	given  []Chain
-	done   sync.WaitGroup
+	mu      sync.Mutex
+	ctx     context.Context // nil until Run
+	chains  map[string]*chain
+	tallies map[string]*tally // of all keychains that there ever were
+	given   []Chain
+	done    sync.WaitGroup
 }
 
 // New returns a Rotator of no keychain; Set gives it some, and Run runs it.
-func New(o Options) *Rotator { return &Rotator{o: o, chains: map[string]*chain{}} }
+func New(o Options) *Rotator {
+	return &Rotator{o: o, chains: map[string]*chain{}, tallies: map[string]*tally{}}
+}
 
 // Set tells which keychains there are: at the start, and after a reload. A
 // rotation of one that is gone stops, and goes on if it comes back.
@@ -125,7 +128,10 @@ func (r *Rotator) follow() {
 			continue
 		}
 		ctx, stop := context.WithCancel(r.ctx)
-		c := &chain{Chain: g, o: r.o, log: r.o.Log.With("keychain", name), stop: stop, asked: make(chan request), ended: make(chan struct{}), over: ctx.Done()}
+		if r.tallies[name] == nil {
+			r.tallies[name] = new(tally)
+		}
+		c := &chain{Chain: g, o: r.o, tally: r.tallies[name], log: r.o.Log.With("keychain", name), stop: stop, asked: make(chan request), ended: make(chan struct{}), over: ctx.Done()}
 		r.chains[name] = c
 		after := before[name]
 		r.done.Add(1)

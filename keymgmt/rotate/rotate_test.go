@@ -197,6 +197,7 @@ func TestRotate(t *testing.T) {
 		if err := r.Rotate(t.Context(), "link9", nil); !errors.Is(err, ErrUnknown) {
 			t.Error(err)
 		}
+		counted(t, r, Results{Done: 2})
 	})
 }
 
@@ -258,6 +259,7 @@ func TestFailedBesideHold(t *testing.T) {
 		if err := r.Rotate(t.Context(), "link1", nil); !errors.Is(err, ErrFailed) || !strings.Contains(err.Error(), "no route") {
 			t.Error(err)
 		}
+		counted(t, r, Results{Done: 1, Failed: 1})
 		s.set(func() { s.err = nil })
 		time.Sleep(2 * time.Hour)
 		if ids := s.ids(); len(ids) != 1 {
@@ -278,6 +280,7 @@ func TestOwned(t *testing.T) {
 		if err := r.Rotate(t.Context(), "link1", l.emit); !errors.Is(err, ErrOwned) || len(l.events) != 0 {
 			t.Errorf("%v after %q", err, l.phases())
 		}
+		counted(t, r, Results{Refused: 1})
 		time.Sleep(100 * 24 * time.Hour)
 		if len(s.ids()) != 2 || s.saved["link1"] != nil && !bytes.Contains(s.saved["link1"], []byte("failed")) {
 			t.Errorf("%q, %s", s.ids(), s.saved["link1"])
@@ -433,6 +436,7 @@ func TestReload(t *testing.T) {
 		if err := r.Rotate(t.Context(), "link1", l.emit); err != nil || l.events[len(l.events)-1].Phase != course.Done {
 			t.Error(err, l.phases())
 		}
+		counted(t, r, Results{Done: 1}) // one rotation, whatever the configuration was meanwhile
 		r.Set(nil)
 		synctest.Wait()
 		if err := r.Rotate(t.Context(), "link1", nil); !errors.Is(err, ErrUnknown) {
