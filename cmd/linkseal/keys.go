@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/linkseal/linkseal/dataplane/config"
+	"github.com/linkseal/linkseal/dataplane/status/vault"
 	"github.com/linkseal/linkseal/keymgmt/file"
 	"github.com/linkseal/linkseal/keymgmt/file/strict"
 	"github.com/linkseal/linkseal/keymgmt/keychain"
@@ -138,7 +139,7 @@ func (c *configured) readVault(ctx context.Context, k config.Keychain) error {
 	}
 	c.chains[k.Name] = chain
 	for _, r := range refused {
-		c.refused[k.Name] = append(c.refused[k.Name], refusedText(r))
+		c.refused[k.Name] = append(c.refused[k.Name], vault.Refused(r))
 	}
 	return nil
 }

@@ -165,6 +165,12 @@ func (r *rotator) keychainOf(name string) (string, error) {
 
 // report adds the rotations to a status.
 func (r *rotator) report(s *status.Status) {
+	results := r.Results()
+	for i := range s.Keychains {
+		if n, ok := results[s.Keychains[i].Name]; ok {
+			s.Keychains[i].Rotations = map[string]uint64{"done": n.Done, "failed": n.Failed, "refused": n.Refused}
+		}
+	}
 	for _, p := range r.Reports() {
 		i := slices.IndexFunc(s.Keychains, func(k status.Keychain) bool { return k.Name == p.Keychain })
 		if i < 0 {

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"sync"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -16,6 +17,7 @@ import (
 	"github.com/linkseal/linkseal/dataplane/config"
 	"github.com/linkseal/linkseal/dataplane/reconcile"
 	"github.com/linkseal/linkseal/dataplane/status"
+	"github.com/linkseal/linkseal/dataplane/status/metrics"
 	"github.com/linkseal/linkseal/keymgmt/file"
 	"github.com/linkseal/linkseal/keymgmt/keychain"
 	"github.com/linkseal/linkseal/keymgmt/retire"
@@ -32,7 +34,8 @@ func runVerb() *cobra.Command {
 linkseal reload, reads the configuration and the keys anew; key files are also
 read when they change. On SIGTERM it ends and leaves everything in place: the kernel goes on encrypting
 (a port in user space passes nothing until the daemon is back), the filters go
-on refusing what is in clear.`,
+on refusing what is in clear. With metrics: {listen: 127.0.0.1:9469} it serves
+what linkseal status --json tells to Prometheus, at /metrics.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			// A log that nobody reads any more is lost; keys are agreed on.
@@ -125,22 +128,33 @@ func runDaemon(ctx context.Context, path string, cfg *config.Config, log *slog.L
 	}
 	eraser := retire.New(runtime.GC)
 	var r *reconcile.Reconciler
+	var endpoint *metrics.Endpoint
 	rotator := newRotator(cfg.State, func() *reconcile.Reconciler { return r }, log)
+	snapshot := func() status.Status {
+		s := r.Status()
+		s.Memory, s.Metrics = status.ReadMemory(), endpoint.Report()
+		rotator.report(&s)
+		return s
+	}
+	endpoint = metrics.NewEndpoint(snapshot, log)
 	r = reconcile.New(cfg, reconcile.Options{
 		Machine: machine,
 		Open: func(p config.Port, at reconcile.Place) (reconcile.Session, error) {
 			return openSession(p, at, cfg.State, eraser.Soon, log)
 		},
-		Source:     func(k config.Keychain) (reconcile.Source, error) { return openSource(k, log) },
-		Load:       func() (*config.Config, error) { return loadAnew(path) },
-		Configured: rotator.configured,
-		Seen:       seenFile(filepath.Join(cfg.State, file.SeenName)),
-		Keeper:     newKeeper(cfg, log),
-		Clock:      clock.Now,
-		Log:        log,
-		Version:    version(),
-		Notify:     sdnotify.Send,
-		Alive:      sdnotify.WatchdogInterval(),
+		Source: func(k config.Keychain) (reconcile.Source, error) { return openSource(k, log) },
+		Load:   func() (*config.Config, error) { return loadAnew(path) },
+		Configured: func(c *config.Config) {
+			rotator.configured(c)
+			endpoint.Set(c.Metrics)
+		},
+		Seen:    seenFile(filepath.Join(cfg.State, file.SeenName)),
+		Keeper:  newKeeper(cfg, log),
+		Clock:   clock.Now,
+		Log:     log,
+		Version: version(),
+		Notify:  sdnotify.Send,
+		Alive:   sdnotify.WatchdogInterval(),
 	})
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -155,26 +169,18 @@ func runDaemon(ctx context.Context, path string, cfg *config.Config, log *slog.L
 		}
 	}()
 	go eraser.Run(ctx)
-	rotates := make(chan struct{})
-	go func() {
-		defer close(rotates)
-		rotator.Run(ctx)
-	}()
+	var beside sync.WaitGroup
+	beside.Go(func() { rotator.Run(ctx) })
+	beside.Go(func() { endpoint.Run(ctx) })
 	served := make(chan error, 1)
 	go func() {
-		snapshot := func() status.Status {
-			s := r.Status()
-			s.Memory = status.ReadMemory()
-			rotator.report(&s)
-			return s
-		}
 		served <- status.Serve(ctx, socket, status.Daemon{Snapshot: snapshot, Reload: r.AwaitReload, Rotate: rotator.rotate, Log: log})
 		stop()
 	}()
 	log.Info("linkseal runs", "version", version(), "config", path, "socket", cfg.Socket, "state", cfg.State, "ports", len(cfg.Ports))
 	err = r.Run(ctx)
 	stop()
-	<-rotates
+	beside.Wait()
 	return errors.Join(err, <-served)
 }
 

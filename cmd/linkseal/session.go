@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/linkseal/linkseal/dataplane/config"
 	"github.com/linkseal/linkseal/dataplane/reconcile"
@@ -136,17 +137,25 @@ func (s *session) Report(p *status.Port) bool {
 		table = now
 	}
 	agreed := make(map[sa.KeyID]mka.SAState)
+	since := func(key sa.KeyID) *time.Time {
+		a, known := agreed[key]
+		if !known {
+			return nil
+		}
+		t := st.Epoch.Add(a.Since)
+		return &t
+	}
 	for _, a := range st.MKA.SAs {
 		agreed[a.Key] = a
 	}
 	for _, t := range table.Tx {
 		if t.AN == table.Encoding {
 			a := agreed[t.Key]
-			p.Tx = &status.Tx{AN: t.AN, PN: t.PN, Key: t.Key.String(), CKN: hex.EncodeToString(a.CKN), PeersTransmit: a.PeersTransmit}
+			p.Tx = &status.Tx{AN: t.AN, PN: t.PN, Key: t.Key.String(), CKN: hex.EncodeToString(a.CKN), PeersTransmit: a.PeersTransmit, Since: since(t.Key)}
 		}
 	}
 	for _, r := range table.Rx {
-		p.Rx = append(p.Rx, status.Rx{SCI: r.SCI.String(), AN: r.AN, PN: r.PN, Key: r.Key.String(), CKN: hex.EncodeToString(agreed[r.Key].CKN)})
+		p.Rx = append(p.Rx, status.Rx{SCI: r.SCI.String(), AN: r.AN, PN: r.PN, Key: r.Key.String(), CKN: hex.EncodeToString(agreed[r.Key].CKN), Since: since(r.Key)})
 	}
 	p.Counters = mkaCounters(&st.MKA.Counters)
 	p.Counters["mkpdus_not_sent"] = st.SendErrors
@@ -208,9 +217,9 @@ func secYCounters(c any, to map[string]uint64) {
 		return
 	}
 	for name, raw := range fields {
-		var n uint64
-		if json.Unmarshal(raw, &n) == nil {
-			to[name] = n
+		var n *uint64 // a list that is nil is null, and no counter
+		if json.Unmarshal(raw, &n) == nil && n != nil {
+			to[name] = *n
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/linkseal/linkseal/dataplane/config"
 	"github.com/linkseal/linkseal/dataplane/status"
+	"github.com/linkseal/linkseal/dataplane/status/vault"
 	"github.com/linkseal/linkseal/keymgmt/keychain"
 	"github.com/linkseal/linkseal/keymgmt/keyvault"
 )
@@ -54,23 +55,5 @@ func (s vaultSource) Load() (*keychain.Keychain, error) {
 // Report implements reconcile.Reporting.
 func (s vaultSource) Report(k *status.Keychain) {
 	r := s.Source.Report()
-	v := &status.Vault{LastSuccess: status.Given(r.LastSuccess), NextPoll: status.Given(r.Next), Refused: []string{}, Counters: map[string]uint64{"polls": r.Polls, "failures": r.Failures}}
-	for _, f := range r.Faults {
-		v.Faults = append(v.Faults, status.Fault{Kind: string(f.Kind), Text: f.Text, Since: f.Since, Polls: f.Polls})
-	}
-	for kind, n := range r.Begun {
-		v.Counters["faults_"+string(kind)] = n
-	}
-	for _, f := range r.Refused {
-		v.Refused = append(v.Refused, refusedText(f))
-	}
-	k.Vault, k.Sealed = v, r.Restored
-}
-
-func refusedText(r keyvault.Refused) string {
-	name := "pair " + r.Pair
-	if r.Pair == "" {
-		name = "version " + r.Version
-	}
-	return name + ": " + r.Why
+	k.Vault, k.Sealed = vault.Of(r), r.Restored
 }

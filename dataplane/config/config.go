@@ -8,8 +8,8 @@
 // CheckDataplanes at the machine. Its types are the file's own: what they become is the business
 // of whoever desires a port (plan) or a participant (kay).
 //
-// The whole of version 1 is decoded. What this release cannot run (tunnels,
-// metrics) is refused by its name.
+// The whole of version 1 is decoded. What this release cannot run (tunnels)
+// is refused by its name.
 package config
 
 import (

@@ -89,7 +89,6 @@ func (d *decoder) file(f strict.Fields) {
 		d.doc.Add(f.Of().Pos(), "the configuration has no ports", "ports: "+ports)
 	}
 	d.note("control.group", control.Get("group"))
-	d.note("metrics", f.Get("metrics"))
 	d.note("tunnels", f.Get("tunnels"))
 }
 
@@ -102,7 +101,7 @@ func (d *decoder) metrics(v strict.Value) {
 		return
 	}
 	at, err := netip.ParseAddrPort(s)
-	if err != nil || at.Port() == 0 {
+	if err != nil || at.Port() == 0 || at.Addr().IsMulticast() {
 		listen.Refuse(accepted)
 		return
 	}

@@ -7,9 +7,6 @@ func (d *decoder) cannot() {
 		at := d.places[path]
 		d.doc.Add(at, what+" not in this release", accepted)
 	}
-	if d.Metrics.IsValid() {
-		refuse("metrics", "metrics are", "leave metrics out; linkseal status --json has the counters")
-	}
 	if len(d.Tunnels) > 0 {
 		refuse("tunnels", "tunnels are", "leave tunnels out; ports with MACsec")
 	}

@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// bound has l accept no connection while n of it are open.
-func bound(l net.Listener, n int) net.Listener {
+// Bound has l accept no connection while n of it are open.
+func Bound(l net.Listener, n int) net.Listener {
 	return &bounded{Listener: l, open: make(chan struct{}, n), closed: make(chan struct{})}
 }
 

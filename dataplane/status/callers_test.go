@@ -111,7 +111,7 @@ func TestUnknownCaller(t *testing.T) {
 func TestBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pipes{dialed: make(chan net.Conn), closed: make(chan struct{})}
-		l := bound(p, 2)
+		l := Bound(p, 2)
 		accepted := make(chan net.Conn, 10)
 		ended := make(chan error, 1)
 		go func() {

@@ -21,6 +21,10 @@ type Keychain struct {
 	Keys  []Key  `json:"keys"`
 	// Rotation is what there is to say of it; absent if nothing is.
 	Rotation *Rotation `json:"rotation,omitempty"`
+	// Rotations counts those since the daemon's start by result: done (the
+	// traffic has moved), failed, refused (another appliance has the
+	// keychain). Absent of a keychain that is not rotated.
+	Rotations map[string]uint64 `json:"rotations,omitempty"`
 	// Vault is the state of an azure-key-vault source; absent of another.
 	Vault *Vault `json:"vault,omitempty"`
 }
@@ -74,7 +78,9 @@ type Vault struct {
 	// Faults are what is wrong with it now, the oldest first.
 	Faults []Fault `json:"faults"`
 	// Refused are pairs and versions that are not used, each with its reason.
-	Refused  []string          `json:"refused"`
+	Refused []string `json:"refused"`
+	// Counters are polls, failures (polls that failed), and for each kind of
+	// fault faults_KIND, which counts those that began.
 	Counters map[string]uint64 `json:"counters"`
 }
 

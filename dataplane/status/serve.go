@@ -103,7 +103,7 @@ func (s *server) serve(ctx context.Context, l net.Listener) error {
 			h.Close()
 		}
 	})
-	err := h.Serve(bound(l, most))
+	err := h.Serve(Bound(l, most))
 	if !stop() {
 		<-stopped
 	}

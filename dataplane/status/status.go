@@ -31,6 +31,16 @@ type Status struct {
 	Reload []string `json:"reload_errors,omitempty"`
 	// Memory is how keys are kept in the daemon's.
 	Memory *Memory `json:"memory,omitempty"`
+	// Metrics is how they are served; absent if they are not to be.
+	Metrics *Metrics `json:"metrics,omitempty"`
+}
+
+// Metrics is the endpoint that a configuration's metrics.listen asks for.
+type Metrics struct {
+	Listen  string `json:"listen"` // address and port
+	Serving bool   `json:"serving"`
+	// Error is why it cannot be opened; it is tried again.
+	Error string `json:"error,omitempty"`
 }
 
 // The states of a Port.
@@ -121,6 +131,9 @@ type Tx struct {
 	// PeersTransmit is true when every live peer announces that it transmits
 	// with this key too.
 	PeersTransmit bool `json:"peers_transmit"`
+	// Since is when the SA's key was made or arrived, or, of an SA that the
+	// daemon found at its start, then; absent: not known.
+	Since *time.Time `json:"since,omitempty"`
 }
 
 // Rx is a receive SA. PN is the next expected.
@@ -130,6 +143,8 @@ type Rx struct {
 	PN  uint64 `json:"pn"`
 	Key string `json:"key,omitempty"`
 	CKN string `json:"ckn,omitempty"` // as Tx's
+	// Since is as Tx's.
+	Since *time.Time `json:"since,omitempty"`
 }
 
 // Tunnel is an overlay. There are none yet.

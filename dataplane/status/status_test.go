@@ -24,8 +24,8 @@ func example() Status {
 			Participants: []Participant{{CKN: "96437a93ccf10d9dfe347846cce52c7d", Principal: true, KeyServer: true, Priority: 16,
 				Fingerprint: "0011223344556677", MI: "0102030405060708090a0b0c",
 				Peers: []Peer{{SCI: "0200000000020001", MI: "1112131415161718191a1b1c", Live: true, Priority: 16}}}},
-			Tx:       &Tx{AN: 1, PN: 4711, Key: "0102030405060708090a0b0c/2", CKN: "96437a93ccf10d9dfe347846cce52c7d", PeersTransmit: true},
-			Rx:       []Rx{{SCI: "0200000000020001", AN: 1, PN: 815, Key: "0102030405060708090a0b0c/2"}},
+			Tx:       &Tx{AN: 1, PN: 4711, Key: "0102030405060708090a0b0c/2", CKN: "96437a93ccf10d9dfe347846cce52c7d", PeersTransmit: true, Since: &since},
+			Rx:       []Rx{{SCI: "0200000000020001", AN: 1, PN: 815, Key: "0102030405060708090a0b0c/2", Since: &since}},
 			Counters: map[string]uint64{"out_pkts_encrypted": 4710, "in_pkts_ok": 814, "in_pkts_late": 0, "mkpdus_sent": 12},
 			Filter:   map[string]uint64{"ingress_dropped_packets": 3, "egress_dropped_packets": 1}},
 		{Name: "link2", Device: "eth2", Interface: "macsec2", Dataplane: "userspace",
@@ -38,11 +38,12 @@ func example() Status {
 		{Name: "link1", Source: "azure-key-vault", From: "https://contoso.vault.azure.net", Sealed: true, Error: "not read yet",
 			Keys: []Key{{CKN: "96437a93ccf10d9dfe347846cce52c7d", State: "active", NotBefore: &since, Fingerprint: "0011223344556677",
 				Pair: "6b0b1d7e", CAKVersion: "d3a1", CKNVersion: "90cc"}},
-			Rotation: &Rotation{Phase: "settled", CKN: "96437a93ccf10d9dfe347846cce52c7d", Since: &since, RetireAt: &since, Next: &since, Error: "rotated by ce-ams-2"},
+			Rotation:  &Rotation{Phase: "settled", CKN: "96437a93ccf10d9dfe347846cce52c7d", Since: &since, RetireAt: &since, Next: &since, Error: "rotated by ce-ams-2"},
+			Rotations: map[string]uint64{"done": 2, "failed": 1, "refused": 0},
 			Vault: &Vault{Faults: []Fault{{Kind: "server_error", Text: "the vault answers 503", Since: since, Polls: 3}}, Refused: []string{"pair 11: only its CKN is there"},
 				Counters: map[string]uint64{"polls": 4}}},
 		{Name: "link2", Source: "file", From: "/etc/linkseal/keys/link2.yaml", Keys: []Key{{CKN: "01", State: "expired", Expires: &since, Fallback: true, Fingerprint: "8899aabbccddeeff"}}},
-	}, SealError: "TPM: lockout", ClockHeld: &since}
+	}, SealError: "TPM: lockout", ClockHeld: &since, Metrics: &Metrics{Listen: "127.0.0.1:9469", Error: "address already in use"}}
 }
 
 func golden(t *testing.T, name string, got []byte) {

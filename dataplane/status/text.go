@@ -21,6 +21,9 @@ func (s Status) Write(w io.Writer, now time.Time) error {
 	if s.Memory != nil && s.Memory.Problem != "" {
 		fmt.Fprintf(&b, "keys in memory: %s\n", s.Memory.Problem)
 	}
+	if s.Metrics != nil && s.Metrics.Error != "" {
+		fmt.Fprintf(&b, "metrics are not served at %s, which is tried again: %s\n", s.Metrics.Listen, s.Metrics.Error)
+	}
 	if len(s.Ports) == 0 {
 		b.WriteString("no ports\n")
 	}

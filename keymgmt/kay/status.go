@@ -24,6 +24,8 @@ type Status struct {
 	// Table is the SecY's own word on its SAs, at most 250 ms old.
 	Table      sa.Table
 	SendErrors uint64
+	// Epoch is what MKA's durations are counted from.
+	Epoch time.Time
 	// StateError is why what a restart needs cannot be saved; empty if it is.
 	StateError string
 }
@@ -31,7 +33,7 @@ type Status struct {
 // Status asks the KaY's goroutine. false: the KaY has stopped.
 func (k *KaY) Status() (s Status, ok bool) {
 	ok = k.call(func() {
-		s = Status{Port: k.cfg.Port, SCI: k.cfg.MKA.SCI, Suite: k.cfg.MKA.Suite, MKA: k.entity.State(), Since: k.securedSince, SendErrors: k.sendErrors, StateError: k.saveErr}
+		s = Status{Port: k.cfg.Port, SCI: k.cfg.MKA.SCI, Suite: k.cfg.MKA.Suite, MKA: k.entity.State(), Since: k.securedSince, Epoch: k.epoch, SendErrors: k.sendErrors, StateError: k.saveErr}
 		s.Table.Encoding = k.table.Encoding
 		s.Table.Tx = append(s.Table.Tx, k.table.Tx...)
 		s.Table.Rx = append(s.Table.Rx, k.table.Rx...)

@@ -26,6 +26,11 @@ const (
 	Local        FaultKind = "local"        // this machine: a file, the environment, the helper
 )
 
+// Kinds are all of them.
+func Kinds() []FaultKind {
+	return []FaultKind{Unreachable, Throttled, Unauthorised, Forbidden, NotFound, Conflict, ServerError, Malformed, Lying, RefusedPair, NoKeys, Local}
+}
+
 // Fault is an error of a vault, or of the way there. Text names thing, cause
 // and remedy, in one line, without anything that the vault holds.
 type Fault struct {

@@ -77,6 +77,10 @@ var rules = []rule{
 		of: []string{""}, except: []string{"keymgmt/sealed/tpm"}, not: []string{"github.com/google/go-tpm"}, direct: true,
 		why: "the TPM has one door: what can be sealed without one does not know its words",
 	},
+	{
+		of: []string{""}, except: []string{"dataplane/status/metrics"}, not: []string{"github.com/prometheus"}, direct: true,
+		why: "metrics are made of a status, in one place: what is not in the status cannot be in them",
+	},
 }
 
 func TestImportDirection(t *testing.T) {
