@@ -27,7 +27,9 @@ func Create(path string, k keychain.Key) (err error) {
 func create(path string, k keychain.Key) error {
 	return locked(path, func() error {
 		if _, err := os.Lstat(path); err == nil {
-			return &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}
+			// A writer that died when it had made the file has left the key beside
+			// it too.
+			return errors.Join(&fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}, removeTemporary(path))
 		}
 		text := append([]byte("keys:\n"), entry(k, "  ")...)
 		defer clear(text)
@@ -167,15 +169,12 @@ func locked(path string, f func() error) error {
 
 // replace writes text to path atomically and durably. With old it replaces
 // the file that has that content, keeping its owner and mode; it fails if an
-// editor has written in between. The caller has the lock: what is under the
-// temporary name is of a writer that died, and has keys in it.
+// editor has written in between. The caller has the lock.
 func replace(path string, text, old []byte) (err error) {
-	dir := filepath.Dir(path)
-	name := filepath.Join(dir, "."+filepath.Base(path)+".linkseal")
-	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("write key file %s: %w", path, err)
+	if err := removeTemporary(path); err != nil {
+		return err
 	}
-	tmp, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	tmp, err := os.OpenFile(temporary(path), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return fmt.Errorf("write key file %s: %w", path, err)
 	}
@@ -217,7 +216,21 @@ func replace(path string, text, old []byte) (err error) {
 		}
 		os.Remove(tmp.Name())
 	}
-	return syncDir(dir)
+	return syncDir(filepath.Dir(path))
+}
+
+// temporary is where what is to be at path is written.
+func temporary(path string) string {
+	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".linkseal")
+}
+
+// removeTemporary takes away what a writer that died has left. The caller has the
+// lock.
+func removeTemporary(path string) error {
+	if err := os.Remove(temporary(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("write key file %s: %w", path, err)
+	}
+	return nil
 }
 
 // like gives tmp the owner and the mode of path.
