@@ -11,6 +11,7 @@ type Call struct {
 	Op              Op
 	Secret, Version string // as asked for
 	Client          string // client id of the identity, once it is known
+	From            string // address of the caller, as the listener's connection has it, without a port
 	// Status is what was answered; 0: nothing, or nothing yet.
 	Status int
 	// Faults are the names of the effects that it met.

@@ -96,6 +96,19 @@ func Lose() Effect {
 	}}
 }
 
+// Die calls kill, which is to end the caller: in place of what is asked, or when
+// it is done and before it is answered. The connection then ends.
+func Die(done bool, kill func(Call)) Effect {
+	name := map[bool]string{false: "die before", true: "die after"}[done]
+	return Effect{name, func(x *exchange, next func() *reply) *reply {
+		if done {
+			next()
+		}
+		kill(*x.request.call)
+		return nil
+	}}
+}
+
 // Truncate ends the connection in the middle of the answer.
 func Truncate() Effect {
 	return Effect{"truncate", func(_ *exchange, next func() *reply) *reply {

@@ -9,6 +9,7 @@ import (
 type Fault struct {
 	Op     Op     // the kind of call; AnyOp, AnyVault, AnyAuthority are several
 	Secret string // only calls about this secret; "" means all
+	From   string // only calls of the caller at this address, as Call.From; "" means all
 	Skip   int    // so many calls go well first
 	Times  int    // then so many go wrong; 0: all, until cleared
 	Effect Effect // what goes wrong
@@ -60,7 +61,7 @@ func (c *Cloud) ClearFaults() {
 
 // meets reports whether the fault is about the call, and counts.
 func (f *fault) meets(call *Call) bool {
-	if !f.Op.covers(call.Op) || f.Secret != "" && !strings.EqualFold(f.Secret, call.Secret) {
+	if !f.Op.covers(call.Op) || f.Secret != "" && !strings.EqualFold(f.Secret, call.Secret) || f.From != "" && f.From != call.From {
 		return false
 	}
 	f.seen++

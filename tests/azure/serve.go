@@ -3,6 +3,7 @@ package azure
 import (
 	"errors"
 	"io"
+	"net"
 	"net/http"
 )
 
@@ -20,6 +21,7 @@ func (c *Cloud) serve(w http.ResponseWriter, r *http.Request, q request) {
 		}
 		q.handle = func(*request) *reply { return fail(status, "BadParameter", "", "The body cannot be read.") }
 	}
+	q.call.From = caller(r.RemoteAddr)
 	faults := c.begin(q.call)
 	x := &exchange{cloud: c, request: &q}
 	next := func() *reply { return q.handle(&q) }
@@ -37,4 +39,12 @@ func (c *Cloud) serve(w http.ResponseWriter, r *http.Request, q request) {
 	}
 	p.header.Set("X-Ms-Request-Id", randomID())
 	p.write(w)
+}
+
+// caller is the host of an address that may have a port.
+func caller(address string) string {
+	if host, _, err := net.SplitHostPort(address); err == nil {
+		return host
+	}
+	return address
 }

@@ -103,8 +103,8 @@ func (l *Lab) everywhere(port string) (*everywhere, error) {
 			return nil, errors.Join(fmt.Errorf("vault at %s: %w", a.Name, err), e.Close())
 		}
 	}
-	for _, one := range e.all {
-		e.running.Go(func() { e.accept(one) })
+	for i, one := range e.all {
+		e.running.Go(func() { e.accept(one, address(l.Appliances[i].Name)) })
 	}
 	return e, nil
 }
@@ -118,12 +118,13 @@ type everywhere struct {
 	running  sync.WaitGroup
 }
 
-func (e *everywhere) accept(l net.Listener) {
+func (e *everywhere) accept(l net.Listener, from address) {
 	for {
 		c, err := l.Accept()
 		if err != nil {
 			return // it was closed
 		}
+		c = named{c, from}
 		select {
 		case e.accepted <- c:
 		case <-e.closed:
@@ -132,6 +133,21 @@ func (e *everywhere) accept(l net.Listener) {
 		}
 	}
 }
+
+// address is an appliance's name as the address of what comes from its loopback,
+// where all appliances have the same.
+type address string
+
+func (address) Network() string  { return "loopback" }
+func (a address) String() string { return string(a) }
+
+// named is a connection that comes from an appliance.
+type named struct {
+	net.Conn
+	from address
+}
+
+func (n named) RemoteAddr() net.Addr { return n.from }
 
 func (e *everywhere) Accept() (net.Conn, error) {
 	select {
