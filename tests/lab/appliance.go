@@ -27,6 +27,8 @@ type Appliance struct {
 	Dir     string
 	MAC     net.HardwareAddr
 	Address netip.Prefix // on the MACsec device
+	// Wrap, if not nil, makes of the daemon's command line another that becomes it.
+	Wrap func(argv []string) []string
 
 	binary   string
 	env      []string // of daemon and verbs, beside this process's
@@ -74,7 +76,7 @@ func (a *Appliance) WriteConfig(p Port) error {
 		mka += ", " + p.MKA
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "version: 1\nname: %s\ncontrol: {socket: %s}\nstate: %s\n", a.Name, a.Socket(), filepath.Join(a.Dir, "state"))
+	fmt.Fprintf(&b, "version: 1\nname: %s\ncontrol: {socket: %s}\nstate: %s\n", a.Name, a.Socket(), a.State())
 	b.WriteString("sealing: {with: file}\n") // this machine's TPM is none of a lab's business
 	keychain := a.keychain
 	if keychain == "" {
@@ -109,7 +111,11 @@ func (a *Appliance) Start() error {
 	if a.daemon != nil {
 		return fmt.Errorf("appliance %s runs already", a.Name)
 	}
-	cmd := a.NS.Command(a.binary, "run", "--config", a.ConfigFile())
+	argv := []string{a.binary, "run", "--config", a.ConfigFile()}
+	if a.Wrap != nil {
+		argv = a.Wrap(argv)
+	}
+	cmd := a.NS.Command(argv[0], argv[1:]...)
 	cmd.Stdout, cmd.Stderr = &a.log, &a.log
 	// What it may leave in a temporary folder is looked at.
 	cmd.Env = append(append(os.Environ(), a.env...), "TMPDIR="+a.Dir)
@@ -135,6 +141,9 @@ func (a *Appliance) Start() error {
 	a.daemon, a.exited = cmd.Cmd, exited
 	return nil
 }
+
+// State is the daemon's state directory.
+func (a *Appliance) State() string { return filepath.Join(a.Dir, "state") }
 
 // Signal sends the daemon a signal.
 func (a *Appliance) Signal(s os.Signal) error {

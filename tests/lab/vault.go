@@ -65,6 +65,10 @@ func vaultKeychain(c *azure.Cloud, ca, poll string) string {
 	}, "\n    ")
 }
 
+// Rotates has the appliance own the rotation of the vault's keychain, in the
+// configurations written from now on: YAML, as "{every: 30d}".
+func (a *Appliance) Rotates(rotation string) { a.keychain += "\n    rotation: " + rotation }
+
 // VaultPair names the versions of a pair in a lab's vault.
 type VaultPair struct{ ID, CAK, CKN string }
 
@@ -173,6 +177,6 @@ func (e *everywhere) Close() (err error) {
 
 // Sealed tells whether the appliance has sealed keys.
 func (a *Appliance) Sealed() bool {
-	all, err := filepath.Glob(filepath.Join(a.Dir, "state", "keys.sealed.*"))
+	all, err := filepath.Glob(filepath.Join(a.State(), "keys.sealed.*"))
 	return err == nil && len(all) > 0
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/linkseal/linkseal/dataplane/status"
+	"github.com/linkseal/linkseal/tests/kill"
 	"github.com/linkseal/linkseal/tests/lab"
 )
 
@@ -23,6 +24,7 @@ import (
 const patience = 60 * time.Second
 
 func TestMain(m *testing.M) {
+	kill.Main()
 	flag.Parse()
 	// Links that only wait for each other's timers may do it side by side.
 	if f := flag.Lookup("test.parallel"); f != nil {
