@@ -172,8 +172,8 @@ func (w *Watch) follow(stops int) error {
 			}
 			continue
 		}
-		if err != nil {
-			w.fault(err)
+		if err != nil && control(stops, unix.SECCOMP_IOCTL_NOTIF_ID_VALID, unsafe.Pointer(&n.id)) == nil {
+			w.fault(err) // else it has ended meanwhile
 		}
 		r := response{id: n.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE}
 		if err := control(stops, unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&r)); err != nil && !errors.Is(err, unix.ENOENT) {
