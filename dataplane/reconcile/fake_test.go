@@ -286,6 +286,7 @@ type fakeKeeper struct {
 	mu    sync.Mutex
 	kept  Kept
 	err   error // of Save
+	takes time.Duration
 	saves int
 }
 
@@ -304,6 +305,7 @@ func (*fakeKeeper) clone(k Kept) Kept {
 }
 
 func (f *fakeKeeper) Save(k Kept) error {
+	time.Sleep(f.takes)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.saves++

@@ -110,6 +110,20 @@ func TestSealingFails(t *testing.T) {
 	})
 }
 
+// Keys that come while others are being sealed are sealed as soon as that is
+// done: traffic moves to them meanwhile.
+func TestKeysWhileSealing(t *testing.T) {
+	runWith(t, newMachine("eth1"), portLine("a", "eth1", ""), func(w *world) {
+		w.keeper.takes = time.Second
+	}, func(w *world) {
+		w.sources["k1"].set(keys(32, 0x11, 0x12), true)
+		w.settle()
+		w.want("sealed, while it is being done", []string(nil), w.keeper.has())
+		time.Sleep(2 * w.keeper.takes)
+		w.want("sealed", []string{k1Kept + ": 11 12"}, w.keeper.has())
+	})
+}
+
 // The time that is sealed goes on, so that a clock that starts anew is noticed.
 func TestSealedTimeGoesOn(t *testing.T) {
 	runWith(t, newMachine("eth1"), portLine("a", "eth1", ""), func(*world) {}, func(w *world) {

@@ -223,7 +223,9 @@ func (r *Reconciler) Run(ctx context.Context) error {
 			r.reread(name)
 			soon()
 		case err := <-r.kept.saving:
-			r.keptDone(err)
+			if r.keptDone(err); err == nil {
+				r.keep() // what came meanwhile
+			}
 			r.publish()
 		case <-alive:
 			r.notify(watchdog)
