@@ -20,8 +20,11 @@ type Step struct {
 	PID        int
 }
 
-// String is the step without the folder.
-func (s Step) String() string { return s.Call + " " + filepath.Base(s.Path) }
+// String is the step with the last two names of the path.
+func (s Step) String() string {
+	folder, name := filepath.Split(s.Path)
+	return s.Call + " " + filepath.Join(filepath.Base(folder), name)
+}
 
 // Watch holds the processes that are started with its Argv at each system call
 // that changes files, and asks what is to become of them.

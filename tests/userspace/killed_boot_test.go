@@ -17,10 +17,10 @@ import (
 // one after has them where no vault is in reach.
 func TestBootKilled(t *testing.T) {
 	t.Parallel()
-	k := watched(t, lab.Port{})
+	k := watched(t, lab.Port{}, true)
 	var at []string
 	for n := 0; ; n++ {
-		if !soak() && n%9 != 8 { // one of them is of the sealed keys
+		if !soak() && n%12 != 11 {
 			continue
 		}
 		check(t, os.RemoveAll(k.west.State()))
@@ -34,7 +34,7 @@ func TestBootKilled(t *testing.T) {
 		k.life(t, "to have its keys though the vault is away", func(c status.Keychain) bool { return c.Sealed })
 		check(t, k.cloud.Refuse(false))
 	}
-	if all := strings.Join(at, ", "); len(at) < 2 || soak() && !strings.Contains(all, "renameat keys.sealed.0") {
+	if all := strings.Join(at, ", "); len(at) < 2 || soak() && !strings.Contains(all, "renameat state/keys.sealed.0") {
 		t.Errorf("killed at %s: there are more steps", all)
 	}
 	figure(t, "first start, keys taken and sealed, stop: the daemon killed at each of %d changes of its state directory, and had its keys afterwards: %s", len(at), strings.Join(at, ", "))

@@ -48,14 +48,15 @@ type killable struct {
 	watch *kill.Watch
 }
 
-// watched is one of which nothing runs yet.
-func watched(t *testing.T, port lab.Port) *killable {
+// watched is one of which nothing runs yet. With writes each write to a file is a
+// step too, which slows down what the daemon writes to its tap.
+func watched(t *testing.T, port lab.Port, writes bool) *killable {
 	t.Helper()
 	k := &killable{vaulted: newVaulted(t, port)}
 	k.west.Rotates("{every: 30d, hold: 0s}")
 	check(t, k.configure(port))
 	var err error
-	k.watch, err = kill.NewWatch(k.west.Dir, false, func(s kill.Step) bool {
+	k.watch, err = kill.NewWatch(k.west.Dir, writes, func(s kill.Step) bool {
 		if s.Path != k.west.State() && !strings.HasPrefix(s.Path, k.west.State()+"/") {
 			return false
 		}
@@ -74,9 +75,9 @@ func watched(t *testing.T, port lab.Port) *killable {
 }
 
 // newKillable is one that runs, under datagrams.
-func newKillable(t *testing.T) *killable {
+func newKillable(t *testing.T, writes bool) *killable {
 	t.Helper()
-	k := watched(t, lab.Port{MKA: "hello: 1s, life: 3s"})
+	k := watched(t, lab.Port{MKA: "hello: 1s, life: 3s"}, writes)
 	unwatched := sealed(t, k.pair)
 	k.start(t)
 	k.udp = sendDatagrams(t, inside(k.west), inside(k.east), 200)
