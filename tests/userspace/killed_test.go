@@ -77,7 +77,7 @@ func watched(t *testing.T, port lab.Port, writes bool) *killable {
 // newKillable is one that runs, under datagrams.
 func newKillable(t *testing.T, writes bool) *killable {
 	t.Helper()
-	k := watched(t, lab.Port{MKA: "hello: 1s, life: 3s"}, writes)
+	k := watched(t, lab.Port{MKA: "hello: 1s, life: 6s"}, writes)
 	unwatched := sealed(t, k.pair)
 	k.start(t)
 	k.udp = sendDatagrams(t, inside(k.west), inside(k.east), 200)
