@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause)
 //go:build ignore
 
-// The one decision: may these octets be on the wire of a must-secure port?
+// The one decision: may this frame be on the wire of the port?
 #pragma once
 
-#include "counters.h"
+#include "frame.h"
 #include "settings.h"
-
-enum direction { INGRESS, EGRESS };
+#include "verdict.h"
 
 static __always_inline int same(const __u8 *address, const volatile __u8 *other)
 {
@@ -17,8 +16,10 @@ static __always_inline int same(const __u8 *address, const volatile __u8 *other)
 	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2];
 }
 
-static __always_inline int allowed(const struct ethernet *eth, const void *end)
+static __always_inline int allowed(const struct frame *f)
 {
+	const struct ethernet *eth = f->eth;
+
 	for (int i = 0; i < MAX_RULES; i++) {
 		const volatile struct rule *r = &must.allow[i];
 		const __u8 *subtype = (const void *)(eth + 1);
@@ -29,34 +30,30 @@ static __always_inline int allowed(const struct ethernet *eth, const void *end)
 			continue;
 		if (!r->has_subtype)
 			return 1;
-		if ((const void *)(subtype + 1) <= end && *subtype == r->subtype)
+		if ((const void *)(subtype + 1) <= f->end && *subtype == r->subtype)
 			return 1;
 	}
 	return 0;
 }
 
-static __always_inline enum verdict classify(enum direction d, const void *frame, const void *end)
+// classify judges a frame that is behind its tags. MACsec may have tags in
+// clear before it; nothing else may.
+static __always_inline enum verdict classify(enum direction d, const struct frame *f)
 {
-	const struct ethernet *eth = frame;
+	const struct ethernet *eth = f->eth;
 
-	if ((const void *)(eth + 1) > end)
-		return DROPPED;
-	if (eth->type == bpf_htons(ETH_P_MACSEC))
+	if (f->type == bpf_htons(ETH_P_MACSEC))
 		return MACSEC;
-	if (eth->type == must.eapol_type) {
+	if (f->tags != NO_TAG || is_tag(f->type))
+		return must.enforce ? TAGGED : CLEAR;
+	if (f->type == must.eapol_type) {
 		if (same(eth->destination, must.eapol_destination))
 			return EAPOL;
 		if (d == INGRESS && same(eth->destination, must.port))
 			return EAPOL;
-		return DROPPED;
+		return must.enforce ? DROPPED : CLEAR;
 	}
-	if (eth->type == bpf_htons(ETH_P_8021Q) || eth->type == bpf_htons(ETH_P_8021AD) ||
-	    eth->type == bpf_htons(ETH_P_QINQ1))
-		return TAGGED;
-	return allowed(eth, end) ? ALLOWED : DROPPED;
-}
-
-static __always_inline int passes(enum verdict v)
-{
-	return v <= ALLOWED;
+	if (!must.enforce)
+		return CLEAR;
+	return allowed(f) ? ALLOWED : DROPPED;
 }

@@ -19,7 +19,8 @@ type Verdicts struct {
 	MACsec  Counter // passed; egress: and Sockets.Sent
 	EAPOL   Counter // passed
 	Allowed Counter // passed: a protocol of Filter.Allow
-	Tagged  Counter // dropped: a VLAN tag in clear
+	Clear   Counter // passed: in clear, on a port that is not enforced
+	Tagged  Counter // dropped: a VLAN tag in clear, and no MACsec behind it
 	Dropped Counter // dropped: anything else
 }
 
@@ -31,14 +32,15 @@ type Counters struct {
 
 // verdicts sums a map of counters over the CPUs.
 func verdicts(m *ebpf.Map) (v Verdicts, err error) {
-	for i, c := range map[mustVerdict]*Counter{
-		mustVerdictMACSEC:  &v.MACsec,
-		mustVerdictEAPOL:   &v.EAPOL,
-		mustVerdictALLOWED: &v.Allowed,
-		mustVerdictTAGGED:  &v.Tagged,
-		mustVerdictDROPPED: &v.Dropped,
+	for i, c := range map[portVerdict]*Counter{
+		portVerdictMACSEC:  &v.MACsec,
+		portVerdictEAPOL:   &v.EAPOL,
+		portVerdictALLOWED: &v.Allowed,
+		portVerdictCLEAR:   &v.Clear,
+		portVerdictTAGGED:  &v.Tagged,
+		portVerdictDROPPED: &v.Dropped,
 	} {
-		var perCPU []mustCounter
+		var perCPU []portCounter
 		if err := m.Lookup(uint32(i), &perCPU); err != nil {
 			return v, fmt.Errorf("read counters: %w", err)
 		}

@@ -1,20 +1,12 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause)
 //go:build ignore
 
-// What was passed and what was dropped, by direction. Every CPU counts for
-// itself: no atomic operation is needed.
+// What was passed and what was dropped, by direction and verdict. Every CPU
+// counts for itself: no atomic operation is needed.
 #pragma once
 
-#include "kernel.h"
-
-enum verdict {
-	MACSEC,	   // passed: EtherType 0x88E5
-	EAPOL,	   // passed: the configured EAPOL
-	ALLOWED,   // passed: a protocol of the rules
-	TAGGED,	   // dropped: a VLAN tag in clear, whatever is in it
-	DROPPED,   // dropped: anything else
-	VERDICTS,
-};
+#include "frame.h"
+#include "verdict.h"
 
 struct counter {
 	__u64 packets;
@@ -32,12 +24,12 @@ struct counter {
 COUNTERS(ingress);
 COUNTERS(egress);
 
-static __always_inline void count(void *counters, enum verdict v, __u64 packets, __u64 octets)
+static __always_inline void count(void *counters, enum verdict v, const struct frame *f)
 {
 	struct counter *c = bpf_map_lookup_elem(counters, &v);
 
 	if (c) {
-		c->packets += packets;
-		c->octets += octets;
+		c->packets += f->frames;
+		c->octets += f->size;
 	}
 }

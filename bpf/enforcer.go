@@ -12,12 +12,9 @@ var ErrNotAttached = errors.New("the filter is not attached in both directions; 
 
 var errOtherVersion = errors.New("the filter is of another version of linkseal; Attach replaces it")
 
-// Enforcer is the filter of one device, attached. It holds the counters, which
-// it reads also when the filter has gone.
-type Enforcer struct {
-	ingress, egress *ebpf.Map
-	sent            *ebpf.Map // nil where the filter is of a version that had none
-}
+// Enforcer is the filter of one device, attached. It holds the maps, which it
+// reads also when the filter has gone.
+type Enforcer struct{ maps mapsByName }
 
 // modes are those to attach in; 0 leaves the choice to attach.
 type modes struct{ in, out Mode }
@@ -30,7 +27,7 @@ type modes struct{ in, out Mode }
 func Attach(ifindex int, f Filter) (*Enforcer, error) { return attach(ifindex, f, modes{}) }
 
 func attach(ifindex int, f Filter, m modes) (*Enforcer, error) {
-	spec, err := loadMust()
+	spec, err := loadPort()
 	if err != nil {
 		return nil, fmt.Errorf("bpf: read the object: %w", err)
 	}
@@ -65,12 +62,13 @@ func attachSpec(ifindex int, spec *ebpf.CollectionSpec, f Filter, m modes) (*Enf
 }
 
 func newEnforcer(p pair) (*Enforcer, error) {
-	in, errIn := p.in.counters.Clone()
-	out, errOut := p.out.counters.Clone()
-	sent, errSent := p.sent().Clone()
-	e := &Enforcer{in, out, sent}
-	if err := errors.Join(errIn, errOut, errSent); err != nil {
-		return nil, errors.Join(fmt.Errorf("bpf: counters: %w", err), e.Close())
+	e := &Enforcer{mapsByName{}}
+	for name := range p.in.maps {
+		m, err := p.held(name).Clone()
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("bpf: map %s: %w", name, err), e.Close())
+		}
+		e.maps[name] = m
 	}
 	return e, nil
 }
@@ -127,7 +125,7 @@ func Open(ifindex int) (*Enforcer, error) {
 	if h.in == nil || out == nil {
 		return nil, fmt.Errorf("bpf: device %s: %w", h.link.Attrs().Name, ErrNotAttached)
 	}
-	if h.in.counters == nil || out.counters == nil {
+	if h.in.settings.Magic != magic || out.settings.Magic != magic {
 		return nil, fmt.Errorf("bpf: device %s: %w", h.link.Attrs().Name, errOtherVersion)
 	}
 	return newEnforcer(pair{h.in, out})
@@ -159,24 +157,20 @@ func Detach(ifindex int) error {
 
 // Counters reads the counters.
 func (e *Enforcer) Counters() (c Counters, err error) {
-	if c.Ingress, err = verdicts(e.ingress); err != nil {
+	if c.Ingress, err = verdicts(e.maps[portMapIngress]); err != nil {
 		return c, fmt.Errorf("bpf: ingress: %w", err)
 	}
-	if c.Egress, err = verdicts(e.egress); err != nil {
+	if c.Egress, err = verdicts(e.maps[portMapEgress]); err != nil {
 		return c, fmt.Errorf("bpf: egress: %w", err)
 	}
-	if e.sent != nil {
-		var n mustCounter
-		if err := e.sent.Lookup(uint32(0), &n); err != nil {
-			return c, fmt.Errorf("bpf: egress: read what sockets sent: %w", err)
-		}
-		c.Egress.MACsec.Packets += n.Packets
-		c.Egress.MACsec.Octets += n.Octets
+	var n portCounter
+	if err := e.maps[portMapSent].Lookup(uint32(0), &n); err != nil {
+		return c, fmt.Errorf("bpf: egress: read what sockets sent: %w", err)
 	}
+	c.Egress.MACsec.Packets += n.Packets
+	c.Egress.MACsec.Octets += n.Octets
 	return c, nil
 }
 
 // Close lets go of the filter, which stays attached.
-func (e *Enforcer) Close() error {
-	return errors.Join(e.ingress.Close(), e.egress.Close(), e.sent.Close())
-}
+func (e *Enforcer) Close() error { return e.maps.Close() }

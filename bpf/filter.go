@@ -9,17 +9,21 @@ import (
 
 // magic is MAGIC of settings.h: a mark, and the version of what follows it.
 const (
-	magic       = 0x6c7365616c000003
+	magic       = 0x6c7365616c000004
 	versionBits = 24
 )
 
-// queues is QUEUES of sockets.h.
-const queues = 64
+// Of sockets.h, frame.h and verdict.h.
+const (
+	queues     = 64
+	noTag      = 0xffffffff
+	directions = 2
+)
 
 // Sizes in octets of the maps' values.
 const (
-	settingsSize = uint32(unsafe.Sizeof(mustSettings{}))
-	counterSize  = uint32(unsafe.Sizeof(mustCounter{}))
+	settingsSize = uint32(unsafe.Sizeof(portSettings{}))
+	counterSize  = uint32(unsafe.Sizeof(portCounter{}))
 )
 
 // Filter says what is let through besides MACsec.
@@ -31,6 +35,8 @@ type Filter struct {
 	EtherType uint16
 	// Allow lists protocols that pass in clear, in any order.
 	Allow []Protocol
+	// CountOnly drops nothing: what would not pass is counted as Clear.
+	CountOnly bool
 }
 
 // carriers are EtherTypes that cannot be EAPOL's: with one of them, what the
@@ -43,7 +49,7 @@ var carriers = map[uint16]string{
 
 // settings is the form of f that the programs have, for a port with that
 // address. Queues is the caller's.
-func (f Filter) settings(port [6]byte) (s mustSettings, err error) {
+func (f Filter) settings(port [6]byte) (s portSettings, err error) {
 	if f.EtherType < 0x0600 {
 		return s, fmt.Errorf("EAPOL ethertype 0x%04x is a length; one of 0x0600 or greater is accepted", f.EtherType)
 	}
@@ -51,6 +57,9 @@ func (f Filter) settings(port [6]byte) (s mustSettings, err error) {
 		return s, fmt.Errorf("EAPOL ethertype 0x%04x is that of %s, which must not pass; another is accepted", f.EtherType, name)
 	}
 	s.Magic = magic
+	if !f.CountOnly {
+		s.Enforce = 1
+	}
 	s.Port = port
 	s.EapolDestination = f.EAPOLDestination
 	s.EapolType = wire(f.EtherType)
@@ -78,8 +87,8 @@ func (f Filter) settings(port [6]byte) (s mustSettings, err error) {
 }
 
 // filter is the inverse of Filter.settings.
-func (s *mustSettings) filter() Filter {
-	f := Filter{EAPOLDestination: s.EapolDestination, EtherType: wire(s.EapolType)}
+func (s *portSettings) filter() Filter {
+	f := Filter{EAPOLDestination: s.EapolDestination, EtherType: wire(s.EapolType), CountOnly: s.Enforce == 0}
 	for _, p := range Protocols() {
 		t := protocols[p]
 		for _, r := range s.Allow[:min(int(s.Rules), len(s.Allow))] {

@@ -19,11 +19,11 @@ func TestRoomForAll(t *testing.T) {
 }
 
 func TestSettings(t *testing.T) {
-	a, err := Filter{paeGroup, 0x888e, []Protocol{LACP, LLDP, LACP}}.settings(portAddress)
+	a, err := Filter{EAPOLDestination: paeGroup, EtherType: 0x888e, Allow: []Protocol{LACP, LLDP, LACP}}.settings(portAddress)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := Filter{paeGroup, 0x888e, []Protocol{LLDP, LACP}}.settings(portAddress)
+	b, err := Filter{EAPOLDestination: paeGroup, EtherType: 0x888e, Allow: []Protocol{LLDP, LACP}}.settings(portAddress)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,12 +24,18 @@ typedef __u32 __wsum;
 #include <bpf/bpf_helpers.h>
 
 enum bpf_map_type {
+	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_PERCPU_HASH = 5,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_LPM_TRIE = 11,
 	BPF_MAP_TYPE_XSKMAP = 17,
+	BPF_MAP_TYPE_RINGBUF = 27,
 };
 
-enum bpf_map_flags { BPF_F_MMAPABLE = 1 << 10 };
+enum bpf_map_flags { BPF_F_NO_PREALLOC = 1, BPF_F_MMAPABLE = 1 << 10 };
+
+enum bpf_update_flags { BPF_ANY, BPF_NOEXIST };
 
 enum xdp_action { XDP_DROP = 1, XDP_PASS = 2 };
 

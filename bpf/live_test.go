@@ -63,7 +63,7 @@ func (w *testWire) sendUDP(t *testing.T) {
 // clearFrames are octets of all kinds that must not be on the wire.
 func clearFrames(t *testing.T) (frames [][]byte) {
 	for _, p := range packets {
-		if p.filter.EtherType == plain.EtherType && p.filter.EAPOLDestination == paeGroup && p.in > mustVerdictALLOWED && p.out > mustVerdictALLOWED {
+		if p.filter.EtherType == plain.EtherType && p.filter.EAPOLDestination == paeGroup && p.in > portVerdictALLOWED && p.out > portVerdictALLOWED {
 			frames = append(frames, octets(t, p.frame, 60))
 		}
 	}

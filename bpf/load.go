@@ -3,6 +3,7 @@ package bpf
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -13,15 +14,13 @@ type pair struct{ in, out *program }
 
 func (p pair) Close() { p.in.Close(); p.out.Close() }
 
-// xsks and sent are maps that both programs hold, so that they are there for
-// as long as either is attached; nil if neither has one.
-func (p pair) xsks() *ebpf.Map { return p.either(func(q *program) *ebpf.Map { return q.xsks }) }
-func (p pair) sent() *ebpf.Map { return p.either(func(q *program) *ebpf.Map { return q.sent }) }
-
-func (p pair) either(of func(*program) *ebpf.Map) *ebpf.Map {
+// held is the map of that name, of either: both hold all maps, so that they
+// are there for as long as either is attached. It is nil where the kernel does
+// not have it, or the programs are another version's.
+func (p pair) held(name string) *ebpf.Map {
 	for _, q := range []*program{p.in, p.out} {
-		if q != nil && of(q) != nil {
-			return of(q)
+		if q != nil && q.settings.Magic == magic && q.maps[name] != nil {
+			return q.maps[name]
 		}
 	}
 	return nil
@@ -29,42 +28,26 @@ func (p pair) either(of func(*program) *ebpf.Map) *ebpf.Map {
 
 // load loads new programs from spec, which it changes, that count on in the
 // counters of old and feed its sockets.
-func load(spec *ebpf.CollectionSpec, s mustSettings, old pair) (p pair, err error) {
-	if err := spec.Variables[mustVarMust].Set(s); err != nil {
+func load(spec *ebpf.CollectionSpec, s portSettings, old pair) (p pair, err error) {
+	if err := spec.Variables[portVarMust].Set(s); err != nil {
 		return p, fmt.Errorf("settings: %w", err)
 	}
-	xsks, err := newXsks(spec, old)
+	shared, err := maps(spec, old)
+	defer shared.Close()
 	if err != nil {
-		return p, fmt.Errorf("map of sockets: %w", remedy(err))
-	}
-	defer xsks.Close() // nil is fine
-	opts := &ebpf.CollectionOptions{MapReplacements: map[string]*ebpf.Map{}}
-	for name, m := range map[string]*ebpf.Map{mustMapXsks: xsks, mustMapSent: old.sent()} {
-		if m != nil {
-			opts.MapReplacements[name] = m
-		}
-	}
-	if old.in != nil && old.in.counters != nil {
-		opts.MapReplacements[mustMapIngress] = old.in.counters
-	}
-	if old.out != nil && old.out.counters != nil {
-		opts.MapReplacements[mustMapEgress] = old.out.counters
+		return p, fmt.Errorf("maps: %w", remedy(err))
 	}
 	var obj struct {
-		In      *ebpf.Program `ebpf:"linkseal_in"`
-		Out     *ebpf.Program `ebpf:"linkseal_out"`
-		Ingress *ebpf.Map     `ebpf:"ingress"`
-		Egress  *ebpf.Map     `ebpf:"egress"`
-		Sent    *ebpf.Map     `ebpf:"sent"`
+		In  *ebpf.Program `ebpf:"linkseal_in"`
+		Out *ebpf.Program `ebpf:"linkseal_out"`
 	}
-	if err := spec.LoadAndAssign(&obj, opts); err != nil {
+	if err := spec.LoadAndAssign(&obj, &ebpf.CollectionOptions{MapReplacements: shared}); err != nil {
 		return p, fmt.Errorf("load: %w", remedy(err))
 	}
-	defer obj.Sent.Close()
-	p.in = &program{Program: obj.In, counters: obj.Ingress, settings: s}
-	p.out = &program{Program: obj.Out, counters: obj.Egress, settings: s}
+	p.in = &program{Program: obj.In, settings: s}
+	p.out = &program{Program: obj.Out, settings: s}
 	for _, q := range []*program{p.in, p.out} {
-		if err := q.complete(xsks, obj.Sent); err != nil {
+		if err := q.complete(shared); err != nil {
 			p.Close()
 			return pair{}, err
 		}
@@ -72,15 +55,17 @@ func load(spec *ebpf.CollectionSpec, s mustSettings, old pair) (p pair, err erro
 	return p, nil
 }
 
-// complete has a program hold the maps of both, whether it uses them or not,
-// and reads its tag.
-func (p *program) complete(xsks, sent *ebpf.Map) (err error) {
-	p.xsks, err = p.hold(xsks)
-	if err == nil {
-		p.sent, err = p.hold(sent)
-	}
-	if err != nil {
-		return fmt.Errorf("bind a map: %w", remedy(err))
+// complete has a program hold the maps, whether it uses them or not, and reads
+// its tag.
+func (p *program) complete(shared mapsByName) (err error) {
+	p.maps = mapsByName{}
+	for name, m := range shared {
+		if err := p.BindMap(m); err != nil {
+			return fmt.Errorf("bind map %s: %w", name, remedy(err))
+		}
+		if p.maps[name], err = m.Clone(); err != nil {
+			return fmt.Errorf("map %s: %w", name, err)
+		}
 	}
 	info, err := p.Info()
 	if err != nil {
@@ -90,28 +75,51 @@ func (p *program) complete(xsks, sent *ebpf.Map) (err error) {
 	return nil
 }
 
-// hold has the kernel keep m, which may be nil, for as long as the program.
-func (p *program) hold(m *ebpf.Map) (*ebpf.Map, error) {
-	if m == nil {
-		return nil, nil
+// maps are the maps of spec but its settings: those of old, or new ones.
+func maps(spec *ebpf.CollectionSpec, old pair) (mapsByName, error) {
+	all := mapsByName{}
+	for name, of := range spec.Maps {
+		if strings.HasPrefix(name, ".") { // a section of constants
+			continue
+		}
+		m, err := old.held(name).Clone() // nil of nil
+		switch {
+		case err != nil || m != nil:
+		case name == portMapXsks:
+			m, err = newXsks(spec)
+		default:
+			m, err = ebpf.NewMap(of)
+		}
+		if err != nil {
+			return all, fmt.Errorf("%s: %w", name, err)
+		}
+		if m != nil {
+			all[name] = m
+		}
 	}
-	if err := p.BindMap(m); err != nil {
-		return nil, err
-	}
-	return m.Clone()
+	return all, initialise(all)
 }
 
-// newXsks is the map of sockets: that of old, or a new one. Where the kernel
-// has no AF_XDP it is nil, and spec becomes one that does without.
-func newXsks(spec *ebpf.CollectionSpec, old pair) (*ebpf.Map, error) {
-	if m := old.xsks(); m != nil {
-		return m.Clone()
+// initialise makes the entries that the programs do not.
+func initialise(all mapsByName) error {
+	for d := range uint32(directions) {
+		rest := make([]portCircuit, ebpf.MustPossibleCPU())
+		err := all[portMapCircuits].Update(portCircuitKey{Tags: noTag, Direction: d}, rest, ebpf.UpdateNoExist)
+		if err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
+			return fmt.Errorf("%s: %w", portMapCircuits, err)
+		}
 	}
-	m, err := ebpf.NewMap(spec.Maps[mustMapXsks])
+	return nil
+}
+
+// newXsks is a map of sockets. Where the kernel has no AF_XDP it is nil, and
+// spec becomes one that does without.
+func newXsks(spec *ebpf.CollectionSpec) (*ebpf.Map, error) {
+	m, err := ebpf.NewMap(spec.Maps[portMapXsks])
 	if errors.Is(err, unix.EINVAL) { // kernel/bpf/syscall.c, map_create: no such type
-		p := spec.Programs[mustProgLinksealInStack]
-		p.Name = mustProgLinksealIn
-		spec.Programs[mustProgLinksealIn] = p
+		p := spec.Programs[portProgLinksealInStack]
+		p.Name = portProgLinksealIn
+		spec.Programs[portProgLinksealIn] = p
 		return nil, nil
 	}
 	return m, err

@@ -30,6 +30,7 @@ var (
 	broadcast   = [6]byte{255, 255, 255, 255, 255, 255}
 	plain       = Filter{EAPOLDestination: paeGroup, EtherType: 0x888e}
 	wan         = Filter{EAPOLDestination: broadcast, EtherType: 0x876f}
+	counting    = Filter{EAPOLDestination: paeGroup, EtherType: 0x888e, CountOnly: true}
 	everything  = Filter{EAPOLDestination: paeGroup, EtherType: 0x888e, Allow: Protocols()}
 )
 
@@ -39,41 +40,47 @@ var packets = []struct {
 	name    string
 	filter  Filter
 	frame   string // without padding
-	in, out mustVerdict
+	in, out portVerdict
 }{
-	{"macsec", plain, peerMAC + otherMAC + "88e5" + "2c0000000001", mustVerdictMACSEC, mustVerdictMACSEC},
-	{"macsec to a group", plain, "ffffffffffff" + otherMAC + "88e5" + "2c00", mustVerdictMACSEC, mustVerdictMACSEC},
-	{"eapol to the group", plain, pae + peerMAC + "888e" + "0305", mustVerdictEAPOL, mustVerdictEAPOL},
-	{"eapol to the port", plain, portMAC + peerMAC + "888e" + "0305", mustVerdictEAPOL, mustVerdictDROPPED},
-	{"eapol to another station", plain, otherMAC + peerMAC + "888e" + "0305", mustVerdictDROPPED, mustVerdictDROPPED},
-	{"eapol to another group", plain, "0180c200000e" + peerMAC + "888e" + "0305", mustVerdictDROPPED, mustVerdictDROPPED},
-	{"eapol to almost the group", plain, "0180c2010003" + peerMAC + "888e" + "0305", mustVerdictDROPPED, mustVerdictDROPPED},
-	{"configured eapol", wan, "ffffffffffff" + peerMAC + "876f" + "0305", mustVerdictEAPOL, mustVerdictEAPOL},
-	{"eapol where another is configured", wan, pae + peerMAC + "888e" + "0305", mustVerdictDROPPED, mustVerdictDROPPED},
-	{"arp", plain, "ffffffffffff" + peerMAC + "0806" + "0001", mustVerdictDROPPED, mustVerdictDROPPED},
-	{"ipv4", plain, portMAC + peerMAC + "0800" + "4500", mustVerdictDROPPED, mustVerdictDROPPED},
-	{"ipv6", plain, "333300000001" + peerMAC + "86dd" + "6000", mustVerdictDROPPED, mustVerdictDROPPED},
-	{"802.3 and LLC", plain, "0180c2000000" + peerMAC + "0026" + "424203", mustVerdictDROPPED, mustVerdictDROPPED},
-	{"802.1Q over ipv4", plain, portMAC + peerMAC + "8100000a" + "0800" + "4500", mustVerdictTAGGED, mustVerdictTAGGED},
-	{"802.1Q over macsec", plain, portMAC + peerMAC + "8100000a" + "88e5" + "2c00", mustVerdictTAGGED, mustVerdictTAGGED},
-	{"802.1Q over eapol", plain, pae + peerMAC + "8100000a" + "888e" + "0305", mustVerdictTAGGED, mustVerdictTAGGED},
-	{"priority tag over eapol", plain, pae + peerMAC + "8100e000" + "888e" + "0305", mustVerdictTAGGED, mustVerdictTAGGED},
-	{"802.1ad over macsec", plain, portMAC + peerMAC + "88a8000a" + "88e5" + "2c00", mustVerdictTAGGED, mustVerdictTAGGED},
-	{"QinQ 0x9100 over macsec", plain, portMAC + peerMAC + "9100000a" + "88e5" + "2c00", mustVerdictTAGGED, mustVerdictTAGGED},
-	{"lldp, not allowed", plain, "0180c200000e" + peerMAC + "88cc" + "0207", mustVerdictDROPPED, mustVerdictDROPPED},
-	{"lacp, not allowed", plain, "0180c2000002" + peerMAC + "8809" + "01", mustVerdictDROPPED, mustVerdictDROPPED},
-	{"lldp", everything, "0180c200000e" + peerMAC + "88cc" + "0207", mustVerdictALLOWED, mustVerdictALLOWED},
-	{"lldp, nearest customer bridge", everything, "0180c2000000" + peerMAC + "88cc" + "0207", mustVerdictALLOWED, mustVerdictALLOWED},
-	{"lldp to a station", everything, portMAC + peerMAC + "88cc" + "0207", mustVerdictDROPPED, mustVerdictDROPPED},
-	{"lacp", everything, "0180c2000002" + peerMAC + "8809" + "01", mustVerdictALLOWED, mustVerdictALLOWED},
-	{"marker", everything, "0180c2000002" + peerMAC + "8809" + "02", mustVerdictALLOWED, mustVerdictALLOWED},
-	{"oam", everything, "0180c2000002" + peerMAC + "8809" + "03", mustVerdictALLOWED, mustVerdictALLOWED},
-	{"esmc", everything, "0180c2000002" + peerMAC + "8809" + "0a", mustVerdictALLOWED, mustVerdictALLOWED},
-	{"another slow protocol", everything, "0180c2000002" + peerMAC + "8809" + "04", mustVerdictDROPPED, mustVerdictDROPPED},
-	{"ptp", everything, "011b19000000" + peerMAC + "88f7" + "0002", mustVerdictALLOWED, mustVerdictALLOWED},
-	{"pause", everything, "0180c2000001" + peerMAC + "8808" + "0001", mustVerdictALLOWED, mustVerdictALLOWED},
-	{"ipv4, all allowed", everything, portMAC + peerMAC + "0800" + "4500", mustVerdictDROPPED, mustVerdictDROPPED},
-	{"marker where lacp is allowed", Filter{paeGroup, 0x888e, []Protocol{LACP}}, "0180c2000002" + peerMAC + "8809" + "02", mustVerdictDROPPED, mustVerdictDROPPED},
+	{"macsec", plain, peerMAC + otherMAC + "88e5" + "2c0000000001", portVerdictMACSEC, portVerdictMACSEC},
+	{"macsec to a group", plain, "ffffffffffff" + otherMAC + "88e5" + "2c00", portVerdictMACSEC, portVerdictMACSEC},
+	{"eapol to the group", plain, pae + peerMAC + "888e" + "0305", portVerdictEAPOL, portVerdictEAPOL},
+	{"eapol to the port", plain, portMAC + peerMAC + "888e" + "0305", portVerdictEAPOL, portVerdictDROPPED},
+	{"eapol to another station", plain, otherMAC + peerMAC + "888e" + "0305", portVerdictDROPPED, portVerdictDROPPED},
+	{"eapol to another group", plain, "0180c200000e" + peerMAC + "888e" + "0305", portVerdictDROPPED, portVerdictDROPPED},
+	{"eapol to almost the group", plain, "0180c2010003" + peerMAC + "888e" + "0305", portVerdictDROPPED, portVerdictDROPPED},
+	{"configured eapol", wan, "ffffffffffff" + peerMAC + "876f" + "0305", portVerdictEAPOL, portVerdictEAPOL},
+	{"eapol where another is configured", wan, pae + peerMAC + "888e" + "0305", portVerdictDROPPED, portVerdictDROPPED},
+	{"arp", plain, "ffffffffffff" + peerMAC + "0806" + "0001", portVerdictDROPPED, portVerdictDROPPED},
+	{"ipv4", plain, portMAC + peerMAC + "0800" + "4500", portVerdictDROPPED, portVerdictDROPPED},
+	{"ipv6", plain, "333300000001" + peerMAC + "86dd" + "6000", portVerdictDROPPED, portVerdictDROPPED},
+	{"802.3 and LLC", plain, "0180c2000000" + peerMAC + "0026" + "424203", portVerdictDROPPED, portVerdictDROPPED},
+	{"802.1Q over ipv4", plain, portMAC + peerMAC + "8100000a" + "0800" + "4500", portVerdictTAGGED, portVerdictTAGGED},
+	{"802.1Q over macsec", plain, portMAC + peerMAC + "8100000a" + "88e5" + "2c00", portVerdictMACSEC, portVerdictMACSEC},
+	{"802.1Q over eapol", plain, pae + peerMAC + "8100000a" + "888e" + "0305", portVerdictTAGGED, portVerdictTAGGED},
+	{"priority tag over eapol", plain, pae + peerMAC + "8100e000" + "888e" + "0305", portVerdictTAGGED, portVerdictTAGGED},
+	{"802.1ad over macsec", plain, portMAC + peerMAC + "88a8000a" + "88e5" + "2c00", portVerdictMACSEC, portVerdictMACSEC},
+	{"QinQ 0x9100 over macsec", plain, portMAC + peerMAC + "9100000a" + "88e5" + "2c00", portVerdictMACSEC, portVerdictMACSEC},
+	{"802.1ad and 802.1Q over macsec", plain, portMAC + peerMAC + "88a80064" + "8100000a" + "88e5" + "2c00", portVerdictMACSEC, portVerdictMACSEC},
+	{"three tags over macsec", plain, portMAC + peerMAC + "88a80064" + "8100000a" + "8100000b" + "88e5" + "2c00", portVerdictTAGGED, portVerdictTAGGED},
+	{"802.1ad and 802.1Q over ipv4", plain, portMAC + peerMAC + "88a80064" + "8100000a" + "0800" + "4500", portVerdictTAGGED, portVerdictTAGGED},
+	{"ipv4, counted only", counting, portMAC + peerMAC + "0800" + "4500", portVerdictCLEAR, portVerdictCLEAR},
+	{"802.1Q over ipv4, counted only", counting, portMAC + peerMAC + "8100000a" + "0800" + "4500", portVerdictCLEAR, portVerdictCLEAR},
+	{"macsec, counted only", counting, peerMAC + otherMAC + "88e5" + "2c0000000001", portVerdictMACSEC, portVerdictMACSEC},
+	{"lldp, not allowed", plain, "0180c200000e" + peerMAC + "88cc" + "0207", portVerdictDROPPED, portVerdictDROPPED},
+	{"lacp, not allowed", plain, "0180c2000002" + peerMAC + "8809" + "01", portVerdictDROPPED, portVerdictDROPPED},
+	{"lldp", everything, "0180c200000e" + peerMAC + "88cc" + "0207", portVerdictALLOWED, portVerdictALLOWED},
+	{"lldp, nearest customer bridge", everything, "0180c2000000" + peerMAC + "88cc" + "0207", portVerdictALLOWED, portVerdictALLOWED},
+	{"lldp to a station", everything, portMAC + peerMAC + "88cc" + "0207", portVerdictDROPPED, portVerdictDROPPED},
+	{"lacp", everything, "0180c2000002" + peerMAC + "8809" + "01", portVerdictALLOWED, portVerdictALLOWED},
+	{"marker", everything, "0180c2000002" + peerMAC + "8809" + "02", portVerdictALLOWED, portVerdictALLOWED},
+	{"oam", everything, "0180c2000002" + peerMAC + "8809" + "03", portVerdictALLOWED, portVerdictALLOWED},
+	{"esmc", everything, "0180c2000002" + peerMAC + "8809" + "0a", portVerdictALLOWED, portVerdictALLOWED},
+	{"another slow protocol", everything, "0180c2000002" + peerMAC + "8809" + "04", portVerdictDROPPED, portVerdictDROPPED},
+	{"ptp", everything, "011b19000000" + peerMAC + "88f7" + "0002", portVerdictALLOWED, portVerdictALLOWED},
+	{"pause", everything, "0180c2000001" + peerMAC + "8808" + "0001", portVerdictALLOWED, portVerdictALLOWED},
+	{"ipv4, all allowed", everything, portMAC + peerMAC + "0800" + "4500", portVerdictDROPPED, portVerdictDROPPED},
+	{"marker where lacp is allowed", Filter{EAPOLDestination: paeGroup, EtherType: 0x888e, Allow: []Protocol{LACP}}, "0180c2000002" + peerMAC + "8809" + "02", portVerdictDROPPED, portVerdictDROPPED},
 }
 
 func octets(t testing.TB, s string, size int) []byte {
@@ -95,7 +102,7 @@ func loaded(t testing.TB, f Filter) pair {
 	if err != nil {
 		t.Fatal(err)
 	}
-	spec, err := loadMust()
+	spec, err := loadPort()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,13 +114,13 @@ func loaded(t testing.TB, f Filter) pair {
 	return p
 }
 
-func (v Verdicts) of(i mustVerdict) Counter {
-	return [...]Counter{v.MACsec, v.EAPOL, v.Allowed, v.Tagged, v.Dropped}[i]
+func (v Verdicts) of(i portVerdict) Counter {
+	return [...]Counter{v.MACsec, v.EAPOL, v.Allowed, v.Clear, v.Tagged, v.Dropped}[i]
 }
 
 // answers are what a program returns for a verdict.
-func answers(v mustVerdict) (xdp, tc uint32) {
-	if v <= mustVerdictALLOWED {
+func answers(v portVerdict) (xdp, tc uint32) {
+	if v <= portVerdictCLEAR {
 		return xdpPass, tcNext
 	}
 	return xdpDrop, tcShot
@@ -127,11 +134,12 @@ func TestPackets(t *testing.T) {
 			xdp, _ := answers(tt.in)
 			_, tc := answers(tt.out)
 			for _, side := range []struct {
-				name    string
-				prog    *program
-				want    uint32
-				verdict mustVerdict
-			}{{"ingress", p.in, xdp, tt.in}, {"egress", p.out, tc, tt.out}} {
+				name     string
+				prog     *program
+				want     uint32
+				verdict  portVerdict
+				counters *ebpf.Map
+			}{{"ingress", p.in, xdp, tt.in, p.held(portMapIngress)}, {"egress", p.out, tc, tt.out, p.held(portMapEgress)}} {
 				got, err := side.prog.Run(&ebpf.RunOptions{Data: frame, Repeat: 1})
 				if err != nil {
 					t.Fatal(err)
@@ -139,11 +147,11 @@ func TestPackets(t *testing.T) {
 				if got != side.want {
 					t.Errorf("%s answers %d, want %d", side.name, int32(got), int32(side.want))
 				}
-				v, err := verdicts(side.prog.counters)
+				v, err := verdicts(side.counters)
 				if err != nil {
 					t.Fatal(err)
 				}
-				for i := range mustVerdictVERDICTS {
+				for i := range portVerdictVERDICTS {
 					want := Counter{}
 					if i == side.verdict {
 						want = Counter{1, uint64(len(frame))}
@@ -171,9 +179,9 @@ func TestShortFrames(t *testing.T) {
 	} {
 		for size := 14; size < 20; size++ {
 			frame := octets(t, kind.frame, 20)[:size]
-			xdp, tc := answers(mustVerdictDROPPED)
+			xdp, tc := answers(portVerdictDROPPED)
 			if size >= kind.first {
-				xdp, tc = answers(mustVerdictALLOWED)
+				xdp, tc = answers(portVerdictALLOWED)
 			}
 			if got, err := p.in.Run(&ebpf.RunOptions{Data: frame}); err != nil || got != xdp {
 				t.Errorf("ingress, %x: %d, %v; want %d", frame, got, err, xdp)

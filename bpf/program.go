@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -14,20 +15,28 @@ import (
 // linkseal may have no counters that we know and zero settings.
 type program struct {
 	*ebpf.Program
-	counters *ebpf.Map
-	xsks     *ebpf.Map // nil where the kernel has no AF_XDP
-	sent     *ebpf.Map
-	settings mustSettings
+	maps     mapsByName
+	settings portSettings
 	tag      string // the kernel's digest of the instructions
 }
 
 func (p *program) Close() {
 	if p != nil {
 		p.Program.Close()
-		for _, m := range []*ebpf.Map{p.counters, p.xsks, p.sent} {
-			m.Close() // nil is fine
-		}
+		p.maps.Close()
 	}
+}
+
+// mapsByName are the maps of port.c but its settings. There is no xsks where
+// the kernel has no AF_XDP.
+type mapsByName map[string]*ebpf.Map
+
+func (m mapsByName) Close() error {
+	var errs []error
+	for _, one := range m {
+		errs = append(errs, one.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // equal tells whether two programs do the same.
@@ -50,7 +59,7 @@ func find(id ebpf.ProgramID, name string) (*program, string, error) {
 	ours := false
 	if info.Name == name {
 		p.tag = info.Tag
-		ours, err = p.maps(info)
+		ours, err = p.open(info)
 	}
 	if err != nil || !ours {
 		p.Close()
@@ -59,38 +68,33 @@ func find(id ebpf.ProgramID, name string) (*program, string, error) {
 	return p, info.Name, nil
 }
 
-// maps looks for settings, counters and what is for sockets among the maps of a
-// program, and for our mark in the settings.
-func (p *program) maps(info *ebpf.ProgramInfo) (ours bool, err error) {
+// open opens the maps of a program, and looks for our mark in its settings.
+func (p *program) open(info *ebpf.ProgramInfo) (ours bool, err error) {
+	p.maps = mapsByName{}
 	ids, _ := info.MapIDs()
 	for _, id := range ids {
 		m, err := ebpf.NewMapFromID(id)
 		if err != nil {
 			return false, fmt.Errorf("open map %d: %w", id, remedy(err))
 		}
-		switch {
-		case p.counters == nil && m.Type() == ebpf.PerCPUArray && m.MaxEntries() == uint32(mustVerdictVERDICTS) && m.ValueSize() == counterSize:
-			p.counters = m
-			continue
-		case p.xsks == nil && m.Type() == ebpf.XSKMap && m.MaxEntries() == queues:
-			p.xsks = m
-			continue
-		case p.sent == nil && m.Type() == ebpf.Array && m.MaxEntries() == 1 && m.ValueSize() == counterSize:
-			p.sent = m
-			continue
-		case m.Type() == ebpf.Array && m.MaxEntries() == 1:
-			var value []byte
-			value, err = m.LookupBytes(uint32(0))
-			if err == nil && len(value) >= 8 {
-				mark := binary.NativeEndian.Uint64(value)
-				ours = ours || mark>>versionBits == magic>>versionBits
-				if mark == magic && m.ValueSize() == settingsSize {
-					err = m.Lookup(uint32(0), &p.settings)
-				}
-			}
-		}
-		m.Close()
+		info, err := m.Info()
 		if err != nil {
+			return false, errors.Join(fmt.Errorf("map %d: %w", id, err), m.Close())
+		}
+		if !strings.HasPrefix(info.Name, ".") {
+			p.maps[info.Name] = m
+			continue
+		}
+		mark := uint64(0)
+		value, err := m.LookupBytes(uint32(0))
+		if err == nil && len(value) >= 8 {
+			mark = binary.NativeEndian.Uint64(value)
+			ours = ours || mark>>versionBits == magic>>versionBits
+		}
+		if err == nil && mark == magic && m.ValueSize() == settingsSize {
+			err = m.Lookup(uint32(0), &p.settings)
+		}
+		if err = errors.Join(err, m.Close()); err != nil {
 			return false, fmt.Errorf("read map %d: %w", id, err)
 		}
 	}

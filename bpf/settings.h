@@ -11,8 +11,8 @@
 // MAGIC tells the settings of this filter from anybody else's: "lseal" and
 // the version of the layout below, and of what else belongs to the filter: one
 // with other settings is replaced. Version 1 had no maps for AF_XDP, version 2 did
-// not know queues.
-#define MAGIC 0x6c7365616c000003ULL
+// not know queues, version 3 counted by verdict alone.
+#define MAGIC 0x6c7365616c000004ULL
 
 #define MAX_RULES 16
 
@@ -30,6 +30,8 @@ struct settings {
 	__be16 eapol_type;
 	__u8 port[6]; // the port's own address
 	__u16 rules;  // how many of allow are used
+	__u32 enforce; // what may not pass is dropped; else it is counted as CLEAR
+	__u32 pad;
 	struct rule allow[MAX_RULES];
 	__u64 queues; // RX, of the port when it was attached. No program reads it.
 };

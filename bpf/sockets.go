@@ -33,7 +33,7 @@ const MaxSocketFrame = 4096 - unix.XDP_PACKET_HEADROOM
 type Sockets struct {
 	xsks *ebpf.Map
 	id   ebpf.MapID
-	sent *mustCounter // in the kernel's memory
+	sent *portCounter // in the kernel's memory
 	put  map[uint32]bool
 }
 
@@ -62,12 +62,12 @@ func openSockets(p pair) (*Sockets, error) {
 	switch {
 	case p.in == nil || p.out == nil:
 		return nil, ErrNotAttached
-	case p.in.settings.Magic != magic || p.out.settings.Magic != magic || p.sent() == nil:
+	case p.in.settings.Magic != magic || p.out.settings.Magic != magic || p.held(portMapSent) == nil:
 		return nil, errOtherVersion
-	case p.xsks() == nil:
+	case p.held(portMapXsks) == nil:
 		return nil, ErrNoSockets
 	}
-	xsks, err := p.xsks().Clone()
+	xsks, err := p.held(portMapXsks).Clone()
 	if err != nil {
 		return nil, err
 	}
@@ -78,11 +78,11 @@ func openSockets(p pair) (*Sockets, error) {
 	id, _ := info.ID()
 	// The mapping holds the map. It goes with s, not with Close: a goroutine
 	// may still be in Sent then.
-	page, err := unix.Mmap(p.sent().FD(), 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	page, err := unix.Mmap(p.held(portMapSent).FD(), 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("map the counter into memory: %w", err), xsks.Close())
 	}
-	s := &Sockets{xsks: xsks, id: id, sent: (*mustCounter)(unsafe.Pointer(&page[0])), put: map[uint32]bool{}}
+	s := &Sockets{xsks: xsks, id: id, sent: (*portCounter)(unsafe.Pointer(&page[0])), put: map[uint32]bool{}}
 	runtime.AddCleanup(s, func(b []byte) { _ = unix.Munmap(b) }, page)
 	return s, nil
 }

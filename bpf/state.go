@@ -50,7 +50,7 @@ type Side struct {
 	// could pass frames past it.
 	First bool
 
-	settings mustSettings
+	settings portSettings
 }
 
 // State is a device as it was found.

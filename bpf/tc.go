@@ -23,7 +23,7 @@ func findTCX(l netlink.Link) (p *program, first, ok bool, err error) {
 		return nil, false, false, fmt.Errorf("TCX: %w", remedy(err))
 	}
 	for i, a := range res.Programs {
-		p, _, err := find(a.ID, mustProgLinksealOut)
+		p, _, err := find(a.ID, portProgLinksealOut)
 		if err != nil {
 			return nil, false, true, err
 		}
@@ -64,7 +64,7 @@ func ours(l netlink.Link) *netlink.BpfFilter {
 			LinkIndex: l.Attrs().Index, Parent: netlink.HANDLE_MIN_EGRESS,
 			Priority: 1, Handle: 1, Protocol: unix.ETH_P_ALL,
 		},
-		Name:         mustProgLinksealOut,
+		Name:         portProgLinksealOut,
 		DirectAction: true,
 	}
 }
@@ -106,7 +106,7 @@ func findClsact(l netlink.Link) (*program, error) {
 		if !ok {
 			return nil, foreign
 		}
-		p, name, err := find(ebpf.ProgramID(b.Id), mustProgLinksealOut)
+		p, name, err := find(ebpf.ProgramID(b.Id), portProgLinksealOut)
 		if err != nil {
 			return nil, err
 		}

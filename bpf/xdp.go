@@ -29,7 +29,7 @@ func findXDP(l netlink.Link) (*program, Mode, error) {
 	if !known {
 		return nil, 0, &ForeignError{Device: l.Attrs().Name, Hook: "XDP", ID: x.ProgId, Name: "in the NIC or in several modes"}
 	}
-	p, name, err := find(ebpf.ProgramID(x.ProgId), mustProgLinksealIn)
+	p, name, err := find(ebpf.ProgramID(x.ProgId), portProgLinksealIn)
 	if err != nil {
 		return nil, 0, err
 	}

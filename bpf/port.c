@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause)
+//go:build ignore
+
+// The programs of a port, for each direction one: they judge each frame, count
+// it, report what they drop, and hand MACsec to a SecY in user space.
+#include "circuit.h"
+#include "classify.h"
+#include "event.h"
+#include "sa.h"
+#include "sockets.h"
+
+char _license[] SEC("license") = "Dual BSD/GPL";
+
+static __always_inline enum verdict judge(struct frame *f, enum direction d, int whole)
+{
+	void *counters = d == INGRESS ? (void *)&ingress : (void *)&egress;
+	enum verdict v = must.enforce ? DROPPED : CLEAR; // of what is too short
+
+	if (whole)
+		v = classify(d, f);
+	count(counters, v, f);
+	if (v == MACSEC) {
+		count_sa(f);
+		count_circuit(f, d);
+	} else if (!passes(v)) {
+		report(f, d, v);
+	}
+	return v;
+}
+
+static __always_inline enum verdict judge_xdp(struct frame *f, struct xdp_md *ctx)
+{
+	f->size = bpf_xdp_get_buff_len(ctx);
+	f->frames = 1;
+	return judge(f, INGRESS, dissect(f, (const void *)(long)ctx->data, (const void *)(long)ctx->data_end));
+}
+
+// May a socket have the frame? Not in pieces: the kernel drops those without a
+// word (net/core/filter.c, xdp_do_redirect) or, in later versions, where the
+// socket did not ask for pieces. Nor with a tag, which no SecY knows.
+static __always_inline int handy(const struct frame *f)
+{
+	return f->size <= MAX_SOCKET_FRAME && (const void *)f->eth + f->size <= f->end && f->tags == NO_TAG;
+}
+
+// "frags": frames longer than a page come in pieces and are passed too, so
+// that the program does not limit the port's MTU. The header is always in the
+// first piece.
+SEC("xdp.frags")
+int linkseal_in(struct xdp_md *ctx)
+{
+	struct frame f;
+	enum verdict v = judge_xdp(&f, ctx);
+
+	if (v == MACSEC && handy(&f))
+		return bpf_redirect_map(&xsks, ctx->rx_queue_index, XDP_PASS);
+	return passes(v) ? XDP_PASS : XDP_DROP;
+}
+
+// The same for a kernel without AF_XDP, which refuses the map. It is loaded
+// under the name of the other.
+SEC("xdp.frags")
+int linkseal_in_stack(struct xdp_md *ctx)
+{
+	struct frame f;
+
+	return passes(judge_xdp(&f, ctx)) ? XDP_PASS : XDP_DROP;
+}
+
+// How much of a frame is looked at: two tags, the SecTAG, a subtype.
+#define LOOK (sizeof(struct ethernet) + 2 * sizeof(struct vlan) + sizeof(struct sectag))
+
+SEC("tc")
+int linkseal_out(struct __sk_buff *skb)
+{
+	struct frame f = {.size = skb->len, .frames = skb->gso_segs ? skb->gso_segs : 1};
+	int whole;
+
+	if (skb->data + LOOK > skb->data_end)
+		bpf_skb_pull_data(skb, LOOK); // fails on a shorter frame, which is looked at as it is
+	whole = dissect(&f, (const void *)(long)skb->data, (const void *)(long)skb->data_end);
+	if (skb->vlan_present)
+		beside(&f, skb->vlan_proto == bpf_htons(ETH_P_8021Q), skb->vlan_tci & VID);
+	return passes(judge(&f, EGRESS, whole)) ? TC_ACT_UNSPEC : TC_ACT_SHOT;
+}

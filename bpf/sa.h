@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause)
+//go:build ignore
+
+// Frames by SA. ANs are used again: user space gives each key a counter of its
+// own, and says which one an AN has, before it installs the key.
+#pragma once
+
+#include "counters.h"
+
+// struct sectag is what is behind EtherType 0x88E5 (802.1AE 9.3).
+struct sectag {
+	__u8 tci_an;
+	__u8 sl;
+	__be32 pn;  // XPN: the lower half
+	__be64 sci; // if tci_an has TCI_SC
+} __attribute__((packed));
+
+enum tci {
+	TCI_AN = 0x03,
+	TCI_SC = 0x20,
+};
+
+#define SECTAG_WITHOUT_SCI 6
+
+// The SAs of an SC: which counter each AN has. 0 is that of nobody's.
+struct sc {
+	__u32 counter[4];
+};
+
+#define MAX_SCS 1024
+#define MAX_SAS (4 * MAX_SCS)
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_SCS);
+	__type(key, __be64);
+	__type(value, struct sc);
+} scs SEC(".maps");
+
+struct sa_counter {
+	__u64 packets;
+	__u64 octets;
+	__u64 seen;   // jiffies64 of the last frame
+	__u32 pn_low; // the first that this CPU had, 0: none; the lower half with XPN
+	__u32 pn_high;
+};
+
+// 0 counts frames whose SA nobody has named.
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, MAX_SAS);
+	__type(key, __u32);
+	__type(value, struct sa_counter);
+} sas SEC(".maps");
+
+// of_end_station is the SCI of a frame without one in its SecTAG: its address
+// and port 1 (802.1AE 9.5, ES).
+static __always_inline __be64 of_end_station(const struct ethernet *eth)
+{
+	const __u16 *a = (const void *)eth->source;
+
+	return (__u64)a[0] | (__u64)a[1] << 16 | (__u64)a[2] << 32 | (__u64)bpf_htons(1) << 48;
+}
+
+static __always_inline void count_sa(const struct frame *f)
+{
+	const struct sectag *t = f->payload;
+	struct sa_counter *c;
+	const struct sc *sc;
+	__u32 i = 0, pn;
+	__be64 sci;
+
+	if ((const void *)t + SECTAG_WITHOUT_SCI > f->end)
+		return;
+	if (!(t->tci_an & TCI_SC))
+		sci = of_end_station(f->eth);
+	else if ((const void *)(t + 1) <= f->end)
+		sci = t->sci;
+	else
+		return;
+	sc = bpf_map_lookup_elem(&scs, &sci);
+	if (sc)
+		i = sc->counter[t->tci_an & TCI_AN];
+	c = bpf_map_lookup_elem(&sas, &i);
+	if (!c)
+		return;
+	c->packets += f->frames;
+	c->octets += f->size;
+	c->seen = bpf_jiffies64();
+	pn = bpf_ntohl(t->pn);
+	if (!c->pn_low)
+		c->pn_low = c->pn_high = pn;
+	else if ((__s32)(pn - c->pn_high) > 0)
+		c->pn_high = pn;
+}

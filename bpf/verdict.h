@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause)
+//go:build ignore
+
+// What becomes of a frame, and why.
+#pragma once
+
+enum direction { INGRESS, EGRESS, DIRECTIONS };
+
+enum verdict {
+	MACSEC,	   // passed: EtherType 0x88E5
+	EAPOL,	   // passed: the configured EAPOL
+	ALLOWED,   // passed: a protocol of the rules
+	CLEAR,	   // passed: in clear, where that may be
+	TAGGED,	   // dropped: a VLAN tag in clear, and no MACsec behind it
+	DROPPED,   // dropped: anything else
+	VERDICTS,
+};
+
+#define passes(v) ((v) <= CLEAR)
