@@ -196,9 +196,10 @@ func (b *builder) addresses(p Port, link Link) {
 func kernelMade(a netip.Prefix) bool { return a.Addr().Is6() && a.Addr().IsLinkLocalUnicast() }
 
 // release gives back the devices that have a filter and no must-secure port:
-// IPv6, and last the filter goes. Addresses are for whoever uses the device
-// next. Nothing is given back while a must-secure port's device is missing: a
-// device with a filter may be that one, under another name.
+// IPv6, and last the filter goes, or counts from then on, on the device of a
+// port. Addresses are for whoever uses the device next. Nothing is given back
+// while a must-secure port's device is missing: a device with a filter may be
+// that one, under another name.
 func (b *builder) release(desired Desired) {
 	for _, p := range desired.Ports {
 		if _, present := b.Links[p.Device]; p.Must && !present {
@@ -207,18 +208,37 @@ func (b *builder) release(desired Desired) {
 	}
 	const why = "no must-secure port is on it"
 	var filters []Step
+	on := make(map[string]bool)
+	for _, p := range desired.Ports {
+		on[p.Device] = true
+		_, present := b.Links[p.Device]
+		have, filtered := b.Filters[p.Device]
+		p.Filter.CountOnly = true
+		if p.Must || !present || filtered && have.Equal(p.Filter) {
+			continue
+		}
+		s := Step{Kind: CountFrames, Port: p.Name, Device: p.Device, Filter: &p.Filter}
+		if filtered && !have.CountOnly {
+			s.Why = why
+			b.giveBack(p.Device, p.Name, why)
+		}
+		filters = append(filters, s)
+	}
 	for _, device := range slices.Sorted(maps.Keys(b.Filters)) {
-		port := ""
-		if i := slices.IndexFunc(desired.Ports, func(p Port) bool { return p.Device == device }); i >= 0 {
-			if desired.Ports[i].Must {
-				continue
-			}
-			port = desired.Ports[i].Name
+		if on[device] {
+			continue
 		}
-		if link, present := b.Links[device]; present && !link.IPv6 {
-			b.add(Step{Kind: EnableIPv6, Port: port, Link: device, Why: why})
+		if !b.Filters[device].CountOnly {
+			b.giveBack(device, "", why)
 		}
-		filters = append(filters, Step{Kind: RemoveFilter, Port: port, Device: device, Why: why})
+		filters = append(filters, Step{Kind: RemoveFilter, Device: device, Why: why})
 	}
 	b.steps = append(b.steps, filters...)
+}
+
+// giveBack gives a device IPv6 back.
+func (b *builder) giveBack(device, port, why string) {
+	if link, present := b.Links[device]; present && !link.IPv6 {
+		b.add(Step{Kind: EnableIPv6, Port: port, Link: device, Why: why})
+	}
 }

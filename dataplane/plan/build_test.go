@@ -12,8 +12,9 @@ import (
 )
 
 var (
-	eth1MAC = MAC{0x02, 0, 0, 0, 0, 1}
-	pae     = Filter{EAPOLDestination: MAC{1, 0x80, 0xc2, 0, 0, 3}, EAPOLEtherType: 0x888e}
+	eth1MAC  = MAC{0x02, 0, 0, 0, 0, 1}
+	pae      = Filter{EAPOLDestination: MAC{1, 0x80, 0xc2, 0, 0, 3}, EAPOLEtherType: 0x888e}
+	counting = Filter{EAPOLDestination: MAC{1, 0x80, 0xc2, 0, 0, 3}, EAPOLEtherType: 0x888e, CountOnly: true}
 )
 
 func zero() *uint32 { return new(uint32) }
@@ -111,9 +112,11 @@ func TestBuild(t *testing.T) {
 			m := *l.MACsec
 			m.Protect, m.Validate = false, ValidateDisabled
 			l.MACsec = &m
-			delete(o.Filters, "eth1")
+			o.Filters["eth1"] = counting
 		}), ""},
-		"must to should": {with(func(p *Port) { p.Must = false }), secured(), "enable IPv6 on eth1 (no must-secure port is on it)\nremove the filter from eth1 (no must-secure port is on it)\n"},
+		"should is counted": {with(func(p *Port) { p.Must = false }), seen(func(o Observed, _ *Link) { delete(o.Filters, "eth1") }), "count frames on eth1: " + counting.String() + "\n"},
+		"should to must":    {with(same), seen(func(o Observed, _ *Link) { o.Filters["eth1"] = counting }), filter + "\n"},
+		"must to should":    {with(func(p *Port) { p.Must = false }), secured(), "enable IPv6 on eth1 (no must-secure port is on it)\ncount frames on eth1: " + counting.String() + " (no must-secure port is on it)\n"},
 		"allow list": {with(func(p *Port) { p.Filter.Allow = []string{"lldp", "lacp"} }), secured(),
 			strings.Replace(filter, " may", ", lacp, lldp may", 1) + "\n"},
 		"addresses changed": {with(func(p *Port) { p.Addresses = []netip.Prefix{netip.MustParsePrefix("198.51.100.1/31")} }), secured(),

@@ -23,7 +23,7 @@ func apply(o Observed, s Step) error {
 		return nil
 	}
 	switch s.Kind {
-	case SetFilter:
+	case SetFilter, CountFrames:
 		_, device := o.Links[s.Device]
 		o.Filters[s.Device] = *s.Filter
 		return need(device, "no such device")
@@ -238,7 +238,8 @@ func step(t *rapid.T, d Desired, o Observed, limit int) {
 		if enforced && s.Kind == SetFilter {
 			t.Fatalf("a filter goes in after something else:\n%s", lines(steps))
 		}
-		if i > 0 && steps[i-1].Kind == RemoveFilter && s.Kind != RemoveFilter {
+		leaves := func(s Step) bool { return s.Kind == RemoveFilter || s.Kind == CountFrames }
+		if i > 0 && leaves(steps[i-1]) && !leaves(s) {
 			t.Fatalf("something comes after a filter has left:\n%s", lines(steps))
 		}
 		if err := apply(o, s); err != nil {

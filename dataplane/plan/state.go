@@ -64,7 +64,7 @@ type Port struct {
 	// Addresses of the interface, exactly these, IPv6 link-local ones aside.
 	// nil: they are somebody else's to manage.
 	Addresses []netip.Prefix
-	Filter    Filter // used with Must
+	Filter    Filter // without Must it counts only
 }
 
 // Filter is what the filter on a parent lets through beside MACsec (0x88E5),
@@ -73,11 +73,13 @@ type Filter struct {
 	EAPOLDestination MAC      `json:"eapol_destination"`
 	EAPOLEtherType   uint16   `json:"eapol_ethertype"`
 	Allow            []string `json:"allow,omitempty"` // clear protocols by name, any order
+	// CountOnly lets all pass, and counts it.
+	CountOnly bool `json:"count_only,omitempty"`
 }
 
 // Equal compares, the order of Allow aside.
 func (f Filter) Equal(o Filter) bool {
-	return f.EAPOLDestination == o.EAPOLDestination && f.EAPOLEtherType == o.EAPOLEtherType &&
+	return f.CountOnly == o.CountOnly && f.EAPOLDestination == o.EAPOLDestination && f.EAPOLEtherType == o.EAPOLEtherType &&
 		slices.Equal(sorted(f.Allow), sorted(o.Allow))
 }
 
@@ -85,6 +87,9 @@ func (f Filter) String() string {
 	pass := fmt.Sprintf("MACsec and EAPOL (0x%04x to %s)", f.EAPOLEtherType, f.EAPOLDestination)
 	if len(f.Allow) > 0 {
 		pass += ", " + strings.Join(sorted(f.Allow), ", ")
+	}
+	if f.CountOnly {
+		return pass + " are told from what is in clear; all pass"
 	}
 	return "only " + pass + " may pass"
 }

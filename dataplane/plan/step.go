@@ -38,6 +38,9 @@ const (
 	SetUp Kind = "set-up"
 	// EnableIPv6 undoes DisableIPv6.
 	EnableIPv6 Kind = "enable-ipv6"
+	// CountFrames puts Filter, which is CountOnly, on Device, or in the place of
+	// one that lets less pass.
+	CountFrames Kind = "count-frames"
 	// RemoveFilter takes linkseal's filter off Device.
 	RemoveFilter Kind = "remove-filter"
 )
@@ -94,6 +97,8 @@ func (s Step) what() string {
 		return fmt.Sprintf("add address %s to %s", s.Address, s.Link)
 	case SetUp:
 		return fmt.Sprintf("set %s up", s.Link)
+	case CountFrames:
+		return fmt.Sprintf("count frames on %s: %s", s.Device, s.Filter)
 	case RemoveFilter:
 		return "remove the filter from " + s.Device
 	}

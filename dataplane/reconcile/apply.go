@@ -13,7 +13,7 @@ import (
 // Apply carries out one step. To remove what is gone already is success.
 func (k *Kernel) Apply(s plan.Step) error {
 	switch s.Kind {
-	case plan.SetFilter:
+	case plan.SetFilter, plan.CountFrames:
 		return k.attach(s)
 	case plan.CreateDevice:
 		if s.Dataplane == plan.Userspace {
@@ -79,7 +79,7 @@ func (k *Kernel) attach(s plan.Step) error {
 	if err != nil {
 		return err
 	}
-	f := bpf.Filter{EAPOLDestination: s.Filter.EAPOLDestination, EtherType: s.Filter.EAPOLEtherType}
+	f := bpf.Filter{EAPOLDestination: s.Filter.EAPOLDestination, EtherType: s.Filter.EAPOLEtherType, CountOnly: s.Filter.CountOnly}
 	for _, name := range s.Filter.Allow {
 		p, err := bpf.ParseProtocol(name)
 		if err != nil {

@@ -81,7 +81,7 @@ func (m *fakeMachine) Apply(s plan.Step) error {
 	m.steps = append(m.steps, s.String())
 	l := m.o.Links[s.Link]
 	switch s.Kind {
-	case plan.SetFilter:
+	case plan.SetFilter, plan.CountFrames:
 		m.o.Filters[s.Device] = *s.Filter
 		return nil
 	case plan.RemoveFilter:

@@ -188,7 +188,7 @@ func (k *Kernel) filter(index int) (f plan.Filter, there bool, err error) {
 		return f, false, nil
 	}
 	if in := s.Ingress.Filter; s.Enforces(in) {
-		f = plan.Filter{EAPOLDestination: in.EAPOLDestination, EAPOLEtherType: in.EtherType}
+		f = plan.Filter{EAPOLDestination: in.EAPOLDestination, EAPOLEtherType: in.EtherType, CountOnly: in.CountOnly}
 		for _, p := range in.Allow {
 			f.Allow = append(f.Allow, string(p))
 		}
@@ -221,7 +221,7 @@ func (k *Kernel) FilterCounters(device string) (map[string]uint64, error) {
 	}
 	counts := make(map[string]uint64)
 	for direction, v := range map[string]bpf.Verdicts{"ingress": c.Ingress, "egress": c.Egress} {
-		for verdict, n := range map[string]bpf.Counter{"macsec": v.MACsec, "eapol": v.EAPOL, "allowed": v.Allowed, "tagged": v.Tagged, "dropped": v.Dropped} {
+		for verdict, n := range map[string]bpf.Counter{"macsec": v.MACsec, "eapol": v.EAPOL, "allowed": v.Allowed, "clear": v.Clear, "tagged": v.Tagged, "dropped": v.Dropped} {
 			counts[fmt.Sprintf("%s_%s_packets", direction, verdict)] = n.Packets
 			counts[fmt.Sprintf("%s_%s_octets", direction, verdict)] = n.Octets
 		}
