@@ -2,8 +2,6 @@ package bpf
 
 import (
 	"encoding/hex"
-	"fmt"
-	"strings"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -22,6 +20,7 @@ const (
 	peerMAC  = "020000000002"
 	otherMAC = "020000000003"
 	pae      = "0180c2000003"
+	secSCI   = otherMAC + "0001"
 )
 
 var (
@@ -44,6 +43,8 @@ var packets = []struct {
 }{
 	{"macsec", plain, peerMAC + otherMAC + "88e5" + "2c0000000001", portVerdictMACSEC, portVerdictMACSEC},
 	{"macsec to a group", plain, "ffffffffffff" + otherMAC + "88e5" + "2c00", portVerdictMACSEC, portVerdictMACSEC},
+	{"macsec of an SC", plain, peerMAC + otherMAC + "88e5" + "2c0000000001" + secSCI, portVerdictMACSEC, portVerdictMACSEC},
+	{"802.1ad and 802.1Q over macsec of an SC", plain, peerMAC + otherMAC + "88a80064" + "8100000a" + "88e5" + "2c0000000001" + secSCI, portVerdictMACSEC, portVerdictMACSEC},
 	{"eapol to the group", plain, pae + peerMAC + "888e" + "0305", portVerdictEAPOL, portVerdictEAPOL},
 	{"eapol to the port", plain, portMAC + peerMAC + "888e" + "0305", portVerdictEAPOL, portVerdictDROPPED},
 	{"eapol to another station", plain, otherMAC + peerMAC + "888e" + "0305", portVerdictDROPPED, portVerdictDROPPED},
@@ -97,6 +98,12 @@ func octets(t testing.TB, s string, size int) []byte {
 
 func loaded(t testing.TB, f Filter) pair {
 	t.Helper()
+	return loadedWith(t, f, func(*ebpf.CollectionSpec) {})
+}
+
+// loadedWith loads the programs as change has them.
+func loadedWith(t testing.TB, f Filter, change func(*ebpf.CollectionSpec)) pair {
+	t.Helper()
 	probetest.Need(t, probe.BPF)
 	s, err := f.settings(portAddress)
 	if err != nil {
@@ -106,6 +113,7 @@ func loaded(t testing.TB, f Filter) pair {
 	if err != nil {
 		t.Fatal(err)
 	}
+	change(spec)
 	p, err := load(spec, s, pair{})
 	if err != nil {
 		t.Fatal(err)
@@ -189,22 +197,6 @@ func TestShortFrames(t *testing.T) {
 			if got, err := p.out.Run(&ebpf.RunOptions{Data: frame}); err != nil || got != tc {
 				t.Errorf("egress, %x: %d, %v; want %d", frame, int32(got), err, int32(tc))
 			}
-		}
-	}
-}
-
-func BenchmarkPackets(b *testing.B) {
-	for _, tt := range packets {
-		p := loaded(b, tt.filter)
-		frame := octets(b, tt.frame, 60)
-		for name, prog := range map[string]*program{"ingress": p.in, "egress": p.out} {
-			b.Run(fmt.Sprintf("%s/%s", strings.ReplaceAll(tt.name, "/", " "), name), func(b *testing.B) {
-				_, took, err := prog.Benchmark(frame, b.N, b.ResetTimer)
-				if err != nil {
-					b.Fatal(err)
-				}
-				b.ReportMetric(float64(took.Nanoseconds()), "ns/frame")
-			})
 		}
 	}
 }

@@ -1,0 +1,35 @@
+package bpf
+
+import (
+	"fmt"
+	"strings"
+)
+
+// costTable is for people: what each point costs, alone and net of another, and
+// as a multiple of the reference beside the multiple that it may be.
+func costTable(points []*point) string {
+	net := func(p *point) float64 { return p.best - points[p.less].best }
+	unit := 0.0
+	for _, p := range points {
+		if p.name == "reference" {
+			unit = net(p)
+		}
+	}
+	var s strings.Builder
+	s.WriteString("| point | ns | net | of the reference | at most | |\n|---|---:|---:|---:|---:|---|\n")
+	for _, p := range points {
+		if p.less < 0 {
+			fmt.Fprintf(&s, "| %s | %.1f | | | | |\n", p.name, p.best)
+			continue
+		}
+		limit, verdict := "", ""
+		if p.most > 0 {
+			limit, verdict = fmt.Sprintf("%.2f", p.most/referenceCost), "ok"
+			if net(p)/unit > p.most/referenceCost {
+				verdict = "over"
+			}
+		}
+		fmt.Fprintf(&s, "| %s | %.1f | %.1f | %.2f | %s | %s |\n", p.name, p.best, net(p), net(p)/unit, limit, verdict)
+	}
+	return s.String()
+}
