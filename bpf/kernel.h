@@ -64,6 +64,16 @@ struct xdp_md {
 	__u32 egress_ifindex;
 };
 
+// The kernel's own, by BTF: found in whatever version by its names.
+struct xdp_buff {
+	__u32 flags;
+} __attribute__((preserve_access_index));
+
+enum xdp_buff_flags { XDP_FLAGS_HAS_FRAGS = 1 };
+
+// A kfunc since 6.2, and no call at all.
+extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym __weak;
+
 struct __sk_buff {
 	__u32 len;
 	__u32 pkt_type;

@@ -28,9 +28,22 @@ static __always_inline enum verdict judge(struct frame *f, enum direction d, int
 	return v;
 }
 
+// length is that of all pieces. Nearly every frame has but one, and asking
+// costs as much as all else that is done with one that is dropped.
+static __always_inline __u64 length(struct xdp_md *ctx)
+{
+	if (bpf_cast_to_kern_ctx) {
+		const struct xdp_buff *x = bpf_cast_to_kern_ctx(ctx);
+
+		if (!(x->flags & XDP_FLAGS_HAS_FRAGS))
+			return ctx->data_end - ctx->data;
+	}
+	return bpf_xdp_get_buff_len(ctx);
+}
+
 static __always_inline enum verdict judge_xdp(struct frame *f, struct xdp_md *ctx)
 {
-	f->size = bpf_xdp_get_buff_len(ctx);
+	f->size = length(ctx);
 	f->frames = 1;
 	return judge(f, INGRESS, dissect(f, (const void *)(long)ctx->data, (const void *)(long)ctx->data_end));
 }
@@ -51,9 +64,11 @@ int linkseal_in(struct xdp_md *ctx)
 {
 	struct frame f;
 	enum verdict v = judge_xdp(&f, ctx);
+	__u32 queue = ctx->rx_queue_index;
 
-	if (v == MACSEC && handy(&f))
-		return bpf_redirect_map(&xsks, ctx->rx_queue_index, XDP_PASS);
+	// The kernel's SecY has no socket: to look is no call, to redirect is one.
+	if (v == MACSEC && handy(&f) && bpf_map_lookup_elem(&xsks, &queue))
+		return bpf_redirect_map(&xsks, queue, XDP_PASS);
 	return passes(v) ? XDP_PASS : XDP_DROP;
 }
 
