@@ -3,9 +3,9 @@
 
 // The programs of a port, for each direction one: they judge each frame, count
 // it, report what they drop, and hand MACsec to a SecY in user space.
-#include "circuit.h"
 #include "classify.h"
 #include "event.h"
+#include "nearby.h"
 #include "sa.h"
 #include "sockets.h"
 
@@ -21,7 +21,7 @@ static __always_inline enum verdict judge(struct frame *f, enum direction d, int
 	count(counters, v, f);
 	if (v == MACSEC) {
 		count_sa(f);
-		count_circuit(f, d);
+		count_nearby(f, d);
 	} else if (!passes(v)) {
 		report(f, d, v);
 	}

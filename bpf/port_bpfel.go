@@ -37,6 +37,12 @@ type portCounter struct {
 	Octets  uint64
 }
 
+type portNearby struct {
+	_       structs.HostLayout
+	Circuit uint64
+	Count   portCircuit
+}
+
 type portSaCounter struct {
 	_       structs.HostLayout
 	Packets uint64
@@ -91,6 +97,7 @@ const (
 	portMapEgress           = "egress"
 	portMapEvents           = "events"
 	portMapIngress          = "ingress"
+	portMapNearby           = "nearby"
 	portMapSas              = "sas"
 	portMapScs              = "scs"
 	portMapSent             = "sent"
@@ -157,6 +164,7 @@ type portMapSpecs struct {
 	Egress   *ebpf.MapSpec `ebpf:"egress"`
 	Events   *ebpf.MapSpec `ebpf:"events"`
 	Ingress  *ebpf.MapSpec `ebpf:"ingress"`
+	Nearby   *ebpf.MapSpec `ebpf:"nearby"`
 	Sas      *ebpf.MapSpec `ebpf:"sas"`
 	Scs      *ebpf.MapSpec `ebpf:"scs"`
 	Sent     *ebpf.MapSpec `ebpf:"sent"`
@@ -195,6 +203,7 @@ type portMaps struct {
 	Egress   *ebpf.Map `ebpf:"egress"`
 	Events   *ebpf.Map `ebpf:"events"`
 	Ingress  *ebpf.Map `ebpf:"ingress"`
+	Nearby   *ebpf.Map `ebpf:"nearby"`
 	Sas      *ebpf.Map `ebpf:"sas"`
 	Scs      *ebpf.Map `ebpf:"scs"`
 	Sent     *ebpf.Map `ebpf:"sent"`
@@ -208,6 +217,7 @@ func (m *portMaps) Close() error {
 		m.Egress,
 		m.Events,
 		m.Ingress,
+		m.Nearby,
 		m.Sas,
 		m.Scs,
 		m.Sent,
