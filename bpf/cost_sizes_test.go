@@ -48,7 +48,7 @@ func sizes(b *testing.B, c *costObjects, at int) (out []*point) {
 		then, less := bare, -1
 		if s.known > 0 {
 			p := measured(b, plain)
-			nameSCs(b, p, 0, s.known-1)
+			nameSCs(b, p.held(portMapScs), 0, s.known-1)
 			then, less = p.in.Program, at
 			b.Cleanup(func() {
 				if n := forgotten(b, p); n != 0 {
@@ -69,23 +69,32 @@ func sizes(b *testing.B, c *costObjects, at int) (out []*point) {
 	return out
 }
 
-// pin keeps the benchmark on the processor that it is on.
+// pin keeps the benchmark on one processor.
 func pin(b *testing.B) {
 	b.Helper()
 	runtime.LockOSThread()
 	b.Cleanup(runtime.UnlockOSThread)
-	var old, one unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &old); err != nil {
+	back, err := onOne()
+	if err != nil {
 		b.Fatal(err)
 	}
+	b.Cleanup(back)
+}
+
+// onOne has the thread run on the last of its processors alone, until back.
+func onOne() (back func(), err error) {
+	var old, one unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &old); err != nil {
+		return nil, err
+	}
 	for i := range len(old) * 64 {
-		if old.IsSet(i) { // the last: interrupts like the first
+		if old.IsSet(i) {
 			one.Zero()
 			one.Set(i)
 		}
 	}
 	if err := unix.SchedSetaffinity(0, &one); err != nil {
-		b.Fatal(err)
+		return nil, err
 	}
-	b.Cleanup(func() { unix.SchedSetaffinity(0, &old) })
+	return func() { _ = unix.SchedSetaffinity(0, &old) }, nil // it was so before
 }

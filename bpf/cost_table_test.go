@@ -33,3 +33,21 @@ func costTable(points []*point) string {
 	}
 	return s.String()
 }
+
+// laneTable is for people, with what nftables costs as a multiple of the filter.
+func laneTable(lanes []*lane) string {
+	var s strings.Builder
+	s.WriteString("\n| a frame of 64 octets over veth | ns | net | of the filter's |\n|---|---:|---:|---:|\n")
+	for i, l := range lanes {
+		net, ratio := "", ""
+		if l.less >= 0 {
+			n := l.best - lanes[l.less].best
+			net = fmt.Sprintf("%.1f", n)
+			if i%3 == 2 {
+				ratio = fmt.Sprintf("%.1f", n/(lanes[i-1].best-lanes[l.less].best))
+			}
+		}
+		fmt.Fprintf(&s, "| %s | %.1f | %s | %s |\n", l.name, l.best, net, ratio)
+	}
+	return s.String()
+}

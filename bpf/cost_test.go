@@ -152,11 +152,11 @@ func sciOf(t testing.TB, port uint16) (sci [8]byte) {
 
 // nameSCs says that the SCs with port numbers from first to last are there,
 // each with a counter of its own for all ANs.
-func nameSCs(t testing.TB, p pair, first, last int) {
+func nameSCs(t testing.TB, scs *ebpf.Map, first, last int) {
 	t.Helper()
 	for i := first; i <= last; i++ {
 		n := uint32(i) + 1
-		if err := p.held(portMapScs).Put(sciOf(t, uint16(i)), portSc{Counter: [4]uint32{n, n, n, n}}); err != nil {
+		if err := scs.Put(sciOf(t, uint16(i)), portSc{Counter: [4]uint32{n, n, n, n}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -200,7 +200,7 @@ func BenchmarkCost(b *testing.B) {
 	for _, c := range costs {
 		frame, filter, in, out := packetNamed(b, c.packet)
 		p := measured(b, filter)
-		nameSCs(b, p, 1, 16)
+		nameSCs(b, p.held(portMapScs), 1, 16)
 		xdp, _ := answers(in)
 		_, tc := answers(out)
 		pt := &point{name: c.side + ", " + c.packet, prog: p.in.Program, frame: frame, want: xdp, less: 0, most: c.most}
