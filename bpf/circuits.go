@@ -26,7 +26,7 @@ const egressSide = 1
 // OuterCircuits reads the circuits that were seen, by direction and tags.
 func (e *Enforcer) OuterCircuits() ([]OuterCircuit, error) {
 	all := map[portCircuitKey]*OuterCircuit{}
-	if err := errors.Join(nearby(e.maps[portMapNearby], all), crowded(e.maps[portMapCircuits], all)); err != nil {
+	if err := errors.Join(near(e.maps[portMapNearCircuits], all), crowded(e.maps[portMapCircuits], all)); err != nil {
 		return nil, fmt.Errorf("bpf: read circuits: %w", err)
 	}
 	var out []OuterCircuit
@@ -68,9 +68,9 @@ func add(all map[portCircuitKey]*OuterCircuit, k portCircuitKey, n portCircuit) 
 	c.Seen = max(c.Seen, n.Seen)
 }
 
-// nearby adds what is in the places of nearby.h.
-func nearby(m *ebpf.Map, all map[portCircuitKey]*OuterCircuit) error {
-	var perCPU []portNearby
+// near adds what is in the places of near_circuit.h.
+func near(m *ebpf.Map, all map[portCircuitKey]*OuterCircuit) error {
+	var perCPU []portNearCircuit
 	for i := range m.MaxEntries() {
 		if err := m.Lookup(i, &perCPU); err != nil {
 			return fmt.Errorf("place %d: %w", i, err)

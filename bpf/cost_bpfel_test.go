@@ -20,8 +20,10 @@ const (
 	costMapEgress     = "egress"
 	costMapIds        = "ids"
 	costMapIngress    = "ingress"
+	costMapNearScs    = "near_scs"
 	costMapSas        = "sas"
 	costMapScs        = "scs"
+	costMapScsChanges = "scs_changes"
 	costMapThen       = "then"
 	costProgReference = "reference"
 	costProgScatter   = "scatter"
@@ -79,13 +81,15 @@ type costProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type costMapSpecs struct {
-	ById    *ebpf.MapSpec `ebpf:"by_id"`
-	Egress  *ebpf.MapSpec `ebpf:"egress"`
-	Ids     *ebpf.MapSpec `ebpf:"ids"`
-	Ingress *ebpf.MapSpec `ebpf:"ingress"`
-	Sas     *ebpf.MapSpec `ebpf:"sas"`
-	Scs     *ebpf.MapSpec `ebpf:"scs"`
-	Then    *ebpf.MapSpec `ebpf:"then"`
+	ById       *ebpf.MapSpec `ebpf:"by_id"`
+	Egress     *ebpf.MapSpec `ebpf:"egress"`
+	Ids        *ebpf.MapSpec `ebpf:"ids"`
+	Ingress    *ebpf.MapSpec `ebpf:"ingress"`
+	NearScs    *ebpf.MapSpec `ebpf:"near_scs"`
+	Sas        *ebpf.MapSpec `ebpf:"sas"`
+	Scs        *ebpf.MapSpec `ebpf:"scs"`
+	ScsChanges *ebpf.MapSpec `ebpf:"scs_changes"`
+	Then       *ebpf.MapSpec `ebpf:"then"`
 }
 
 // costVariableSpecs contains global variables before they are loaded into the kernel.
@@ -116,13 +120,15 @@ func (o *costObjects) Close() error {
 //
 // It can be passed to loadCostObjects or ebpf.CollectionSpec.LoadAndAssign.
 type costMaps struct {
-	ById    *ebpf.Map `ebpf:"by_id"`
-	Egress  *ebpf.Map `ebpf:"egress"`
-	Ids     *ebpf.Map `ebpf:"ids"`
-	Ingress *ebpf.Map `ebpf:"ingress"`
-	Sas     *ebpf.Map `ebpf:"sas"`
-	Scs     *ebpf.Map `ebpf:"scs"`
-	Then    *ebpf.Map `ebpf:"then"`
+	ById       *ebpf.Map `ebpf:"by_id"`
+	Egress     *ebpf.Map `ebpf:"egress"`
+	Ids        *ebpf.Map `ebpf:"ids"`
+	Ingress    *ebpf.Map `ebpf:"ingress"`
+	NearScs    *ebpf.Map `ebpf:"near_scs"`
+	Sas        *ebpf.Map `ebpf:"sas"`
+	Scs        *ebpf.Map `ebpf:"scs"`
+	ScsChanges *ebpf.Map `ebpf:"scs_changes"`
+	Then       *ebpf.Map `ebpf:"then"`
 }
 
 func (m *costMaps) Close() error {
@@ -131,8 +137,10 @@ func (m *costMaps) Close() error {
 		m.Egress,
 		m.Ids,
 		m.Ingress,
+		m.NearScs,
 		m.Sas,
 		m.Scs,
+		m.ScsChanges,
 		m.Then,
 	)
 }

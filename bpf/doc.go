@@ -36,11 +36,12 @@
 //
 // # What a frame costs
 //
-// A call costs more than all that is done between two of them. So per-CPU arrays
-// are looked in, which is none, and no hash where there is a way without: one is
-// left, of the SC. Nor is the length of a frame in one piece asked for, nor a
-// socket that is not there. BenchmarkCost prints what is left of it; the
-// verifier's work is in testdata/verifier.txt.
+// A call costs more than all that is done between two of them, and a hash is
+// several. So what a frame usually needs is in per-CPU arrays, which are looked
+// in without a call (Linux 6.10): the SCs and circuits that a CPU has seen last,
+// with hashes behind them. Nor is the length of a frame in one piece asked for
+// (6.2), nor a socket that is not there. BenchmarkCost and BenchmarkLive print
+// what is left; the verifier's work is in testdata/verifier.txt.
 //
 // # Sockets
 //

@@ -5,7 +5,7 @@
 // it, report what they drop, and hand MACsec to a SecY in user space.
 #include "classify.h"
 #include "event.h"
-#include "nearby.h"
+#include "near_circuit.h"
 #include "sa.h"
 #include "sockets.h"
 

@@ -37,10 +37,18 @@ type portCounter struct {
 	Octets  uint64
 }
 
-type portNearby struct {
+type portNearCircuit struct {
 	_       structs.HostLayout
 	Circuit uint64
 	Count   portCircuit
+}
+
+type portNearSc struct {
+	_      structs.HostLayout
+	Sci    uint64
+	Change uint64
+	Copies uint64
+	Sc     portSc
 }
 
 type portSaCounter struct {
@@ -97,9 +105,11 @@ const (
 	portMapEgress           = "egress"
 	portMapEvents           = "events"
 	portMapIngress          = "ingress"
-	portMapNearby           = "nearby"
+	portMapNearCircuits     = "near_circuits"
+	portMapNearScs          = "near_scs"
 	portMapSas              = "sas"
 	portMapScs              = "scs"
+	portMapScsChanges       = "scs_changes"
 	portMapSent             = "sent"
 	portMapXsks             = "xsks"
 	portProgLinksealIn      = "linkseal_in"
@@ -159,16 +169,18 @@ type portProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type portMapSpecs struct {
-	Alarms   *ebpf.MapSpec `ebpf:"alarms"`
-	Circuits *ebpf.MapSpec `ebpf:"circuits"`
-	Egress   *ebpf.MapSpec `ebpf:"egress"`
-	Events   *ebpf.MapSpec `ebpf:"events"`
-	Ingress  *ebpf.MapSpec `ebpf:"ingress"`
-	Nearby   *ebpf.MapSpec `ebpf:"nearby"`
-	Sas      *ebpf.MapSpec `ebpf:"sas"`
-	Scs      *ebpf.MapSpec `ebpf:"scs"`
-	Sent     *ebpf.MapSpec `ebpf:"sent"`
-	Xsks     *ebpf.MapSpec `ebpf:"xsks"`
+	Alarms       *ebpf.MapSpec `ebpf:"alarms"`
+	Circuits     *ebpf.MapSpec `ebpf:"circuits"`
+	Egress       *ebpf.MapSpec `ebpf:"egress"`
+	Events       *ebpf.MapSpec `ebpf:"events"`
+	Ingress      *ebpf.MapSpec `ebpf:"ingress"`
+	NearCircuits *ebpf.MapSpec `ebpf:"near_circuits"`
+	NearScs      *ebpf.MapSpec `ebpf:"near_scs"`
+	Sas          *ebpf.MapSpec `ebpf:"sas"`
+	Scs          *ebpf.MapSpec `ebpf:"scs"`
+	ScsChanges   *ebpf.MapSpec `ebpf:"scs_changes"`
+	Sent         *ebpf.MapSpec `ebpf:"sent"`
+	Xsks         *ebpf.MapSpec `ebpf:"xsks"`
 }
 
 // portVariableSpecs contains global variables before they are loaded into the kernel.
@@ -198,16 +210,18 @@ func (o *portObjects) Close() error {
 //
 // It can be passed to loadPortObjects or ebpf.CollectionSpec.LoadAndAssign.
 type portMaps struct {
-	Alarms   *ebpf.Map `ebpf:"alarms"`
-	Circuits *ebpf.Map `ebpf:"circuits"`
-	Egress   *ebpf.Map `ebpf:"egress"`
-	Events   *ebpf.Map `ebpf:"events"`
-	Ingress  *ebpf.Map `ebpf:"ingress"`
-	Nearby   *ebpf.Map `ebpf:"nearby"`
-	Sas      *ebpf.Map `ebpf:"sas"`
-	Scs      *ebpf.Map `ebpf:"scs"`
-	Sent     *ebpf.Map `ebpf:"sent"`
-	Xsks     *ebpf.Map `ebpf:"xsks"`
+	Alarms       *ebpf.Map `ebpf:"alarms"`
+	Circuits     *ebpf.Map `ebpf:"circuits"`
+	Egress       *ebpf.Map `ebpf:"egress"`
+	Events       *ebpf.Map `ebpf:"events"`
+	Ingress      *ebpf.Map `ebpf:"ingress"`
+	NearCircuits *ebpf.Map `ebpf:"near_circuits"`
+	NearScs      *ebpf.Map `ebpf:"near_scs"`
+	Sas          *ebpf.Map `ebpf:"sas"`
+	Scs          *ebpf.Map `ebpf:"scs"`
+	ScsChanges   *ebpf.Map `ebpf:"scs_changes"`
+	Sent         *ebpf.Map `ebpf:"sent"`
+	Xsks         *ebpf.Map `ebpf:"xsks"`
 }
 
 func (m *portMaps) Close() error {
@@ -217,9 +231,11 @@ func (m *portMaps) Close() error {
 		m.Egress,
 		m.Events,
 		m.Ingress,
-		m.Nearby,
+		m.NearCircuits,
+		m.NearScs,
 		m.Sas,
 		m.Scs,
+		m.ScsChanges,
 		m.Sent,
 		m.Xsks,
 	)

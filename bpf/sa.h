@@ -6,6 +6,7 @@
 #pragma once
 
 #include "counters.h"
+#include "sc.h"
 
 // struct sectag is what is behind EtherType 0x88E5 (802.1AE 9.3).
 struct sectag {
@@ -22,20 +23,7 @@ enum tci {
 
 #define SECTAG_WITHOUT_SCI 6
 
-// The SAs of an SC: which counter each AN has. 0 is that of nobody's.
-struct sc {
-	__u32 counter[4];
-};
-
-#define MAX_SCS 1024
 #define MAX_SAS (4 * MAX_SCS)
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, MAX_SCS);
-	__type(key, __be64);
-	__type(value, struct sc);
-} scs SEC(".maps");
 
 struct sa_counter {
 	__u64 packets;
@@ -78,7 +66,7 @@ static __always_inline void count_sa(const struct frame *f)
 		sci = t->sci;
 	else
 		return;
-	sc = bpf_map_lookup_elem(&scs, &sci);
+	sc = find_sc(sci);
 	if (sc)
 		i = sc->counter[t->tci_an & TCI_AN];
 	c = bpf_map_lookup_elem(&sas, &i);

@@ -9,30 +9,30 @@
 
 #include "circuit.h"
 
-#define NEARBY_BITS 10 // of places for each direction
+#define NEAR_CIRCUIT_BITS 10 // of places for each direction
 
-struct nearby {
+struct near_circuit {
 	__u64 circuit; // its tags + 1; 0: the place is free
 	struct circuit count;
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, DIRECTIONS << NEARBY_BITS);
+	__uint(max_entries, DIRECTIONS << NEAR_CIRCUIT_BITS);
 	__type(key, __u32);
-	__type(value, struct nearby);
-} nearby SEC(".maps");
+	__type(value, struct near_circuit);
+} near_circuits SEC(".maps");
 
 static __always_inline void count_nearby(const struct frame *f, enum direction d)
 {
 	// Fibonacci hashing: neighbours in either tag are far apart.
-	__u32 place = (d << NEARBY_BITS) + (f->tags * 0x9e3779b1u >> (32 - NEARBY_BITS));
+	__u32 place = (d << NEAR_CIRCUIT_BITS) + (f->tags * 0x9e3779b1u >> (32 - NEAR_CIRCUIT_BITS));
 	__u64 circuit = (__u64)f->tags + 1;
-	struct nearby *n;
+	struct near_circuit *n;
 
 	if (f->tags == NO_TAG)
 		return;
-	n = bpf_map_lookup_elem(&nearby, &place);
+	n = bpf_map_lookup_elem(&near_circuits, &place);
 	if (n && !n->circuit)
 		n->circuit = circuit;
 	if (!n || n->circuit != circuit) {
