@@ -15,6 +15,12 @@ import (
 // manySCs are those of the larger table.
 const manySCs = 10_000
 
+// The points of the same SCs in a small and a large table.
+const (
+	hotInFew  = "xdp, an SCI of 16, 16 in the table"
+	hotInMany = "xdp, an SCI of 16, 10000 in the table"
+)
+
 // reference loads testdata/cost.c, and names the SC of secSCI.
 func reference(t testing.TB) *costObjects {
 	t.Helper()
@@ -41,8 +47,8 @@ func sizes(b *testing.B, c *costObjects, at int) (out []*point) {
 		known, scatter int // SCs
 	}{
 		{"bare XDP, an SCI of 16", 0, 16},
-		{"xdp, an SCI of 16, 16 in the table", 16, 16},
-		{fmt.Sprintf("xdp, an SCI of 16, %d in the table", manySCs), manySCs, 16},
+		{hotInFew, 16, 16},
+		{hotInMany, manySCs, 16},
 		{fmt.Sprintf("xdp, an SCI of %d", manySCs), manySCs, manySCs},
 	} {
 		then, less := bare, -1

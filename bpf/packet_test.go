@@ -2,6 +2,8 @@ package bpf
 
 import (
 	"encoding/hex"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -197,6 +199,44 @@ func TestShortFrames(t *testing.T) {
 			if got, err := p.out.Run(&ebpf.RunOptions{Data: frame}); err != nil || got != tc {
 				t.Errorf("egress, %x: %d, %v; want %d", frame, int32(got), err, int32(tc))
 			}
+		}
+	}
+}
+
+// A frame in pieces counts with all its octets.
+func TestPieces(t *testing.T) {
+	p := loaded(t, plain)
+	size := 0
+	for _, n := range []int{60, 1514, 9014, 40000} {
+		frame := octets(t, packets[0].frame, n)
+		if got, err := p.in.Run(&ebpf.RunOptions{Data: frame}); err != nil || got != xdpPass {
+			t.Fatalf("%d octets: %d, %v", n, got, err)
+		}
+		size += n
+	}
+	v, err := verdicts(p.held(portMapIngress))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (Counter{4, uint64(size)}); v.MACsec != want {
+		t.Errorf("counted %+v, want %+v", v.MACsec, want)
+	}
+}
+
+// BenchmarkPackets times every packet of the table once, to look into; what may
+// be compared is BenchmarkCost's.
+func BenchmarkPackets(b *testing.B) {
+	for _, tt := range packets {
+		p := loaded(b, tt.filter)
+		frame := octets(b, tt.frame, 60)
+		for name, prog := range map[string]*program{"ingress": p.in, "egress": p.out} {
+			b.Run(fmt.Sprintf("%s/%s", strings.ReplaceAll(tt.name, "/", " "), name), func(b *testing.B) {
+				_, took, err := prog.Benchmark(frame, b.N, b.ResetTimer)
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(float64(took.Nanoseconds()), "ns/frame")
+			})
 		}
 	}
 }
