@@ -6,6 +6,7 @@
 #include "circuit.h"
 #include "classify.h"
 #include "event.h"
+#include "names.h"
 #include "sa.h"
 #include "sockets.h"
 
@@ -20,7 +21,7 @@ static __always_inline enum verdict judge(struct frame *f, enum direction d, int
 		v = classify(d, f);
 	count(counters, v, f);
 	if (v == MACSEC) {
-		count_sa(f);
+		count_sa(f, d);
 		count_circuit(f, d);
 	} else if (!passes(v)) {
 		report(f, d, v);

@@ -46,8 +46,47 @@ type portSaCounter struct {
 	PnHigh  uint32
 }
 
-type portSc struct {
+type portSaName struct {
+	_         structs.HostLayout
+	Sci       [8]uint8
+	Key       [16]uint8
+	Since     uint64
+	Until     uint64
+	Clear     portCounter
+	Allowed   portCounter
+	Dropped   portCounter
+	State     portSaState
+	Direction uint8
+	An        uint8
+	Pad       [2]uint8
+}
+
+type portSaOrder struct {
 	_       structs.HostLayout
+	Sci     uint64
+	An      uint32
+	Counter uint32
+	Jiffies uint64
+}
+
+type portSaState uint32
+
+const (
+	portSaStateSA_FREE    portSaState = 0
+	portSaStateSA_CURRENT portSaState = 1
+	portSaStateSA_ENDED   portSaState = 2
+	portSaStateSA_SETTLED portSaState = 3
+)
+
+type portSc struct {
+	_         structs.HostLayout
+	Counter   [4]uint32
+	Direction uint32
+}
+
+type portSent struct {
+	_       structs.HostLayout
+	All     portCounter
 	Counter [4]uint32
 }
 
@@ -91,13 +130,16 @@ const (
 	portMapEgress           = "egress"
 	portMapEvents           = "events"
 	portMapIngress          = "ingress"
+	portMapNames            = "names"
 	portMapSas              = "sas"
 	portMapScs              = "scs"
 	portMapSent             = "sent"
+	portMapSentSas          = "sent_sas"
 	portMapXsks             = "xsks"
 	portProgLinksealIn      = "linkseal_in"
 	portProgLinksealInStack = "linkseal_in_stack"
 	portProgLinksealOut     = "linkseal_out"
+	portProgLinksealSa      = "linkseal_sa"
 	portVarMust             = "must"
 )
 
@@ -146,6 +188,7 @@ type portProgramSpecs struct {
 	LinksealIn      *ebpf.ProgramSpec `ebpf:"linkseal_in"`
 	LinksealInStack *ebpf.ProgramSpec `ebpf:"linkseal_in_stack"`
 	LinksealOut     *ebpf.ProgramSpec `ebpf:"linkseal_out"`
+	LinksealSa      *ebpf.ProgramSpec `ebpf:"linkseal_sa"`
 }
 
 // portMapSpecs contains maps before they are loaded into the kernel.
@@ -157,9 +200,11 @@ type portMapSpecs struct {
 	Egress   *ebpf.MapSpec `ebpf:"egress"`
 	Events   *ebpf.MapSpec `ebpf:"events"`
 	Ingress  *ebpf.MapSpec `ebpf:"ingress"`
+	Names    *ebpf.MapSpec `ebpf:"names"`
 	Sas      *ebpf.MapSpec `ebpf:"sas"`
 	Scs      *ebpf.MapSpec `ebpf:"scs"`
 	Sent     *ebpf.MapSpec `ebpf:"sent"`
+	SentSas  *ebpf.MapSpec `ebpf:"sent_sas"`
 	Xsks     *ebpf.MapSpec `ebpf:"xsks"`
 }
 
@@ -195,9 +240,11 @@ type portMaps struct {
 	Egress   *ebpf.Map `ebpf:"egress"`
 	Events   *ebpf.Map `ebpf:"events"`
 	Ingress  *ebpf.Map `ebpf:"ingress"`
+	Names    *ebpf.Map `ebpf:"names"`
 	Sas      *ebpf.Map `ebpf:"sas"`
 	Scs      *ebpf.Map `ebpf:"scs"`
 	Sent     *ebpf.Map `ebpf:"sent"`
+	SentSas  *ebpf.Map `ebpf:"sent_sas"`
 	Xsks     *ebpf.Map `ebpf:"xsks"`
 }
 
@@ -208,9 +255,11 @@ func (m *portMaps) Close() error {
 		m.Egress,
 		m.Events,
 		m.Ingress,
+		m.Names,
 		m.Sas,
 		m.Scs,
 		m.Sent,
+		m.SentSas,
 		m.Xsks,
 	)
 }
@@ -229,6 +278,7 @@ type portPrograms struct {
 	LinksealIn      *ebpf.Program `ebpf:"linkseal_in"`
 	LinksealInStack *ebpf.Program `ebpf:"linkseal_in_stack"`
 	LinksealOut     *ebpf.Program `ebpf:"linkseal_out"`
+	LinksealSa      *ebpf.Program `ebpf:"linkseal_sa"`
 }
 
 func (p *portPrograms) Close() error {
@@ -236,6 +286,7 @@ func (p *portPrograms) Close() error {
 		p.LinksealIn,
 		p.LinksealInStack,
 		p.LinksealOut,
+		p.LinksealSa,
 	)
 }
 

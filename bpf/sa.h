@@ -6,6 +6,7 @@
 #pragma once
 
 #include "counters.h"
+#include "verdict.h"
 
 // struct sectag is what is behind EtherType 0x88E5 (802.1AE 9.3).
 struct sectag {
@@ -22,9 +23,12 @@ enum tci {
 
 #define SECTAG_WITHOUT_SCI 6
 
-// The SAs of an SC: which counter each AN has. 0 is that of nobody's.
+// The SAs of an SC: which counter each AN has. 0 is that of nobody's. Frames
+// with the SCI that go the other way are nobody's too: whoever sends them to us
+// does not add to what we sent.
 struct sc {
 	__u32 counter[4];
+	__u32 direction;
 };
 
 #define MAX_SCS 1024
@@ -62,7 +66,7 @@ static __always_inline __be64 of_end_station(const struct ethernet *eth)
 	return (__u64)a[0] | (__u64)a[1] << 16 | (__u64)a[2] << 32 | (__u64)bpf_htons(1) << 48;
 }
 
-static __always_inline void count_sa(const struct frame *f)
+static __always_inline void count_sa(const struct frame *f, enum direction d)
 {
 	const struct sectag *t = f->payload;
 	struct sa_counter *c;
@@ -79,7 +83,7 @@ static __always_inline void count_sa(const struct frame *f)
 	else
 		return;
 	sc = bpf_map_lookup_elem(&scs, &sci);
-	if (sc)
+	if (sc && sc->direction == d)
 		i = sc->counter[t->tci_an & TCI_AN];
 	c = bpf_map_lookup_elem(&sas, &i);
 	if (!c)
