@@ -214,6 +214,14 @@ func (s *SAs) close(i int, now time.Time) error {
 	return s.name(i, n)
 }
 
+// Current are the SAs that have a counter.
+func (s *SAs) Current() (all []SA) {
+	for _, i := range s.slots.current(func(*portSaName) bool { return true }) {
+		all = append(all, s.slots[i].sa())
+	}
+	return all
+}
+
 // Settle is told that the account of an SA that ended is kept elsewhere.
 func (s *SAs) Settle(a Account) error {
 	n := s.slots[a.counter]

@@ -97,9 +97,9 @@ func (s *Sockets) Put(queue, fd int) error {
 }
 
 // Sent adds MACsec frames to the filter's egress counters and to those of their
-// SA: the programs do not see what AF_XDP transmits. now is when. It makes no
+// SA, as sent now: the programs do not see what AF_XDP transmits. It makes no
 // system call and allocates nothing.
-func (s *Sockets) Sent(b Batch, now time.Time) { s.sent.add(b, now) }
+func (s *Sockets) Sent(b Batch) { s.sent.add(b, time.Now()) }
 
 // Close takes out the sockets that were put in: frames pass to the stack again.
 // It does not close them.

@@ -163,7 +163,7 @@ func (p *ports) overruns() (n uint64) {
 // sent counts frames that pass tc by for the filter.
 func (p *ports) sent(b bpf.Batch) {
 	if f := p.filter.Load(); f != nil {
-		f.Sent(b, time.Now())
+		f.Sent(b)
 	}
 }
 
