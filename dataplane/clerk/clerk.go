@@ -70,29 +70,30 @@ func Open(o Options) *Clerk {
 // can; it may ask the KaY.
 func (c *Clerk) Start(ckn func() map[string]string) {
 	c.stop, c.done = make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(c.done)
+	go func(stop, done chan struct{}) {
+		defer close(done)
 		t := time.NewTicker(every)
 		defer t.Stop()
 		for {
 			select {
 			case <-t.C:
 			case <-c.work:
-			case <-c.stop:
+			case <-stop:
 				return
 			}
 			c.write(ckn())
 		}
-	}()
+	}(c.stop, c.done)
 }
 
 // Close writes for the last time and lets the counters go. SAs that the kernel
 // has go on and are counted; the next Clerk takes them over. The KaY has been
-// closed before.
+// closed before. It may be called again.
 func (c *Clerk) Close() error {
 	if c.stop != nil {
 		close(c.stop)
 		<-c.done
+		c.stop = nil
 	}
 	c.write(nil)
 	c.mu.Lock()
