@@ -28,7 +28,8 @@ type Account struct {
 	Key       string    `json:"key"`           // key identifier: MI/KN
 	CKN       string    `json:"ckn,omitempty"` // under which the SAK was agreed on; empty: not known
 	From      time.Time `json:"from"`          // before the SA was installed
-	// To is when the SA had gone; null while it is there.
+	// To is when the SA had gone, or was found to be gone; null while it is
+	// there.
 	To *time.Time `json:"to"`
 	// Cut is true where nobody saw the end: the machine or the filter ended
 	// first. To is then when frames were last counted.

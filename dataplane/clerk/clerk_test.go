@@ -202,6 +202,27 @@ func TestKeys(t *testing.T) {
 	want(t, accounts(t, r.open(t)), "/2 1", "/1 4 ended")
 }
 
+// The SecY has no SA of a key that has a counter: its process was killed, or
+// ended before the key had its end. It ends when that is found.
+func TestLeftOver(t *testing.T) {
+	r := newRig(t)
+	r.attach(t)
+	c := r.open(t)
+	apply(t, c, change(sa.InstallTx, 0, 1), change(sa.InstallTx, 1, 2))
+	r.send(t, 0, 1)
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.secy.Apply(change(sa.DeleteTx, 0, 1)); err != nil {
+		t.Fatal(err)
+	}
+	r.send(t, 0, 2)
+	c = r.open(t)
+	r.send(t, 0, 3) // nobody's
+	r.send(t, 1, 1)
+	want(t, accounts(t, c), "/2 1", "/1 2 ended")
+}
+
 // Another filter has other counters: what was counted by the one ends with it.
 // The same filter changes nothing.
 func TestFilterSetAnew(t *testing.T) {
