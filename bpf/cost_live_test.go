@@ -129,7 +129,7 @@ func received(l netlink.Link) (uint64, error) {
 func withFilter(t testing.TB, w *testWire) {
 	t.Helper()
 	e := w.attach(t, plain, modes{})
-	nameSCs(t, e.maps[portMapScs], 1, 16)
+	nameSCs(t, e.maps[portMapScs], Ingress, 1, 16)
 }
 
 func withRules(t testing.TB, w *testWire) {

@@ -54,7 +54,7 @@ func sizes(b *testing.B, c *costObjects, at int) (out []*point) {
 		then, less := bare, -1
 		if s.known > 0 {
 			p := measured(b, plain)
-			nameSCs(b, p.held(portMapScs), 0, s.known-1)
+			nameSCs(b, p.held(portMapScs), Ingress, 0, s.known-1)
 			then, less = p.in.Program, at
 			b.Cleanup(func() {
 				if n := forgotten(b, p); n != 0 {

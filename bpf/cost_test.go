@@ -152,11 +152,11 @@ func sciOf(t testing.TB, port uint16) (sci [8]byte) {
 
 // nameSCs says that the SCs with port numbers from first to last are there,
 // each with a counter of its own for all ANs.
-func nameSCs(t testing.TB, scs *ebpf.Map, first, last int) {
+func nameSCs(t testing.TB, scs *ebpf.Map, d Direction, first, last int) {
 	t.Helper()
 	for i := first; i <= last; i++ {
 		n := uint32(i) + 1
-		if err := scs.Put(sciOf(t, uint16(i)), portSc{Counter: [4]uint32{n, n, n, n}}); err != nil {
+		if err := scs.Put(sciOf(t, uint16(i)), portSc{Counter: [4]uint32{n, n, n, n}, Direction: uint32(d)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -200,15 +200,15 @@ func BenchmarkCost(b *testing.B) {
 	for _, c := range costs {
 		frame, filter, in, out := packetNamed(b, c.packet)
 		p := measured(b, filter)
-		nameSCs(b, p.held(portMapScs), 1, 16)
 		xdp, _ := answers(in)
 		_, tc := answers(out)
 		pt := &point{name: c.side + ", " + c.packet, prog: p.in.Program, frame: frame, want: xdp, less: 0, most: c.most}
-		verdict, side := in, portMapIngress
+		verdict, side, d := in, portMapIngress, Ingress
 		if c.side == "tc" {
 			pt.prog, pt.want, pt.less = p.out.Program, tc, 1
-			verdict, side = out, portMapEgress
+			verdict, side, d = out, portMapEgress, Egress
 		}
+		nameSCs(b, p.held(portMapScs), d, 1, 16)
 		points = append(points, pt)
 		defer func() { counted(b, p, pt, side, verdict) }()
 	}

@@ -53,6 +53,19 @@
 // counts it itself, in memory that it shares with the filter's counters. Both
 // programs hold both maps, so that one direction can go and come back.
 //
+// # Keys
+//
+// MACsec frames are counted by SCI and AN, and ANs are used again: SAs gives
+// each key a counter of its own, by number, before its SA is installed. User
+// space alone says which counter is which key's, in a map that stands as long as
+// the programs do. Frames of an SA that has none are nobody's, and counted too:
+// all keys and nobody are as many as the verdict's counter says. A key's counter
+// is used again when 4095 others have been, or have an SA.
+//
+// A frame that is in the program while its key ends is counted a moment later.
+// Octets are those of the frame at the hook; when it was is known to a jiffy, and
+// is early by as long as the machine has slept since.
+//
 // # The gate
 //
 // A Gate is a program of its own, in the egress of the MACsec device and of the

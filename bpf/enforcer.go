@@ -163,12 +163,12 @@ func (e *Enforcer) Counters() (c Counters, err error) {
 	if c.Egress, err = verdicts(e.maps[portMapEgress]); err != nil {
 		return c, fmt.Errorf("bpf: egress: %w", err)
 	}
-	var n portCounter
+	var n portSent
 	if err := e.maps[portMapSent].Lookup(uint32(0), &n); err != nil {
 		return c, fmt.Errorf("bpf: egress: read what sockets sent: %w", err)
 	}
-	c.Egress.MACsec.Packets += n.Packets
-	c.Egress.MACsec.Octets += n.Octets
+	c.Egress.MACsec.Packets += n.All.Packets
+	c.Egress.MACsec.Octets += n.All.Octets
 	return c, nil
 }
 

@@ -13,11 +13,13 @@ const (
 	versionBits = 24
 )
 
-// Of sockets.h, frame.h and verdict.h.
+// Of sockets.h, frame.h, verdict.h, sa.h and names.h.
 const (
 	queues     = 64
 	noTag      = 0xffffffff
 	directions = 2
+	maxSAs     = 4096
+	noAN       = 0xffffffff
 )
 
 // Sizes in octets of the maps' values.

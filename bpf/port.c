@@ -5,6 +5,7 @@
 // it, report what they drop, and hand MACsec to a SecY in user space.
 #include "classify.h"
 #include "event.h"
+#include "names.h"
 #include "near_circuit.h"
 #include "sa.h"
 #include "sockets.h"
@@ -20,7 +21,7 @@ static __always_inline enum verdict judge(struct frame *f, enum direction d, int
 		v = classify(d, f);
 	count(counters, v, f);
 	if (v == MACSEC) {
-		count_sa(f);
+		count_sa(f, d);
 		count_nearby(f, d);
 	} else if (!passes(v)) {
 		report(f, d, v);

@@ -49,6 +49,7 @@ type portNearSc struct {
 	Change uint64
 	Copies uint64
 	Sc     portSc
+	_      [4]byte
 }
 
 type portSaCounter struct {
@@ -60,8 +61,47 @@ type portSaCounter struct {
 	PnHigh  uint32
 }
 
-type portSc struct {
+type portSaName struct {
+	_         structs.HostLayout
+	Sci       [8]uint8
+	Key       [16]uint8
+	Since     uint64
+	Until     uint64
+	Clear     portCounter
+	Allowed   portCounter
+	Dropped   portCounter
+	State     portSaState
+	Direction uint8
+	An        uint8
+	Pad       [2]uint8
+}
+
+type portSaOrder struct {
 	_       structs.HostLayout
+	Sci     uint64
+	An      uint32
+	Counter uint32
+	Jiffies uint64
+}
+
+type portSaState uint32
+
+const (
+	portSaStateSA_FREE    portSaState = 0
+	portSaStateSA_CURRENT portSaState = 1
+	portSaStateSA_ENDED   portSaState = 2
+	portSaStateSA_SETTLED portSaState = 3
+)
+
+type portSc struct {
+	_         structs.HostLayout
+	Counter   [4]uint32
+	Direction uint32
+}
+
+type portSent struct {
+	_       structs.HostLayout
+	All     portCounter
 	Counter [4]uint32
 }
 
@@ -105,16 +145,19 @@ const (
 	portMapEgress           = "egress"
 	portMapEvents           = "events"
 	portMapIngress          = "ingress"
+	portMapNames            = "names"
 	portMapNearCircuits     = "near_circuits"
 	portMapNearScs          = "near_scs"
 	portMapSas              = "sas"
 	portMapScs              = "scs"
 	portMapScsChanges       = "scs_changes"
 	portMapSent             = "sent"
+	portMapSentSas          = "sent_sas"
 	portMapXsks             = "xsks"
 	portProgLinksealIn      = "linkseal_in"
 	portProgLinksealInStack = "linkseal_in_stack"
 	portProgLinksealOut     = "linkseal_out"
+	portProgLinksealSa      = "linkseal_sa"
 	portVarMust             = "must"
 )
 
@@ -163,6 +206,7 @@ type portProgramSpecs struct {
 	LinksealIn      *ebpf.ProgramSpec `ebpf:"linkseal_in"`
 	LinksealInStack *ebpf.ProgramSpec `ebpf:"linkseal_in_stack"`
 	LinksealOut     *ebpf.ProgramSpec `ebpf:"linkseal_out"`
+	LinksealSa      *ebpf.ProgramSpec `ebpf:"linkseal_sa"`
 }
 
 // portMapSpecs contains maps before they are loaded into the kernel.
@@ -174,12 +218,14 @@ type portMapSpecs struct {
 	Egress       *ebpf.MapSpec `ebpf:"egress"`
 	Events       *ebpf.MapSpec `ebpf:"events"`
 	Ingress      *ebpf.MapSpec `ebpf:"ingress"`
+	Names        *ebpf.MapSpec `ebpf:"names"`
 	NearCircuits *ebpf.MapSpec `ebpf:"near_circuits"`
 	NearScs      *ebpf.MapSpec `ebpf:"near_scs"`
 	Sas          *ebpf.MapSpec `ebpf:"sas"`
 	Scs          *ebpf.MapSpec `ebpf:"scs"`
 	ScsChanges   *ebpf.MapSpec `ebpf:"scs_changes"`
 	Sent         *ebpf.MapSpec `ebpf:"sent"`
+	SentSas      *ebpf.MapSpec `ebpf:"sent_sas"`
 	Xsks         *ebpf.MapSpec `ebpf:"xsks"`
 }
 
@@ -215,12 +261,14 @@ type portMaps struct {
 	Egress       *ebpf.Map `ebpf:"egress"`
 	Events       *ebpf.Map `ebpf:"events"`
 	Ingress      *ebpf.Map `ebpf:"ingress"`
+	Names        *ebpf.Map `ebpf:"names"`
 	NearCircuits *ebpf.Map `ebpf:"near_circuits"`
 	NearScs      *ebpf.Map `ebpf:"near_scs"`
 	Sas          *ebpf.Map `ebpf:"sas"`
 	Scs          *ebpf.Map `ebpf:"scs"`
 	ScsChanges   *ebpf.Map `ebpf:"scs_changes"`
 	Sent         *ebpf.Map `ebpf:"sent"`
+	SentSas      *ebpf.Map `ebpf:"sent_sas"`
 	Xsks         *ebpf.Map `ebpf:"xsks"`
 }
 
@@ -231,12 +279,14 @@ func (m *portMaps) Close() error {
 		m.Egress,
 		m.Events,
 		m.Ingress,
+		m.Names,
 		m.NearCircuits,
 		m.NearScs,
 		m.Sas,
 		m.Scs,
 		m.ScsChanges,
 		m.Sent,
+		m.SentSas,
 		m.Xsks,
 	)
 }
@@ -255,6 +305,7 @@ type portPrograms struct {
 	LinksealIn      *ebpf.Program `ebpf:"linkseal_in"`
 	LinksealInStack *ebpf.Program `ebpf:"linkseal_in_stack"`
 	LinksealOut     *ebpf.Program `ebpf:"linkseal_out"`
+	LinksealSa      *ebpf.Program `ebpf:"linkseal_sa"`
 }
 
 func (p *portPrograms) Close() error {
@@ -262,6 +313,7 @@ func (p *portPrograms) Close() error {
 		p.LinksealIn,
 		p.LinksealInStack,
 		p.LinksealOut,
+		p.LinksealSa,
 	)
 }
 

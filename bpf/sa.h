@@ -7,6 +7,7 @@
 
 #include "counters.h"
 #include "sc.h"
+#include "verdict.h"
 
 // struct sectag is what is behind EtherType 0x88E5 (802.1AE 9.3).
 struct sectag {
@@ -50,7 +51,7 @@ static __always_inline __be64 of_end_station(const struct ethernet *eth)
 	return (__u64)a[0] | (__u64)a[1] << 16 | (__u64)a[2] << 32 | (__u64)bpf_htons(1) << 48;
 }
 
-static __always_inline void count_sa(const struct frame *f)
+static __always_inline void count_sa(const struct frame *f, enum direction d)
 {
 	const struct sectag *t = f->payload;
 	struct sa_counter *c;
@@ -67,7 +68,7 @@ static __always_inline void count_sa(const struct frame *f)
 	else
 		return;
 	sc = find_sc(sci);
-	if (sc)
+	if (sc && sc->direction == d)
 		i = sc->counter[t->tci_an & TCI_AN];
 	c = bpf_map_lookup_elem(&sas, &i);
 	if (!c)

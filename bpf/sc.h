@@ -7,9 +7,12 @@
 
 #include "kernel.h"
 
-// The SAs of an SC: which counter each AN has. 0 is that of nobody's.
+// The SAs of an SC: which counter each AN has. 0 is that of nobody's. Frames
+// with the SCI that go the other way are nobody's too: whoever sends them to us
+// does not add to what we sent.
 struct sc {
 	__u32 counter[4];
+	__u32 direction;
 };
 
 #define MAX_SCS 1024

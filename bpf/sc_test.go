@@ -40,6 +40,7 @@ func TestSCsChange(t *testing.T) {
 		switch rnd.IntN(6) {
 		case 0: // a new key
 			sc.Counter[rnd.IntN(4)] = 1 + rnd.Uint32N(100)
+			sc.Direction = rnd.Uint32N(directions)
 			model[sci] = sc
 			if err := scs.Put(sci, sc); err != nil {
 				t.Fatal(err)
@@ -60,12 +61,16 @@ func TestSCsChange(t *testing.T) {
 			frame := octets(t, peerMAC+otherMAC+"88e5"+"2c0000000001", 60)
 			frame[14] |= byte(an)
 			copy(frame[20:], sci[:])
-			prog := []*program{p.in, p.out}[rnd.IntN(2)]
-			if _, err := prog.Run(&ebpf.RunOptions{Data: frame}); err != nil {
+			d := rnd.IntN(2)
+			if _, err := []*program{p.in, p.out}[d].Run(&ebpf.RunOptions{Data: frame}); err != nil {
 				t.Fatal(err)
 			}
-			want[sc.Counter[an]]++
-			seen[min(1, sc.Counter[an])]++
+			i := sc.Counter[an]
+			if uint32(d) != sc.Direction {
+				i = 0
+			}
+			want[i]++
+			seen[min(1, i)]++
 		}
 	}
 	for i := range uint32(101) {

@@ -3,10 +3,7 @@ package bpf
 import (
 	"errors"
 	"fmt"
-	"os"
-	"runtime"
-	"sync/atomic"
-	"unsafe"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -33,7 +30,7 @@ const MaxSocketFrame = 4096 - unix.XDP_PACKET_HEADROOM
 type Sockets struct {
 	xsks *ebpf.Map
 	id   ebpf.MapID
-	sent *portCounter // in the kernel's memory
+	sent *sentMemory
 	put  map[uint32]bool
 }
 
@@ -76,15 +73,12 @@ func openSockets(p pair) (*Sockets, error) {
 		return nil, errors.Join(fmt.Errorf("map of sockets: %w", err), xsks.Close())
 	}
 	id, _ := info.ID()
-	// The mapping holds the map. It goes with s, not with Close: a goroutine
-	// may still be in Sent then.
-	page, err := unix.Mmap(p.held(portMapSent).FD(), 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	held := mapsByName{portMapSent: p.held(portMapSent), portMapSentSas: p.held(portMapSentSas)}
+	sent, err := mapSent(held)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("map the counter into memory: %w", err), xsks.Close())
+		return nil, errors.Join(err, xsks.Close())
 	}
-	s := &Sockets{xsks: xsks, id: id, sent: (*portCounter)(unsafe.Pointer(&page[0])), put: map[uint32]bool{}}
-	runtime.AddCleanup(s, func(b []byte) { _ = unix.Munmap(b) }, page)
-	return s, nil
+	return &Sockets{xsks: xsks, id: id, sent: sent, put: map[uint32]bool{}}, nil
 }
 
 // Put has the MACsec frames of an RX queue go to the AF_XDP socket fd, in place
@@ -102,14 +96,10 @@ func (s *Sockets) Put(queue, fd int) error {
 	return nil
 }
 
-// Sent adds MACsec frames, and their octets without FCS, to the filter's egress
-// counters: the programs do not see what AF_XDP transmits. It makes no system
-// call and allocates nothing.
-func (s *Sockets) Sent(packets, octets uint64) {
-	atomic.AddUint64(&s.sent.Packets, packets)
-	atomic.AddUint64(&s.sent.Octets, octets)
-	runtime.KeepAlive(s)
-}
+// Sent adds MACsec frames to the filter's egress counters and to those of their
+// SA, as sent now: the programs do not see what AF_XDP transmits. It makes no
+// system call and allocates nothing.
+func (s *Sockets) Sent(b Batch) { s.sent.add(b, time.Now()) }
 
 // Close takes out the sockets that were put in: frames pass to the stack again.
 // It does not close them.

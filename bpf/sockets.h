@@ -5,7 +5,7 @@
 // and what it transmits with them meets no hook of ours.
 #pragma once
 
-#include "counters.h"
+#include "sa.h"
 
 #define QUEUES 64
 
@@ -21,12 +21,26 @@ struct {
 	__type(value, __u32);
 } xsks SEC(".maps");
 
-// MACsec frames that user space has sent, which counts them here itself, in
-// mapped memory. No program reads it: the loader binds it to them.
+// MACsec frames that user space has sent, which counts them itself, in mapped
+// memory. No program reads it: the loader binds it to them.
+struct sent {
+	struct counter all;
+	__u32 counter[4]; // of each AN of the port's own SC, as struct sc has them
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct counter);
+	__type(value, struct sent);
 } sent SEC(".maps");
+
+// The same by SA, beside what sas has; seen is in ns since 1970.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, MAX_SAS);
+	__type(key, __u32);
+	__type(value, struct sa_counter);
+} sent_sas SEC(".maps");

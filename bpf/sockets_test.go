@@ -150,7 +150,7 @@ func TestSocketsStay(t *testing.T) {
 		var sent uint64
 		check := func(after string, n byte) {
 			t.Helper()
-			s.Sent(3, 300)
+			s.Sent(Batch{Packets: 3, Octets: 300})
 			sent += 3
 			frame := numbered(t, n, 60)
 			peer.send(t, frame)
@@ -213,7 +213,7 @@ func TestSent(t *testing.T) {
 	for range 4 {
 		all.Go(func() {
 			for range 1000 {
-				s.Sent(2, 120)
+				s.Sent(Batch{Packets: 2, Octets: 120})
 			}
 		})
 	}
@@ -224,7 +224,7 @@ func TestSent(t *testing.T) {
 	if c := e.counters(t).Egress.MACsec; c != (Counter{8000, 480000}) {
 		t.Errorf("counted %+v", c)
 	}
-	if n := testing.AllocsPerRun(100, func() { s.Sent(1, 60) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { s.Sent(Batch{Packets: 1, Octets: 60}) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }

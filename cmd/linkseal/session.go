@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/linkseal/linkseal/dataplane/clerk"
 	"github.com/linkseal/linkseal/dataplane/config"
 	"github.com/linkseal/linkseal/dataplane/reconcile"
 	"github.com/linkseal/linkseal/dataplane/secy"
@@ -28,6 +29,7 @@ import (
 type session struct {
 	kay      *kay.KaY
 	secy     secY
+	clerk    *clerk.Clerk // in front of secy, for the KaY
 	priority uint8
 
 	mu           sync.Mutex
@@ -45,15 +47,20 @@ func openSession(p config.Port, at reconcile.Place, state string, retired func()
 	if err != nil {
 		return nil, errors.Join(err, y.Close())
 	}
+	accounts := clerk.Open(clerk.Options{SecY: y, SCI: at.SCI, Parent: at.Parent, State: state, Port: p.Name, Log: log.With("port", p.Name)})
 	k, err := kay.Start(kay.Config{Port: p.Name, Should: !p.Must, Log: log, Retired: retired, MKA: mka.Config{
 		SCI: at.SCI, Priority: p.MKA.Priority, Hello: p.MKA.Hello, Life: p.MKA.Life, Rekey: p.MKA.Rekey,
 		Suite: p.Cipher.Suite(), Encrypt: p.Encrypt, ConfidentialityOffset: uint8(p.ConfidentialityOffset),
 		Destination: p.MKA.Destination, EtherType: p.MKA.EtherType, Rand: rand.Reader,
-	}}, conn, y, reconcile.PortState(state, p.Name))
+	}}, conn, accounts, reconcile.PortState(state, p.Name))
 	if err != nil {
-		return nil, errors.Join(err, conn.Close(), y.Close())
+		return nil, errors.Join(err, conn.Close(), accounts.Close(), y.Close())
 	}
-	return &session{kay: k, secy: y, priority: p.MKA.Priority}, nil
+	accounts.Start(func() map[string]string {
+		st, _ := k.Status()
+		return names(st.MKA.SAs)
+	})
+	return &session{kay: k, secy: y, clerk: accounts, priority: p.MKA.Priority}, nil
 }
 
 // SetKeys implements reconcile.Session: the active keys have a participant,
@@ -106,13 +113,14 @@ func (s *session) FilterSet() {
 	if d, ours := s.secy.(*device.Device); ours {
 		d.FilterSet()
 	}
+	s.clerk.FilterSet()
 }
 
 // Suspend implements reconcile.Session.
 func (s *session) Suspend() error { return s.kay.Suspend() }
 
 // Close implements reconcile.Session.
-func (s *session) Close() error { return errors.Join(s.kay.Close(), s.secy.Close()) }
+func (s *session) Close() error { return errors.Join(s.kay.Close(), s.clerk.Close(), s.secy.Close()) }
 
 // Report implements reconcile.Session.
 func (s *session) Report(p *status.Port) bool {
@@ -160,7 +168,23 @@ func (s *session) Report(p *status.Port) bool {
 	p.Counters = mkaCounters(&st.MKA.Counters)
 	p.Counters["mkpdus_not_sent"] = st.SendErrors
 	s.reportSecY(p)
+	p.Accounts, p.AccountError = s.clerk.Report(names(st.MKA.SAs), endedAccounts)
 	return true
+}
+
+// endedAccounts is how many accounts of keys that ended a status has. The state
+// directory has more.
+const endedAccounts = 10
+
+// names are the CKNs of SAs by key identifier.
+func names(sas []mka.SAState) map[string]string {
+	all := make(map[string]string)
+	for _, a := range sas {
+		if len(a.CKN) > 0 {
+			all[a.Key.String()] = hex.EncodeToString(a.CKN)
+		}
+	}
+	return all
 }
 
 // reportSecY fills in what the two kinds of SecY tell in their own way.

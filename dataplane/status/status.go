@@ -10,7 +10,11 @@
 // snapshot and do what is asked for (Daemon).
 package status
 
-import "time"
+import (
+	"time"
+
+	"github.com/linkseal/linkseal/dataplane/account"
+)
 
 // Status is the document of `status --json` and of GET /v1/status. Names and
 // nesting are a public interface: fields are added, never changed.
@@ -95,6 +99,12 @@ type Port struct {
 	Counters     map[string]uint64 `json:"counters"`
 	// Filter counts what the filter on the parent saw; absent without one.
 	Filter map[string]uint64 `json:"filter,omitempty"`
+	// Accounts are what passed under each key: those of the keys that are
+	// there, then of some that ended, the newest first. Absent where no filter
+	// counts.
+	Accounts []account.Account `json:"accounts,omitempty"`
+	// AccountError is why they are not counted, or not kept.
+	AccountError string `json:"account_error,omitempty"`
 }
 
 // Participant is one CKN's MKA instance (802.1X-2020 9.2).

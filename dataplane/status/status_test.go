@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/linkseal/linkseal/dataplane/account"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -27,7 +29,11 @@ func example() Status {
 			Tx:       &Tx{AN: 1, PN: 4711, Key: "0102030405060708090a0b0c/2", CKN: "96437a93ccf10d9dfe347846cce52c7d", PeersTransmit: true, Since: &since},
 			Rx:       []Rx{{SCI: "0200000000020001", AN: 1, PN: 815, Key: "0102030405060708090a0b0c/2", Since: &since}},
 			Counters: map[string]uint64{"out_pkts_encrypted": 4710, "in_pkts_ok": 814, "in_pkts_late": 0, "mkpdus_sent": 12},
-			Filter:   map[string]uint64{"ingress_dropped_packets": 3, "egress_dropped_packets": 1}},
+			Filter:   map[string]uint64{"ingress_dropped_packets": 3, "egress_dropped_packets": 1},
+			Accounts: []account.Account{
+				{Direction: account.Egress, SCI: "0200000000010001", AN: 1, Key: "0102030405060708090a0b0c/2", CKN: "96437a93ccf10d9dfe347846cce52c7d",
+					From: since, Packets: 4710, Octets: 700000, LastSeen: &since, PNHigh: 4710, DroppedPackets: 1, DroppedOctets: 60},
+				{Direction: account.Egress, SCI: "0200000000010001", AN: 0, Key: "0102030405060708090a0b0c/1", From: since, To: &since, Packets: 3, Octets: 300, PNHigh: 4, Gaps: 1, Cut: true}}},
 		{Name: "link2", Device: "eth2", Interface: "macsec2", Dataplane: "userspace",
 			DataplaneReason: "auto: the kernel has no MACsec (operation not supported)", State: Unsecured, Secure: "should",
 			Cipher: "gcm-aes-256", Passing: "clear", Keychain: "link2", SCI: "0200000000030001",

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/linkseal/linkseal/dataplane/account"
 )
 
 // Write writes s for people: one line a port, and under it what is worth
@@ -94,9 +96,28 @@ func (p Port) write(b *strings.Builder, now time.Time) {
 	for _, r := range p.Rx {
 		line("rx", "an %d, pn %d, from %s", r.AN, r.PN, r.SCI)
 	}
+	p.account(line)
 	counters(line, "counters", p.Counters)
 	counters(line, "filter", p.Filter)
 	t.Flush()
+}
+
+// account states what left the port under the key that encodes.
+func (p Port) account(line func(label, format string, args ...any)) {
+	if p.AccountError != "" {
+		line("account", "%s", p.AccountError)
+	}
+	protected := "encrypted"
+	if !p.Encrypt {
+		protected = "with integrity only"
+	}
+	for i := range p.Accounts {
+		a := &p.Accounts[i]
+		if a.Direction == account.Egress && a.To == nil && p.Tx != nil && a.Key == p.Tx.Key {
+			line("account", "%s", a.State(protected))
+			return
+		}
+	}
 }
 
 func (m Participant) lines(line func(label, format string, args ...any)) {

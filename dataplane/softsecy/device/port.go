@@ -161,9 +161,9 @@ func (p *ports) overruns() (n uint64) {
 }
 
 // sent counts frames that pass tc by for the filter.
-func (p *ports) sent(packets, octets uint64) {
-	if f := p.filter.Load(); f != nil && packets > 0 {
-		f.Sent(packets, octets)
+func (p *ports) sent(b bpf.Batch) {
+	if f := p.filter.Load(); f != nil {
+		f.Sent(b)
 	}
 }
 

@@ -1,12 +1,14 @@
 package device
 
 import (
+	"encoding/binary"
 	"runtime"
 	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/linkseal/linkseal/bpf"
 	"github.com/linkseal/linkseal/dataplane/softsecy"
 	"github.com/linkseal/linkseal/dataplane/softsecy/gso"
 	"github.com/linkseal/linkseal/keymgmt/secret/erase"
@@ -135,10 +137,10 @@ func (w *worker) loop(fds []unix.PollFd, pending func() bool, step func() int) {
 
 type transmission struct {
 	*worker
-	packet         []byte
-	split          gso.Splitter
-	queued         int // since the last send
-	frames, octets uint64
+	packet []byte
+	split  gso.Splitter
+	queued int          // since the last send
+	sent   [4]bpf.Batch // the same by AN
 }
 
 // step moves what the tap has.
@@ -201,8 +203,7 @@ func (t *transmission) cut(packet []byte) {
 		}
 		t.out.Queue(cap(buf)-cap(mpdu), len(mpdu))
 		t.queued++
-		t.frames++
-		t.octets += uint64(len(mpdu))
+		t.count(mpdu)
 	}
 }
 
@@ -230,9 +231,30 @@ func (t *transmission) send() {
 		// What it says of the device the reconciler sees too.
 		_ = t.out.Send()
 	}
-	t.d.ports.sent(t.frames, t.octets)
-	t.queued, t.frames, t.octets = 0, 0, 0
+	for an := range t.sent {
+		if b := &t.sent[an]; b.Packets > 0 {
+			t.d.ports.sent(*b)
+			*b = bpf.Batch{}
+		}
+	}
+	t.queued = 0
 	t.tx.Flush()
+}
+
+// count adds an MPDU to what is sent next, under the AN of its SecTAG
+// (802.1AE 9.3). One without is for no filter to count.
+func (t *transmission) count(mpdu []byte) {
+	if len(mpdu) < etherLen+6 || binary.BigEndian.Uint16(mpdu[12:]) != macsec {
+		return
+	}
+	an, pn := mpdu[etherLen]&3, binary.BigEndian.Uint32(mpdu[etherLen+2:])
+	b := &t.sent[an]
+	if b.Packets == 0 {
+		b.AN, b.First = an, pn
+	}
+	b.Packets++
+	b.Octets += uint64(len(mpdu))
+	b.Last = pn
 }
 
 type reception struct {

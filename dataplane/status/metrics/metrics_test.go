@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/prometheus/common/expfmt"
 
+	"github.com/linkseal/linkseal/dataplane/account"
 	"github.com/linkseal/linkseal/dataplane/status"
 )
 
@@ -47,7 +48,10 @@ func example() status.Status {
 			Rx:       []status.Rx{{SCI: west.SCI, AN: 1, PN: 815, CKN: a, Since: before(90 * time.Second)}, {SCI: west.SCI, AN: 0, PN: 4711}},
 			Counters: map[string]uint64{"mkpdus_malformed": 5, "mkpdus_malformed_agility": 2, "mkpdus_malformed_basic_length": 3},
 			Filter: map[string]uint64{"ingress_macsec_packets": 7, "ingress_macsec_octets": 700, "ingress_dropped_packets": 3, "ingress_dropped_octets": 180,
-				"egress_tagged_packets": 1, "egress_tagged_octets": 64}},
+				"egress_tagged_packets": 1, "egress_tagged_octets": 64},
+			Accounts: []account.Account{{Direction: account.Egress, SCI: "0200000000010001", AN: 1, From: now, Packets: 5, Octets: 700, LastSeen: before(time.Second)},
+				{Direction: account.Ingress, SCI: west.SCI, AN: 1, From: now, Packets: 4, Octets: 600, Gaps: 2},
+				{Direction: account.Egress, SCI: "0200000000010001", AN: 0, From: now, To: before(time.Hour), Packets: 4711}}},
 		{Name: "link2", Device: "eth2", Interface: "macsec2", Dataplane: "userspace", State: status.Unsecured, Secure: "should", Cipher: "gcm-aes-256", SCI: "0200000000030001",
 			Passing: status.PassingClear, Keychain: "link2", Problem: "the device has no room", KeysError: "torn", StateError: "read-only file system"},
 		{Name: "link3", Device: "eth3", Interface: "macsec3", State: status.Down, Secure: "must", Cipher: "gcm-aes-256", Passing: status.PassingNone, Keychain: "link2"},

@@ -1,0 +1,310 @@
+package bpf
+
+import (
+	"encoding/binary"
+	"errors"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/linkseal/linkseal/linux/link"
+)
+
+var (
+	portSCI = [8]byte{2, 0, 0, 0, 0, 1, 0, 1}
+	peerSCI = [8]byte{2, 0, 0, 0, 0, 2, 0, 1}
+)
+
+func keyed(d Direction, an uint8, n uint32) SA {
+	a := SA{Direction: d, SCI: [][8]byte{peerSCI, portSCI}[d], AN: an}
+	copy(a.Key[:], "member identity.")
+	binary.BigEndian.PutUint32(a.Key[12:], n)
+	return a
+}
+
+func (w *testWire) sas(t testing.TB) *SAs {
+	t.Helper()
+	var s *SAs
+	w.do(t, func() (err error) { s, err = OpenSAs(w.index()); return err })
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func (s *SAs) start(t testing.TB, a SA) {
+	t.Helper()
+	if err := s.Begin(a, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *SAs) unsettled(t testing.TB) []Account {
+	t.Helper()
+	all, err := s.Unsettled()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// protected is a MACsec frame with that SCI.
+func protected(sci [8]byte, an uint8, pn uint32, size int) []byte {
+	f := make([]byte, size)
+	copy(f, []byte{2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0xe5, 0x2c | an})
+	binary.BigEndian.PutUint32(f[16:], pn)
+	copy(f[20:], sci[:])
+	return f
+}
+
+// generator sends frames of an SC from two CPUs at once, n from each, with PNs
+// from first on, and returns how many octets they are.
+func (w *testWire) generator(t *testing.T, l netlink.Link, sci [8]byte, an uint8, n, first uint32) (octets uint64) {
+	t.Helper()
+	var all sync.WaitGroup
+	for cpu := range uint32(2) {
+		from := w.station(t, l)
+		all.Go(func() {
+			runtime.LockOSThread() // and so ends with the goroutine
+			var one unix.CPUSet
+			one.Set(int(cpu) % runtime.NumCPU())
+			if err := unix.SchedSetaffinity(0, &one); err != nil {
+				t.Error(err)
+			}
+			for i := range n {
+				f := protected(sci, an, first+2*i+cpu, 60+int(i%1000))
+				if _, err := unix.Write(from.fd, f); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	for i := range uint64(n) {
+		octets += 2 * (60 + i%1000)
+	}
+	return octets
+}
+
+// received waits until as many frames were counted on ingress as were sent: veth
+// hands them on from a queue.
+func (w *testWire) received(t *testing.T, e *Enforcer, packets uint64) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); e.counters(t).Ingress.MACsec.Packets < packets; {
+		if time.Now().After(deadline) {
+			t.Fatalf("received %+v, want %d frames", e.counters(t).Ingress.MACsec, packets)
+		}
+	}
+}
+
+// What is counted of a key is what a generator on two CPUs sent, to the octet,
+// in both directions; what is not its own is nobody's.
+func TestAccountsAreExact(t *testing.T) {
+	const n = 20000
+	w := newWire(t, link.Queues{Rx: 2, Tx: 2})
+	e := w.attach(t, plain, modes{in: Native})
+	s := w.sas(t)
+	before := time.Now()
+	s.start(t, keyed(Egress, 1, 7))
+	s.start(t, keyed(Ingress, 2, 8))
+	out := w.generator(t, w.port, portSCI, 1, n, 5)
+	in := w.generator(t, w.peer, peerSCI, 2, n, 9)
+	w.received(t, e, 2*n)
+	peer := w.station(t, w.peer)
+	peer.send(t, protected(portSCI, 1, 99, 60)) // the port's own SCI comes in
+	peer.send(t, protected(peerSCI, 1, 99, 60)) // an AN without a key
+	peer.send(t, octets(t, "ffffffffffff"+peerMAC+"0800"+"4500", 100))
+	w.received(t, e, 2*n+2)
+	all := s.unsettled(t)
+	if len(all) != 2 {
+		t.Fatalf("accounts: %+v", all)
+	}
+	for i, want := range []struct {
+		SA
+		octets uint64
+		first  uint32
+	}{{keyed(Egress, 1, 7), out, 5}, {keyed(Ingress, 2, 8), in, 9}} {
+		a := all[i]
+		// Which of the two sends first, PNs do not say.
+		if a.SA != want.SA || a.Packets != 2*n || a.Octets != want.octets || a.PNLow < want.first || a.PNLow >= a.PNHigh || a.PNHigh != want.first+2*n-1 {
+			t.Errorf("%s: %d frames, %d octets, PN %d to %d; want %d frames, %d octets, PN %d to %d", a, a.Packets, a.Octets, a.PNLow, a.PNHigh, 2*n, want.octets, want.first, want.first+2*n-1)
+		}
+		if now := time.Now(); a.Since.Before(before) || a.Seen.Before(before.Add(-50*time.Millisecond)) || a.Seen.After(now.Add(50*time.Millisecond)) || !a.Until.IsZero() {
+			t.Errorf("from %v to %v, last seen %v; it is %v", a.Since, a.Until, a.Seen, now)
+		}
+		if a.Clear != (Counter{}) || a.Allowed != (Counter{}) {
+			t.Errorf("in clear passed %+v and %+v", a.Clear, a.Allowed)
+		}
+	}
+	if d := all[1].Dropped; d.Packets == 0 || d.Octets < 100 {
+		t.Errorf("dropped: %+v, of which one has 100 octets", d)
+	}
+	if c, err := s.Nobody(); err != nil || c != (Counter{2, 120}) {
+		t.Errorf("of nobody: %+v, %v", c, err)
+	}
+	if m := e.counters(t).Egress.MACsec; m != (Counter{2 * n, out}) {
+		t.Errorf("the verdict's counter: %+v", m)
+	}
+}
+
+// Keys begin while frames flow, and counters are used again: each frame is of
+// one key.
+func TestBeginWhileFramesFlow(t *testing.T) {
+	const n = 100000
+	w := newWire(t, link.Queues{Rx: 2, Tx: 2})
+	w.attach(t, plain, modes{in: Native})
+	s := w.sas(t)
+	s.slots = s.slots[:13] // at most 5 are there, and 5 have ended
+	s.start(t, keyed(Egress, 1, 0))
+	var sum Counter
+	settle := func(keep int) {
+		var ended []Account
+		for _, a := range s.unsettled(t) {
+			if !a.Until.IsZero() {
+				ended = append(ended, a)
+			}
+		}
+		// A frame may be on its way through the program still when a key ends.
+		for len(ended) > keep {
+			sum.Packets += ended[0].Packets
+			sum.Octets += ended[0].Octets
+			if err := s.Settle(ended[0]); err != nil {
+				t.Fatal(err)
+			}
+			ended = ended[1:]
+		}
+	}
+	done := make(chan uint64)
+	go func() { done <- w.generator(t, w.port, portSCI, 1, n, 1) }()
+	keys := uint32(0)
+	for octets, flows := uint64(0), true; flows; {
+		select {
+		case octets = <-done:
+			flows = false
+			s.start(t, keyed(Egress, 1, 1<<20))
+			settle(0)
+			if sum != (Counter{2 * n, octets}) {
+				t.Errorf("%d keys count %+v, sent were %d frames of %d octets", keys, sum, 2*n, octets)
+			}
+		default:
+			keys++
+			s.start(t, keyed(Egress, 1, keys))
+			s.start(t, keyed(Ingress, uint8(keys%4), keys))
+			settle(4)
+		}
+	}
+	if keys < 10 {
+		t.Errorf("only %d keys", keys)
+	}
+	if c, err := s.Nobody(); err != nil || c != (Counter{}) {
+		t.Errorf("of nobody: %+v, %v", c, err)
+	}
+}
+
+// A later process goes on with what it finds; a change of settings changes
+// nothing.
+func TestAccountsStay(t *testing.T) {
+	combinations(t, func(t *testing.T, m modes) {
+		w := newWire(t)
+		w.attach(t, plain, m)
+		port := w.station(t, w.port)
+		first := w.sas(t)
+		first.start(t, keyed(Egress, 0, 1))
+		first.start(t, keyed(Egress, 1, 2))
+		first.start(t, keyed(Ingress, 0, 1))
+		port.send(t, protected(portSCI, 0, 1, 60))
+		port.send(t, protected(portSCI, 1, 1, 70))
+		if err := first.End(keyed(Egress, 0, 1), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		port.send(t, protected(portSCI, 0, 2, 60)) // nobody's
+		if err := first.Close(); err != nil {
+			t.Fatal(err)
+		}
+		w.attach(t, everything, m)
+		s := w.sas(t)
+		if !s.Same(first) {
+			t.Error("they are said to be another filter's")
+		}
+		s.start(t, keyed(Egress, 1, 2))
+		port.send(t, protected(portSCI, 1, 2, 80))
+		all := s.unsettled(t)
+		if len(all) != 3 || all[0].SA != keyed(Egress, 0, 1) || all[0].Packets != 1 || all[0].Until.IsZero() ||
+			all[1].SA != keyed(Egress, 1, 2) || all[1].Packets != 2 || all[1].Octets != 150 || all[1].PNHigh != 2 {
+			t.Fatalf("accounts: %+v", all)
+		}
+		if err := s.Settle(all[0]); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Settle(all[1]); err != nil { // it is there still
+			t.Fatal(err)
+		}
+		// The AN has another key.
+		s.start(t, keyed(Egress, 1, 3))
+		later := w.sas(t)
+		all = later.unsettled(t)
+		if len(all) != 3 || all[0].SA != keyed(Egress, 1, 2) || all[0].Until.IsZero() || all[2].SA != keyed(Egress, 1, 3) || all[2].Packets != 0 {
+			t.Errorf("accounts: %+v", all)
+		}
+	})
+}
+
+// An SA without a counter is an error, and harms no other.
+func TestNoCounter(t *testing.T) {
+	w := newWire(t)
+	w.attach(t, plain, modes{})
+	s := w.sas(t)
+	s.slots = s.slots[:3]
+	s.start(t, keyed(Egress, 0, 1))
+	s.start(t, keyed(Egress, 1, 1))
+	if err := s.Begin(keyed(Egress, 2, 1), time.Now()); !errors.Is(err, ErrNoCounter) {
+		t.Errorf("a third: %v", err)
+	}
+	if err := s.End(keyed(Egress, 2, 1), time.Now()); err != nil {
+		t.Error(err)
+	}
+	w.station(t, w.port).send(t, protected(portSCI, 2, 1, 60))
+	if c, err := s.Nobody(); err != nil || c != (Counter{1, 60}) {
+		t.Errorf("of nobody: %+v, %v", c, err)
+	}
+	if err := s.End(keyed(Egress, 0, 1), time.Now()); err != nil {
+		t.Error(err)
+	}
+	s.start(t, keyed(Egress, 2, 1))
+}
+
+// What a SecY in user space sent is of the key that the AN has.
+func TestSentByKey(t *testing.T) {
+	w := newWire(t)
+	w.attach(t, plain, modes{})
+	x, s := w.sockets(t), w.sas(t)
+	x.Sent(Batch{AN: 3, Packets: 1, Octets: 50, First: 1, Last: 1})
+	s.start(t, keyed(Egress, 3, 1))
+	at := time.Now().Round(0)
+	var all sync.WaitGroup
+	for worker := range uint32(4) {
+		all.Go(func() {
+			for i := range uint32(1000) {
+				x.Sent(Batch{AN: 3, Packets: 2, Octets: 120, First: 1 + 8*i + 2*worker, Last: 2 + 8*i + 2*worker})
+			}
+		})
+	}
+	all.Wait()
+	a := s.unsettled(t)[0]
+	if a.Packets != 8000 || a.Octets != 480000 || a.PNHigh != 8000 || a.Seen.Before(at) || a.Seen.After(time.Now()) {
+		t.Errorf("%+v", a)
+	}
+	if c, err := s.Nobody(); err != nil || c != (Counter{1, 50}) {
+		t.Errorf("of nobody: %+v, %v", c, err)
+	}
+	if err := s.End(keyed(Egress, 3, 1), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	x.Sent(Batch{AN: 3, Packets: 1, Octets: 50, First: 1, Last: 1})
+	if a := s.unsettled(t)[0]; a.Packets != 8000 || a.Until.IsZero() {
+		t.Errorf("ended: %+v", a)
+	}
+}
