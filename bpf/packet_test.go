@@ -3,6 +3,7 @@ package bpf
 import (
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -97,11 +98,23 @@ func octets(t testing.TB, s string, size int) []byte {
 
 func loaded(t testing.TB, f Filter) pair {
 	t.Helper()
-	probetest.Need(t, probe.BPF)
 	s, err := f.settings(portAddress)
 	if err != nil {
 		t.Fatal(err)
 	}
+	p := loadedWith(t, s)
+	if f.Underlay != nil {
+		if err := p.underlay(*f.Underlay); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return p
+}
+
+// loadedWith has nothing in its maps.
+func loadedWith(t testing.TB, s portSettings) pair {
+	t.Helper()
+	probetest.Need(t, probe.BPF)
 	spec, err := loadPort()
 	if err != nil {
 		t.Fatal(err)
@@ -115,7 +128,7 @@ func loaded(t testing.TB, f Filter) pair {
 }
 
 func (v Verdicts) of(i portVerdict) Counter {
-	return [...]Counter{v.MACsec, v.EAPOL, v.Allowed, v.Clear, v.Tagged, v.Dropped}[i]
+	return [...]Counter{v.MACsec, v.EAPOL, v.Allowed, v.Tunnel, v.Clear, v.Tagged, v.Dropped, v.Protected}[i]
 }
 
 // answers are what a program returns for a verdict.
@@ -126,10 +139,26 @@ func answers(v portVerdict) (xdp, tc uint32) {
 	return xdpDrop, tcShot
 }
 
+// once loads programs once for each filter.
+func once(t testing.TB) func(Filter) pair {
+	programs := map[portSettings]pair{}
+	return func(f Filter) pair {
+		s, err := f.settings(portAddress)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := programs[s]; !ok {
+			programs[s] = loaded(t, f)
+		}
+		return programs[s]
+	}
+}
+
 func TestPackets(t *testing.T) {
-	for _, tt := range packets {
+	load := once(t)
+	for _, tt := range slices.Concat(packets, underlayPackets) {
 		t.Run(tt.name, func(t *testing.T) {
-			p := loaded(t, tt.filter)
+			p := load(tt.filter)
 			frame := octets(t, tt.frame, 60)
 			xdp, _ := answers(tt.in)
 			_, tc := answers(tt.out)
@@ -140,6 +169,10 @@ func TestPackets(t *testing.T) {
 				verdict  portVerdict
 				counters *ebpf.Map
 			}{{"ingress", p.in, xdp, tt.in, p.held(portMapIngress)}, {"egress", p.out, tc, tt.out, p.held(portMapEgress)}} {
+				before, err := verdicts(side.counters)
+				if err != nil {
+					t.Fatal(err)
+				}
 				got, err := side.prog.Run(&ebpf.RunOptions{Data: frame, Repeat: 1})
 				if err != nil {
 					t.Fatal(err)
@@ -152,9 +185,9 @@ func TestPackets(t *testing.T) {
 					t.Fatal(err)
 				}
 				for i := range portVerdictVERDICTS {
-					want := Counter{}
+					want := before.of(i)
 					if i == side.verdict {
-						want = Counter{1, uint64(len(frame))}
+						want.Packets, want.Octets = want.Packets+1, want.Octets+uint64(len(frame))
 					}
 					if v.of(i) != want {
 						t.Errorf("%s counter %d is %+v, want %+v", side.name, i, v.of(i), want)
@@ -194,8 +227,9 @@ func TestShortFrames(t *testing.T) {
 }
 
 func BenchmarkPackets(b *testing.B) {
-	for _, tt := range packets {
-		p := loaded(b, tt.filter)
+	load := once(b)
+	for _, tt := range slices.Concat(packets, underlayPackets) {
+		p := load(tt.filter)
 		frame := octets(b, tt.frame, 60)
 		for name, prog := range map[string]*program{"ingress": p.in, "egress": p.out} {
 			b.Run(fmt.Sprintf("%s/%s", strings.ReplaceAll(tt.name, "/", " "), name), func(b *testing.B) {
