@@ -6,6 +6,7 @@
 
 #include "frame.h"
 #include "settings.h"
+#include "underlay.h"
 #include "verdict.h"
 
 static __always_inline int same(const __u8 *address, const volatile __u8 *other)
@@ -37,13 +38,16 @@ static __always_inline int allowed(const struct frame *f)
 }
 
 // classify judges a frame that is behind its tags. MACsec may have tags in
-// clear before it; nothing else may.
+// clear before it; nothing else may. Where nothing may pass in clear a tunnel may
+// not either.
 static __always_inline enum verdict classify(enum direction d, const struct frame *f)
 {
 	const struct ethernet *eth = f->eth;
 
 	if (f->type == bpf_htons(ETH_P_MACSEC))
 		return MACSEC;
+	if (must.underlay && !must.enforce && f->type != must.eapol_type)
+		return underlay(d, f);
 	if (f->tags != NO_TAG || is_tag(f->type))
 		return must.enforce ? TAGGED : CLEAR;
 	if (f->type == must.eapol_type) {

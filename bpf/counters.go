@@ -19,9 +19,13 @@ type Verdicts struct {
 	MACsec  Counter // passed; egress: and Sockets.Sent
 	EAPOL   Counter // passed
 	Allowed Counter // passed: a protocol of Filter.Allow
+	Tunnel  Counter // passed: a tunnel's own flow, on its underlay
 	Clear   Counter // passed: in clear, on a port that is not enforced
 	Tagged  Counter // dropped: a VLAN tag in clear, and no MACsec behind it
 	Dropped Counter // dropped: anything else
+	// Protected were dropped: from or to a protected prefix, on a tunnel's
+	// underlay, or it could not be told.
+	Protected Counter
 }
 
 // Counters are those of both directions.
@@ -33,12 +37,14 @@ type Counters struct {
 // verdicts sums a map of counters over the CPUs.
 func verdicts(m *ebpf.Map) (v Verdicts, err error) {
 	for i, c := range map[portVerdict]*Counter{
-		portVerdictMACSEC:  &v.MACsec,
-		portVerdictEAPOL:   &v.EAPOL,
-		portVerdictALLOWED: &v.Allowed,
-		portVerdictCLEAR:   &v.Clear,
-		portVerdictTAGGED:  &v.Tagged,
-		portVerdictDROPPED: &v.Dropped,
+		portVerdictMACSEC:    &v.MACsec,
+		portVerdictEAPOL:     &v.EAPOL,
+		portVerdictALLOWED:   &v.Allowed,
+		portVerdictTUNNEL:    &v.Tunnel,
+		portVerdictCLEAR:     &v.Clear,
+		portVerdictTAGGED:    &v.Tagged,
+		portVerdictDROPPED:   &v.Dropped,
+		portVerdictPROTECTED: &v.Protected,
 	} {
 		var perCPU []portCounter
 		if err := m.Lookup(uint32(i), &perCPU); err != nil {

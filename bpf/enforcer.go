@@ -49,12 +49,22 @@ func attachSpec(ifindex int, spec *ebpf.CollectionSpec, f Filter, m modes) (*Enf
 		return nil, fmt.Errorf("bpf: attach to device %s: %w", h.link.Attrs().Name, err)
 	}
 	s.Queues = h.queues
+	if f.Underlay != nil {
+		if _, _, err := f.Underlay.wanted(); err != nil {
+			return nil, fmt.Errorf("bpf: attach to device %s: %w", h.link.Attrs().Name, err)
+		}
+	}
 	old, _ := h.out()
 	p, err := load(spec, s, pair{h.in, old})
 	if err != nil {
 		return nil, fmt.Errorf("bpf: attach to device %s: %w", h.link.Attrs().Name, err)
 	}
 	defer p.Close()
+	if f.Underlay != nil { // before anything is judged by it
+		if err := p.underlay(*f.Underlay); err != nil {
+			return nil, fmt.Errorf("bpf: attach to device %s: %w", h.link.Attrs().Name, err)
+		}
+	}
 	if err := errors.Join(h.close(p.out, m.out), h.shut(p.in, m.in)); err != nil {
 		return nil, fmt.Errorf("bpf: attach to device %s: %w", h.link.Attrs().Name, err)
 	}
@@ -68,7 +78,9 @@ func newEnforcer(p pair) (*Enforcer, error) {
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("bpf: map %s: %w", name, err), e.Close())
 		}
-		e.maps[name] = m
+		if m != nil {
+			e.maps[name] = m
+		}
 	}
 	return e, nil
 }
@@ -171,6 +183,35 @@ func (e *Enforcer) Counters() (c Counters, err error) {
 	c.Egress.MACsec.Octets += n.All.Octets
 	return c, nil
 }
+
+// SetUnderlay changes what may be in clear on a tunnel's underlay, in place:
+// without a moment in which more passes than one of both lets through. On an error
+// what could be changed is.
+func (e *Enforcer) SetUnderlay(want Underlay) error {
+	u, err := underlayOf(e.held)
+	if err == nil {
+		err = u.set(want)
+	}
+	if err != nil {
+		return fmt.Errorf("bpf: underlay: %w", err)
+	}
+	return nil
+}
+
+// Flows reads the counters of a tunnel's flows.
+func (e *Enforcer) Flows() ([]FlowCounter, error) {
+	u, err := underlayOf(e.held)
+	if err != nil {
+		return nil, fmt.Errorf("bpf: underlay: %w", err)
+	}
+	all, err := u.counters()
+	if err != nil {
+		return nil, fmt.Errorf("bpf: underlay: %w", err)
+	}
+	return all, nil
+}
+
+func (e *Enforcer) held(name string) *ebpf.Map { return e.maps[name] }
 
 // Close lets go of the filter, which stays attached.
 func (e *Enforcer) Close() error { return e.maps.Close() }

@@ -25,11 +25,12 @@ struct {
 	__uint(max_entries, 1 << 16);
 } events SEC(".maps");
 
-#define ALARMS 16 // a power of 2, for the verifier
-_Static_assert(VERDICTS <= 8, "alarms");
+#define REASONS 16
+#define ALARMS (2 * REASONS) // a power of 2, for the verifier
+_Static_assert(VERDICTS <= REASONS, "alarms");
 
 struct alarm {
-	__u32 armed[ALARMS]; // by direction * 8 + verdict; user space sets, the programs clear
+	__u32 armed[ALARMS]; // by direction * REASONS + verdict; user space sets, the programs clear
 	__u64 lost;	     // events that the ring had no room for
 };
 
@@ -58,8 +59,8 @@ static __noinline int raise(struct alarm *a, __u32 why, const void *data, const 
 	}
 	e->time = bpf_ktime_get_ns();
 	e->size = size;
-	e->direction = why / 8;
-	e->verdict = why % 8;
+	e->direction = why / REASONS;
+	e->verdict = why % REASONS;
 	e->pad = 0;
 	for (i = 0; i < EVENT_HEAD && (const void *)(from + i + 1) <= end; i++)
 		e->head[i] = from[i];
@@ -74,7 +75,7 @@ static __always_inline void report(const struct frame *f, enum direction d, enum
 {
 	struct alarm *a = bpf_map_lookup_elem(&alarms, &the_alarm);
 
-	__u32 why = d * 8 + v;
+	__u32 why = d * REASONS + v;
 
 	if (a && a->armed[why])
 		raise(a, why, f->eth, f->end, f->size);

@@ -39,13 +39,18 @@ type Filter struct {
 	Allow []Protocol
 	// CountOnly drops nothing: what would not pass is counted as Clear.
 	CountOnly bool
+	// Underlay, if it is not nil, says what passes in clear with CountOnly. It
+	// can be changed in place: Enforcer.SetUnderlay. Without CountOnly nothing
+	// passes in clear, nor do its flows.
+	Underlay *Underlay
 }
 
 // carriers are EtherTypes that cannot be EAPOL's: with one of them, what the
 // port must not send would pass as EAPOL.
 var carriers = map[uint16]string{
 	0x0800: "IPv4", 0x0806: "ARP", 0x86dd: "IPv6", 0x8847: "MPLS", 0x8848: "MPLS",
-	0x8863: "PPPoE", 0x8864: "PPPoE",
+	0x8863: "PPPoE", 0x8864: "PPPoE", 0x22f3: "TRILL", 0x6558: "bridged Ethernet",
+	0x88e7: "802.1ah", 0x892f: "HSR", 0x894f: "NSH", 0xf1c1: "802.1CB",
 	0x8100: "802.1Q", 0x88a8: "802.1ad", 0x9100: "QinQ", 0x88e5: "MACsec",
 }
 
@@ -61,6 +66,9 @@ func (f Filter) settings(port [6]byte) (s portSettings, err error) {
 	s.Magic = magic
 	if !f.CountOnly {
 		s.Enforce = 1
+	}
+	if f.Underlay != nil {
+		s.Underlay = 1
 	}
 	s.Port = port
 	s.EapolDestination = f.EAPOLDestination
@@ -88,9 +96,12 @@ func (f Filter) settings(port [6]byte) (s portSettings, err error) {
 	return s, nil
 }
 
-// filter is the inverse of Filter.settings.
+// filter is the inverse of Filter.settings, but for what is in maps.
 func (s *portSettings) filter() Filter {
 	f := Filter{EAPOLDestination: s.EapolDestination, EtherType: wire(s.EapolType), CountOnly: s.Enforce == 0}
+	if s.Underlay == 1 {
+		f.Underlay = &Underlay{}
+	}
 	for _, p := range Protocols() {
 		t := protocols[p]
 		for _, r := range s.Allow[:min(int(s.Rules), len(s.Allow))] {

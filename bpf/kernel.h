@@ -29,6 +29,7 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_PERCPU_HASH = 5,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_LPM_TRIE = 11,
+	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
 	BPF_MAP_TYPE_XSKMAP = 17,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
@@ -43,10 +44,22 @@ enum xdp_action { XDP_DROP = 1, XDP_PASS = 2 };
 enum tc_action { TC_ACT_UNSPEC = -1, TC_ACT_SHOT = 2 };
 
 enum ether_type {
+	ETH_P_IP = 0x0800,
+	ETH_P_ARP = 0x0806,
+	ETH_P_TRILL = 0x22f3,
+	ETH_P_TEB = 0x6558, // Ethernet
 	ETH_P_8021Q = 0x8100,
+	ETH_P_IPV6 = 0x86dd,
+	ETH_P_MPLS_UC = 0x8847,
+	ETH_P_MPLS_MC = 0x8848,
+	ETH_P_PPP_SES = 0x8864,
 	ETH_P_8021AD = 0x88a8,
-	ETH_P_QINQ1 = 0x9100, // before 802.1ad
 	ETH_P_MACSEC = 0x88e5,
+	ETH_P_8021AH = 0x88e7,
+	ETH_P_HSR = 0x892f,
+	ETH_P_NSH = 0x894f,
+	ETH_P_QINQ1 = 0x9100, // before 802.1ad
+	ETH_P_RTAG = 0xf1c1,  // 802.1CB
 };
 
 struct ethernet {

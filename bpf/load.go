@@ -3,6 +3,7 @@ package bpf
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -16,10 +17,11 @@ func (p pair) Close() { p.in.Close(); p.out.Close() }
 
 // held is the map of that name, of either: both hold all maps, so that they
 // are there for as long as either is attached. It is nil where the kernel does
-// not have it, or the programs are another version's.
+// not have it, or the programs are another version's. Those of an underlay are not
+// another port's.
 func (p pair) held(name string) *ebpf.Map {
 	for _, q := range []*program{p.in, p.out} {
-		if q != nil && q.settings.Magic == magic && q.maps[name] != nil {
+		if q != nil && q.settings.Magic == magic && q.maps[name] != nil && (q.settings.Underlay == 1 || !slices.Contains(ofUnderlay, name)) {
 			return q.maps[name]
 		}
 	}
@@ -32,7 +34,7 @@ func load(spec *ebpf.CollectionSpec, s portSettings, old pair) (p pair, err erro
 	if err := spec.Variables[portVarMust].Set(s); err != nil {
 		return p, fmt.Errorf("settings: %w", err)
 	}
-	shared, err := maps(spec, old)
+	shared, err := maps(spec, old, s.Underlay == 1)
 	defer shared.Close()
 	if err != nil {
 		return p, fmt.Errorf("maps: %w", remedy(err))
@@ -75,14 +77,33 @@ func (p *program) complete(shared mapsByName) (err error) {
 	return nil
 }
 
+// underlay has the maps of p, which are its own or those of the programs that it
+// is to replace, say what want does.
+func (p pair) underlay(want Underlay) error {
+	u, err := underlayOf(p.held)
+	if err != nil {
+		return err
+	}
+	return u.set(want)
+}
+
 // maps are the maps of spec but its settings: those of old, or new ones.
-func maps(spec *ebpf.CollectionSpec, old pair) (mapsByName, error) {
+func maps(spec *ebpf.CollectionSpec, old pair, isUnderlay bool) (mapsByName, error) {
 	all := mapsByName{}
+	for _, name := range ofUnderlay {
+		if !isUnderlay {
+			spec.Maps[name].MaxEntries = 1
+		}
+	}
 	for name, of := range spec.Maps {
 		if strings.HasPrefix(name, ".") { // a section of constants
 			continue
 		}
-		m, err := old.held(name).Clone() // nil of nil
+		var m *ebpf.Map
+		var err error
+		if isUnderlay || !slices.Contains(ofUnderlay, name) {
+			m, err = old.held(name).Clone() // nil of nil
+		}
 		switch {
 		case err != nil || m != nil:
 		case name == portMapXsks:

@@ -3,6 +3,7 @@ package bpf
 import (
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -111,6 +112,18 @@ func loadedWith(t testing.TB, f Filter, change func(*ebpf.CollectionSpec)) pair 
 	if err != nil {
 		t.Fatal(err)
 	}
+	p := settled(t, s, change)
+	if f.Underlay != nil {
+		if err := p.underlay(*f.Underlay); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return p
+}
+
+// settled has nothing in its maps.
+func settled(t testing.TB, s portSettings, change func(*ebpf.CollectionSpec)) pair {
+	t.Helper()
 	spec, err := loadPort()
 	if err != nil {
 		t.Fatal(err)
@@ -125,7 +138,7 @@ func loadedWith(t testing.TB, f Filter, change func(*ebpf.CollectionSpec)) pair 
 }
 
 func (v Verdicts) of(i portVerdict) Counter {
-	return [...]Counter{v.MACsec, v.EAPOL, v.Allowed, v.Clear, v.Tagged, v.Dropped}[i]
+	return [...]Counter{v.MACsec, v.EAPOL, v.Allowed, v.Tunnel, v.Clear, v.Tagged, v.Dropped, v.Protected}[i]
 }
 
 // answers are what a program returns for a verdict.
@@ -136,15 +149,26 @@ func answers(v portVerdict) (xdp, tc uint32) {
 	return xdpDrop, tcShot
 }
 
-func TestPackets(t *testing.T) {
-	byFilter := map[string]pair{} // loading takes long
-	for _, tt := range packets {
-		key := fmt.Sprint(tt.filter)
-		if _, is := byFilter[key]; !is {
-			byFilter[key] = loaded(t, tt.filter)
+// once loads programs once for each filter.
+func once(t testing.TB) func(Filter) pair {
+	programs := map[portSettings]pair{}
+	return func(f Filter) pair {
+		s, err := f.settings(portAddress)
+		if err != nil {
+			t.Fatal(err)
 		}
-		p := byFilter[key]
+		if _, ok := programs[s]; !ok {
+			programs[s] = loaded(t, f)
+		}
+		return programs[s]
+	}
+}
+
+func TestPackets(t *testing.T) {
+	load := once(t)
+	for _, tt := range slices.Concat(packets, underlayPackets) {
 		t.Run(tt.name, func(t *testing.T) {
+			p := load(tt.filter)
 			frame := octets(t, tt.frame, 60)
 			xdp, _ := answers(tt.in)
 			_, tc := answers(tt.out)
@@ -173,7 +197,7 @@ func TestPackets(t *testing.T) {
 				for i := range portVerdictVERDICTS {
 					want := before.of(i)
 					if i == side.verdict {
-						want = Counter{want.Packets + 1, want.Octets + uint64(len(frame))}
+						want.Packets, want.Octets = want.Packets+1, want.Octets+uint64(len(frame))
 					}
 					if v.of(i) != want {
 						t.Errorf("%s counter %d is %+v, want %+v", side.name, i, v.of(i), want)
@@ -235,8 +259,9 @@ func TestPieces(t *testing.T) {
 // BenchmarkPackets times every packet of the table once, to look into; what may
 // be compared is BenchmarkCost's.
 func BenchmarkPackets(b *testing.B) {
-	for _, tt := range packets {
-		p := loaded(b, tt.filter)
+	load := once(b)
+	for _, tt := range slices.Concat(packets, underlayPackets) {
+		p := load(tt.filter)
 		frame := octets(b, tt.frame, 60)
 		for name, prog := range map[string]*program{"ingress": p.in, "egress": p.out} {
 			b.Run(fmt.Sprintf("%s/%s", strings.ReplaceAll(tt.name, "/", " "), name), func(b *testing.B) {

@@ -15,7 +15,7 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 static __always_inline enum verdict judge(struct frame *f, enum direction d, int whole)
 {
 	void *counters = d == INGRESS ? (void *)&ingress : (void *)&egress;
-	enum verdict v = must.enforce ? DROPPED : CLEAR; // of what is too short
+	enum verdict v = must.enforce ? DROPPED : must.underlay ? PROTECTED : CLEAR; // of what is too short
 
 	if (whole)
 		v = classify(d, f);
@@ -86,13 +86,24 @@ int linkseal_in_stack(struct xdp_md *ctx)
 // How much of a frame is looked at: two tags, the SecTAG, a subtype.
 #define LOOK (sizeof(struct ethernet) + 2 * sizeof(struct vlan) + sizeof(struct sectag))
 
+// look_far has what is looked at of an underlay's frame in its first piece.
+static __always_inline void look_far(struct __sk_buff *skb)
+{
+	__u32 here = skb->data_end - skb->data;
+
+	if (here < LOOK_UNDERLAY && here < skb->len)
+		bpf_skb_pull_data(skb, skb->len < LOOK_UNDERLAY ? skb->len : LOOK_UNDERLAY);
+}
+
 SEC("tc")
 int linkseal_out(struct __sk_buff *skb)
 {
 	struct frame f = {.size = skb->len, .frames = skb->gso_segs ? skb->gso_segs : 1};
 	int whole;
 
-	if (skb->data + LOOK > skb->data_end)
+	if (must.underlay)
+		look_far(skb);
+	else if (skb->data + LOOK > skb->data_end)
 		bpf_skb_pull_data(skb, LOOK); // fails on a shorter frame, which is looked at as it is
 	whole = dissect(&f, (const void *)(long)skb->data, (const void *)(long)skb->data_end);
 	if (skb->vlan_present)

@@ -15,7 +15,7 @@ import (
 
 type portAlarm struct {
 	_     structs.HostLayout
-	Armed [16]uint32
+	Armed [32]uint32
 	Lost  uint64
 }
 
@@ -35,6 +35,35 @@ type portCounter struct {
 	_       structs.HostLayout
 	Packets uint64
 	Octets  uint64
+}
+
+type portFlow struct {
+	_       structs.HostLayout
+	Counter uint32
+	Label   uint32
+}
+
+type portFlow4 struct {
+	_         structs.HostLayout
+	Addresses uint64
+	Selector  uint32
+	Kind      uint32
+}
+
+type portFlow6 struct {
+	_         structs.HostLayout
+	Addresses [4]uint64
+	Selector  uint32
+	Kind      uint32
+}
+
+type portFlowCounter struct {
+	_            structs.HostLayout
+	Packets      uint64
+	Octets       uint64
+	Seen         uint64
+	SequenceLow  uint32
+	SequenceHigh uint32
 }
 
 type portNearCircuit struct {
@@ -113,7 +142,7 @@ type portSettings struct {
 	Port             [6]uint8
 	Rules            uint16
 	Enforce          uint32
-	Pad              uint32
+	Underlay         uint32
 	Allow            [16]struct {
 		_           structs.HostLayout
 		Destination [6]uint8
@@ -127,13 +156,15 @@ type portSettings struct {
 type portVerdict uint32
 
 const (
-	portVerdictMACSEC   portVerdict = 0
-	portVerdictEAPOL    portVerdict = 1
-	portVerdictALLOWED  portVerdict = 2
-	portVerdictCLEAR    portVerdict = 3
-	portVerdictTAGGED   portVerdict = 4
-	portVerdictDROPPED  portVerdict = 5
-	portVerdictVERDICTS portVerdict = 6
+	portVerdictMACSEC    portVerdict = 0
+	portVerdictEAPOL     portVerdict = 1
+	portVerdictALLOWED   portVerdict = 2
+	portVerdictTUNNEL    portVerdict = 3
+	portVerdictCLEAR     portVerdict = 4
+	portVerdictTAGGED    portVerdict = 5
+	portVerdictDROPPED   portVerdict = 6
+	portVerdictPROTECTED portVerdict = 7
+	portVerdictVERDICTS  portVerdict = 8
 )
 
 // Names of all BPF objects in the ELF.
@@ -144,10 +175,14 @@ const (
 	portMapCircuits         = "circuits"
 	portMapEgress           = "egress"
 	portMapEvents           = "events"
+	portMapFlows            = "flows"
+	portMapFlows4           = "flows4"
+	portMapFlows6           = "flows6"
 	portMapIngress          = "ingress"
 	portMapNames            = "names"
 	portMapNearCircuits     = "near_circuits"
 	portMapNearScs          = "near_scs"
+	portMapProtect          = "protect"
 	portMapSas              = "sas"
 	portMapScs              = "scs"
 	portMapScsChanges       = "scs_changes"
@@ -217,10 +252,14 @@ type portMapSpecs struct {
 	Circuits     *ebpf.MapSpec `ebpf:"circuits"`
 	Egress       *ebpf.MapSpec `ebpf:"egress"`
 	Events       *ebpf.MapSpec `ebpf:"events"`
+	Flows        *ebpf.MapSpec `ebpf:"flows"`
+	Flows4       *ebpf.MapSpec `ebpf:"flows4"`
+	Flows6       *ebpf.MapSpec `ebpf:"flows6"`
 	Ingress      *ebpf.MapSpec `ebpf:"ingress"`
 	Names        *ebpf.MapSpec `ebpf:"names"`
 	NearCircuits *ebpf.MapSpec `ebpf:"near_circuits"`
 	NearScs      *ebpf.MapSpec `ebpf:"near_scs"`
+	Protect      *ebpf.MapSpec `ebpf:"protect"`
 	Sas          *ebpf.MapSpec `ebpf:"sas"`
 	Scs          *ebpf.MapSpec `ebpf:"scs"`
 	ScsChanges   *ebpf.MapSpec `ebpf:"scs_changes"`
@@ -260,10 +299,14 @@ type portMaps struct {
 	Circuits     *ebpf.Map `ebpf:"circuits"`
 	Egress       *ebpf.Map `ebpf:"egress"`
 	Events       *ebpf.Map `ebpf:"events"`
+	Flows        *ebpf.Map `ebpf:"flows"`
+	Flows4       *ebpf.Map `ebpf:"flows4"`
+	Flows6       *ebpf.Map `ebpf:"flows6"`
 	Ingress      *ebpf.Map `ebpf:"ingress"`
 	Names        *ebpf.Map `ebpf:"names"`
 	NearCircuits *ebpf.Map `ebpf:"near_circuits"`
 	NearScs      *ebpf.Map `ebpf:"near_scs"`
+	Protect      *ebpf.Map `ebpf:"protect"`
 	Sas          *ebpf.Map `ebpf:"sas"`
 	Scs          *ebpf.Map `ebpf:"scs"`
 	ScsChanges   *ebpf.Map `ebpf:"scs_changes"`
@@ -278,10 +321,14 @@ func (m *portMaps) Close() error {
 		m.Circuits,
 		m.Egress,
 		m.Events,
+		m.Flows,
+		m.Flows4,
+		m.Flows6,
 		m.Ingress,
 		m.Names,
 		m.NearCircuits,
 		m.NearScs,
+		m.Protect,
 		m.Sas,
 		m.Scs,
 		m.ScsChanges,

@@ -51,7 +51,7 @@ func (s *SAs) unsettled(t testing.TB) []Account {
 }
 
 // protected is a MACsec frame with that SCI.
-func protected(sci [8]byte, an uint8, pn uint32, size int) []byte {
+func framed(sci [8]byte, an uint8, pn uint32, size int) []byte {
 	f := make([]byte, size)
 	copy(f, []byte{2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0xe5, 0x2c | an})
 	binary.BigEndian.PutUint32(f[16:], pn)
@@ -74,7 +74,7 @@ func (w *testWire) generator(t *testing.T, l netlink.Link, sci [8]byte, an uint8
 				t.Error(err)
 			}
 			for i := range n {
-				f := protected(sci, an, first+2*i+cpu, 60+int(i%1000))
+				f := framed(sci, an, first+2*i+cpu, 60+int(i%1000))
 				if _, err := unix.Write(from.fd, f); err != nil {
 					t.Error(err)
 					return
@@ -114,8 +114,8 @@ func TestAccountsAreExact(t *testing.T) {
 	in := w.generator(t, w.peer, peerSCI, 2, n, 9)
 	w.received(t, e, 2*n)
 	peer := w.station(t, w.peer)
-	peer.send(t, protected(portSCI, 1, 99, 60)) // the port's own SCI comes in
-	peer.send(t, protected(peerSCI, 1, 99, 60)) // an AN without a key
+	peer.send(t, framed(portSCI, 1, 99, 60)) // the port's own SCI comes in
+	peer.send(t, framed(peerSCI, 1, 99, 60)) // an AN without a key
 	peer.send(t, octets(t, "ffffffffffff"+peerMAC+"0800"+"4500", 100))
 	w.received(t, e, 2*n+2)
 	all := s.unsettled(t)
@@ -215,12 +215,12 @@ func TestAccountsStay(t *testing.T) {
 		first.start(t, keyed(Egress, 0, 1))
 		first.start(t, keyed(Egress, 1, 2))
 		first.start(t, keyed(Ingress, 0, 1))
-		port.send(t, protected(portSCI, 0, 1, 60))
-		port.send(t, protected(portSCI, 1, 1, 70))
+		port.send(t, framed(portSCI, 0, 1, 60))
+		port.send(t, framed(portSCI, 1, 1, 70))
 		if err := first.End(keyed(Egress, 0, 1), time.Now()); err != nil {
 			t.Fatal(err)
 		}
-		port.send(t, protected(portSCI, 0, 2, 60)) // nobody's
+		port.send(t, framed(portSCI, 0, 2, 60)) // nobody's
 		if err := first.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -230,7 +230,7 @@ func TestAccountsStay(t *testing.T) {
 			t.Error("they are said to be another filter's")
 		}
 		s.start(t, keyed(Egress, 1, 2))
-		port.send(t, protected(portSCI, 1, 2, 80))
+		port.send(t, framed(portSCI, 1, 2, 80))
 		all := s.unsettled(t)
 		if len(all) != 3 || all[0].SA != keyed(Egress, 0, 1) || all[0].Packets != 1 || all[0].Until.IsZero() ||
 			all[1].SA != keyed(Egress, 1, 2) || all[1].Packets != 2 || all[1].Octets != 150 || all[1].PNHigh != 2 {
@@ -266,7 +266,7 @@ func TestNoCounter(t *testing.T) {
 	if err := s.End(keyed(Egress, 2, 1), time.Now()); err != nil {
 		t.Error(err)
 	}
-	w.station(t, w.port).send(t, protected(portSCI, 2, 1, 60))
+	w.station(t, w.port).send(t, framed(portSCI, 2, 1, 60))
 	if c, err := s.Nobody(); err != nil || c != (Counter{1, 60}) {
 		t.Errorf("of nobody: %+v, %v", c, err)
 	}

@@ -31,7 +31,7 @@ struct settings {
 	__u8 port[6]; // the port's own address
 	__u16 rules;  // how many of allow are used
 	__u32 enforce; // what may not pass is dropped; else it is counted as CLEAR
-	__u32 pad;
+	__u32 underlay; // of a tunnel: what is protected may not pass
 	struct rule allow[MAX_RULES];
 	__u64 queues; // RX, of the port when it was attached. No program reads it.
 };

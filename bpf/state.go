@@ -44,7 +44,7 @@ func (e *ForeignError) Error() string {
 // Side is one direction of a device as it was found.
 type Side struct {
 	Mode   Mode
-	Filter Filter  // Allow sorted
+	Filter Filter  // Allow sorted; of Underlay, which State has, only whether it is
 	Port   [6]byte // the address that the program takes for the port's own
 	// First tells that no other program of the hook runs before ours and
 	// could pass frames past it.
@@ -62,6 +62,8 @@ type State struct {
 	Queues  uint64
 	Ingress Side
 	Egress  Side
+	// Underlay is nil where the filter is not that of a tunnel's underlay.
+	Underlay *UnderlayState
 	// Foreign is somebody else's program where ours should be; Attach would
 	// return it.
 	Foreign *ForeignError
@@ -79,7 +81,7 @@ func (s State) Enforces(f Filter) bool {
 			return false
 		}
 	}
-	return true
+	return s.Underlay.says(f.Underlay)
 }
 
 // hooks is a device with what is attached to it.
@@ -155,8 +157,16 @@ func Observe(ifindex int) (State, error) {
 	if h.in != nil {
 		s.Ingress = h.in.side(h.inMode, true)
 	}
-	if p, mode := h.out(); p != nil {
+	p, mode := h.out()
+	if p != nil {
 		s.Egress = p.side(mode, mode == Clsact || h.first)
+	}
+	if u, err := underlayOf(pair{h.in, p}.held); err == nil {
+		state, err := u.state()
+		if err != nil {
+			return s, fmt.Errorf("bpf: observe device %s: underlay: %w", h.link.Attrs().Name, err)
+		}
+		s.Underlay = &state
 	}
 	return s, nil
 }

@@ -1,0 +1,217 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/cilium/ebpf"
+)
+
+// ErrNotUnderlay says that the filter of the device is not that of a tunnel's
+// underlay.
+var ErrNotUnderlay = errors.New("the filter is not that of a tunnel's underlay; Attach one with Underlay")
+
+// maxFlows is MAX_FLOWS of tunnel.h.
+const maxFlows = 32768
+
+// ofUnderlay are the maps that have their size on an underlay only.
+var ofUnderlay = []string{portMapProtect, portMapFlows4, portMapFlows6, portMapFlows}
+
+// underlay are the maps that say what may be in clear. They are one process's,
+// and one goroutine's at a time, to change.
+type underlay struct{ protect, flows4, flows6, flows *ebpf.Map }
+
+// underlayOf is ErrNotUnderlay where held does not give the maps.
+func underlayOf(held func(name string) *ebpf.Map) (u underlay, err error) {
+	u = underlay{held(portMapProtect), held(portMapFlows4), held(portMapFlows6), held(portMapFlows)}
+	if u.protect == nil || u.flows4 == nil || u.flows6 == nil || u.flows == nil {
+		return u, ErrNotUnderlay
+	}
+	return u, nil
+}
+
+// set makes the maps say what want does. Flows come before others go, and keep
+// their counters; the prefixes change in one step. It does what it can, and
+// tells what it could not.
+func (u underlay) set(want Underlay) error {
+	prefixes, ids, err := want.wanted()
+	if err != nil {
+		return err
+	}
+	have, err := u.entries()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	free := u.free(have)
+	for _, id := range ids {
+		if _, there := have[id]; there {
+			delete(have, id)
+			continue
+		}
+		errs = append(errs, u.add(id, free()))
+	}
+	for id := range have {
+		if err := u.remove(id); err != nil {
+			errs = append(errs, fmt.Errorf("remove flow %+v: %w", id, err))
+		}
+	}
+	// Last, since it waits: nothing counts any more for what was removed.
+	return errors.Join(append(errs, replace(u.protect, prefixes))...)
+}
+
+// free gives the counters that no entry has, one after the other, and maxFlows
+// when there are no more.
+func (u underlay) free(have map[FlowID]portFlow) func() uint32 {
+	var used [maxFlows]bool
+	for _, f := range have {
+		if f.Counter < maxFlows {
+			used[f.Counter] = true
+		}
+	}
+	next := uint32(0)
+	return func() uint32 {
+		for next < maxFlows && used[next] {
+			next++
+		}
+		next++
+		return next - 1
+	}
+}
+
+// add lets a flow pass that has no entry, with a counter from 0.
+func (u underlay) add(id FlowID, counter uint32) error {
+	f := portFlow{Counter: counter, Label: uint32(id.Protocol)}
+	err := u.flows.Put(counter, make([]portFlowCounter, ebpf.MustPossibleCPU()))
+	if err == nil && id.is4() {
+		err = u.flows4.Update(id.key4(), f, ebpf.UpdateNoExist)
+	} else if err == nil {
+		err = u.flows6.Update(id.key6(), f, ebpf.UpdateNoExist)
+	}
+	if err != nil {
+		return fmt.Errorf("add flow %+v: %w", id, err)
+	}
+	return nil
+}
+
+func (u underlay) remove(id FlowID) error {
+	if id.is4() {
+		return u.flows4.Delete(id.key4())
+	}
+	return u.flows6.Delete(id.key6())
+}
+
+// entries reads both families.
+func (u underlay) entries() (map[FlowID]portFlow, error) {
+	all := map[FlowID]portFlow{}
+	var k4 portFlow4
+	var k6 portFlow6
+	var f portFlow
+	of4, of6 := u.flows4.Iterate(), u.flows6.Iterate()
+	for of4.Next(&k4, &f) {
+		all[k4.id(f.Label)] = f
+	}
+	for of6.Next(&k6, &f) {
+		all[k6.id(f.Label)] = f
+	}
+	if err := errors.Join(of4.Err(), of6.Err()); err != nil {
+		return nil, fmt.Errorf("read the flows: %w", err)
+	}
+	return all, nil
+}
+
+// UnderlayState is what the maps of an underlay say, sorted.
+type UnderlayState struct {
+	// Protect is nil, and Known false, while no set has been written: nothing
+	// but the flows passes.
+	Protect []netip.Prefix
+	Known   bool
+	Flows   []FlowID
+}
+
+func (u underlay) state() (s UnderlayState, err error) {
+	if s.Protect, s.Known, err = protected(u.protect); err != nil {
+		return s, err
+	}
+	all, err := u.entries()
+	if err != nil {
+		return s, err
+	}
+	for id := range all {
+		s.Flows = append(s.Flows, id)
+	}
+	slices.SortFunc(s.Flows, FlowID.compare)
+	return s, nil
+}
+
+// says tells whether s is what want asks for.
+func (s *UnderlayState) says(want *Underlay) bool {
+	if s == nil || want == nil {
+		return s == nil && want == nil
+	}
+	prefixes, ids, err := want.wanted()
+	return err == nil && s.Known && slices.Equal(s.Protect, prefixes) && slices.Equal(s.Flows, ids)
+}
+
+// FlowCounter counts the frames of a flow since it was added.
+type FlowCounter struct {
+	FlowID
+	Counter
+	// Seen is when the last one was: the kernel's jiffies64. 0: none was.
+	Seen uint64
+	// SequenceLow and SequenceHigh are the least and the greatest sequence
+	// number of ESP, their lower half with ESN. 0 and 0: none was seen.
+	SequenceLow, SequenceHigh uint32
+}
+
+// Gaps estimates how many packets of an SA are missing in between. It is less
+// where packets came twice.
+func (c FlowCounter) Gaps() uint64 {
+	if c.SequenceLow == 0 {
+		return 0
+	}
+	span := uint64(c.SequenceHigh-c.SequenceLow) + 1
+	return span - min(span, c.Packets)
+}
+
+// counters reads those of all flows, sorted.
+func (u underlay) counters() (all []FlowCounter, err error) {
+	have, err := u.entries()
+	if err != nil {
+		return nil, err
+	}
+	for id, f := range have {
+		var perCPU []portFlowCounter
+		if err := u.flows.Lookup(f.Counter, &perCPU); err != nil {
+			return nil, fmt.Errorf("read the counter of flow %+v: %w", id, err)
+		}
+		c := FlowCounter{FlowID: id}
+		for _, n := range perCPU {
+			c.add(n)
+		}
+		all = append(all, c)
+	}
+	slices.SortFunc(all, func(a, b FlowCounter) int { return a.compare(b.FlowID) })
+	return all, nil
+}
+
+// add adds what one CPU had. Sequence numbers are compared as serial numbers.
+func (c *FlowCounter) add(n portFlowCounter) {
+	c.Packets += n.Packets
+	c.Octets += n.Octets
+	c.Seen = max(c.Seen, n.Seen)
+	switch {
+	case n.SequenceLow == 0:
+	case c.SequenceLow == 0:
+		c.SequenceLow, c.SequenceHigh = n.SequenceLow, n.SequenceHigh
+	default:
+		if int32(n.SequenceLow-c.SequenceLow) < 0 {
+			c.SequenceLow = n.SequenceLow
+		}
+		if int32(n.SequenceHigh-c.SequenceHigh) > 0 {
+			c.SequenceHigh = n.SequenceHigh
+		}
+	}
+}

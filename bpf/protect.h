@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause)
+//go:build ignore
+
+// The prefixes that may be on the wire in a tunnel only.
+#pragma once
+
+#include "ip.h"
+#include "verdict.h"
+
+struct prefix {
+	__u32 length; // bits of what follows
+	__u32 family; // 4 or 6
+	union {
+		__u8 octets[16];
+		__be32 ip4;
+		__be64 ip6[2];
+	};
+};
+
+#define MAX_PREFIXES 16384
+
+// The set of one moment, in one slot: another takes its place in one step.
+// While there is none nothing can be told.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(values, struct {
+		__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+		__uint(map_flags, BPF_F_NO_PREALLOC);
+		__uint(max_entries, MAX_PREFIXES);
+		__uint(key_size, sizeof(struct prefix)); // a type of an inner map's is not in the object
+		__uint(value_size, sizeof(__u32));
+	});
+} protect SEC(".maps");
+
+// is_protected tells whether either address is.
+static __always_inline int is_protected(void *set, __u32 family, const void *addresses)
+{
+	struct prefix k = {.family = family};
+
+	if (family == 4) {
+		const __be32 *a = addresses;
+
+		k.length = 32 + 32;
+		k.ip4 = a[0];
+		if (bpf_map_lookup_elem(set, &k))
+			return 1;
+		k.ip4 = a[1];
+		return bpf_map_lookup_elem(set, &k) != 0;
+	}
+	const __be64 *a = addresses;
+
+	k.length = 32 + 128;
+	k.ip6[0] = a[0];
+	k.ip6[1] = a[1];
+	if (bpf_map_lookup_elem(set, &k))
+		return 1;
+	k.ip6[0] = a[2];
+	k.ip6[1] = a[3];
+	return bpf_map_lookup_elem(set, &k) != 0;
+}
+
+// carries4 tells whether an IPv4 header is of a protected prefix, or none.
+static __always_inline int carries4(void *set, const void *header, const void *end)
+{
+	const struct ip4 *ip = header;
+
+	if ((const void *)(ip + 1) > end || ip->version_ihl >> 4 != 4)
+		return 1;
+	return is_protected(set, 4, &ip->source);
+}
+
+static __always_inline int carries6(void *set, const void *header, const void *end)
+{
+	const struct ip6 *ip = header;
+
+	if ((const void *)(ip + 1) > end || *(const __u8 *)ip >> 4 != 6)
+		return 1;
+	return is_protected(set, 6, ip->source);
+}
+
+struct gre { // RFC 2784, 2890
+	__be16 flags;
+	__be16 type;
+};
+
+enum gre_flags {
+	GRE_CHECKSUM = 0x8000,
+	GRE_KEY = 0x2000,
+	GRE_SEQUENCE = 0x1000,
+};
+
+static __always_inline int carries_gre(void *set, const struct gre *g, const void *end)
+{
+	const void *at = g + 1;
+	const struct ethernet *eth;
+	__be16 type;
+	__u16 flags;
+
+	if (at > end)
+		return 1;
+	flags = bpf_ntohs(g->flags);
+	type = g->type;
+	if (flags & ~(GRE_CHECKSUM | GRE_KEY | GRE_SEQUENCE))
+		return 1; // another version, or source routes
+	at += (!!(flags & GRE_CHECKSUM) + !!(flags & GRE_KEY) + !!(flags & GRE_SEQUENCE)) * 4;
+	if (type == bpf_htons(ETH_P_TEB)) {
+		eth = at;
+		at = eth + 1;
+		if (at > end)
+			return 1;
+		type = eth->type;
+		if (type == bpf_htons(ETH_P_ARP))
+			return 0;
+	}
+	if (type == bpf_htons(ETH_P_IP))
+		return carries4(set, at, end);
+	if (type == bpf_htons(ETH_P_IPV6))
+		return carries6(set, at, end);
+	return 1;
+}
+
+// carries tells whether what is in the packet may be of a protected prefix: one
+// level of encapsulation in clear is looked into. What cannot be looked into may
+// be anything.
+static __always_inline int carries(void *set, const struct packet *p)
+{
+	switch (p->protocol) {
+	case IP_IN_IP:
+		return p->later || carries4(set, p->at, p->end);
+	case IP6_IN_IP:
+		return p->later || carries6(set, p->at, p->end);
+	case GRE:
+		return p->later || carries_gre(set, p->at, p->end);
+	case MINIMAL:
+	case IPIP:
+	case ETHERIP:
+	case ENCAP:
+	case IPCOMP:
+	case L2TP:
+	case MPLS_IN_IP:
+	case ETHERNET:
+		return 1;
+	}
+	return 0;
+}
+
+// in_clear judges a packet, of that family, that is not a tunnel's.
+static __noinline enum verdict in_clear(const struct packet *p, __u32 family)
+{
+	__u32 now = 0;
+	void *set = bpf_map_lookup_elem(&protect, &now);
+
+	if (!set || is_protected(set, family, p->addresses) || carries(set, p))
+		return PROTECTED;
+	return CLEAR;
+}
