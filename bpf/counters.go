@@ -22,6 +22,9 @@ type Verdicts struct {
 	Clear   Counter // passed: in clear, on a port that is not enforced
 	Tagged  Counter // dropped: a VLAN tag in clear, and no MACsec behind it
 	Dropped Counter // dropped: anything else
+	// EAPOLLimited are EAPOL frames that were dropped: over the budget of who
+	// sends them (Limit).
+	EAPOLLimited Counter
 }
 
 // Counters are those of both directions.
@@ -33,12 +36,13 @@ type Counters struct {
 // verdicts sums a map of counters over the CPUs.
 func verdicts(m *ebpf.Map) (v Verdicts, err error) {
 	for i, c := range map[portVerdict]*Counter{
-		portVerdictMACSEC:  &v.MACsec,
-		portVerdictEAPOL:   &v.EAPOL,
-		portVerdictALLOWED: &v.Allowed,
-		portVerdictCLEAR:   &v.Clear,
-		portVerdictTAGGED:  &v.Tagged,
-		portVerdictDROPPED: &v.Dropped,
+		portVerdictMACSEC:        &v.MACsec,
+		portVerdictEAPOL:         &v.EAPOL,
+		portVerdictALLOWED:       &v.Allowed,
+		portVerdictCLEAR:         &v.Clear,
+		portVerdictTAGGED:        &v.Tagged,
+		portVerdictDROPPED:       &v.Dropped,
+		portVerdictEAPOL_LIMITED: &v.EAPOLLimited,
 	} {
 		var perCPU []portCounter
 		if err := m.Lookup(uint32(i), &perCPU); err != nil {

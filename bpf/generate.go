@@ -3,5 +3,5 @@ package bpf
 // The compiler is named with its version: its output is the same, octet for
 // octet, wherever it runs. CI generates again and compares.
 
-//go:generate go tool bpf2go -cc clang-19 -strip llvm-strip-19 -target bpfel -cflags "-O2 -mcpu=v3 -Wall -Wextra -Werror" port port.c
+//go:generate go tool bpf2go -cc clang-19 -strip llvm-strip-19 -target bpfel -type event -cflags "-O2 -mcpu=v3 -Wall -Wextra -Werror" port port.c
 //go:generate go tool bpf2go -cc clang-19 -strip llvm-strip-19 -target bpfel -cflags "-O2 -mcpu=v3 -Wall -Wextra -Werror" gate gate.c

@@ -115,7 +115,7 @@ func loaded(t testing.TB, f Filter) pair {
 }
 
 func (v Verdicts) of(i portVerdict) Counter {
-	return [...]Counter{v.MACsec, v.EAPOL, v.Allowed, v.Clear, v.Tagged, v.Dropped}[i]
+	return [...]Counter{v.MACsec, v.EAPOL, v.Allowed, v.Clear, v.Tagged, v.Dropped, v.EAPOLLimited}[i]
 }
 
 // answers are what a program returns for a verdict.

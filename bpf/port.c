@@ -5,6 +5,7 @@
 // it, report what they drop, and hand MACsec to a SecY in user space.
 #include "circuit.h"
 #include "classify.h"
+#include "eapol.h"
 #include "event.h"
 #include "sa.h"
 #include "sockets.h"
@@ -18,6 +19,8 @@ static __always_inline enum verdict judge(struct frame *f, enum direction d, int
 
 	if (whole)
 		v = classify(d, f);
+	if (d == INGRESS && v == EAPOL && must.enforce && limited(f->eth, f->payload, f->end))
+		v = EAPOL_LIMITED;
 	count(counters, v, f);
 	if (v == MACSEC) {
 		count_sa(f);

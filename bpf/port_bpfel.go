@@ -19,6 +19,13 @@ type portAlarm struct {
 	Lost  uint64
 }
 
+type portBudget struct {
+	_      structs.HostLayout
+	Next   uint64
+	Limits uint32
+	Pad    uint32
+}
+
 type portCircuit struct {
 	_       structs.HostLayout
 	Counter portCounter
@@ -31,10 +38,35 @@ type portCircuitKey struct {
 	Direction uint32
 }
 
+type portCkn struct {
+	_      structs.HostLayout
+	Octets [32]uint8
+	Size   uint32
+}
+
 type portCounter struct {
 	_       structs.HostLayout
 	Packets uint64
 	Octets  uint64
+}
+
+type portEapolPeer struct {
+	_   structs.HostLayout
+	Mac [6]uint8
+	Ckn uint8
+	Pad uint8
+	Mi  [12]uint8
+}
+
+type portEvent struct {
+	_         structs.HostLayout
+	Time      uint64
+	Size      uint32
+	Direction uint8
+	Verdict   uint8
+	Has       uint8
+	Pad       uint8
+	Head      [80]uint8
 }
 
 type portSaCounter struct {
@@ -73,13 +105,14 @@ type portSettings struct {
 type portVerdict uint32
 
 const (
-	portVerdictMACSEC   portVerdict = 0
-	portVerdictEAPOL    portVerdict = 1
-	portVerdictALLOWED  portVerdict = 2
-	portVerdictCLEAR    portVerdict = 3
-	portVerdictTAGGED   portVerdict = 4
-	portVerdictDROPPED  portVerdict = 5
-	portVerdictVERDICTS portVerdict = 6
+	portVerdictMACSEC        portVerdict = 0
+	portVerdictEAPOL         portVerdict = 1
+	portVerdictALLOWED       portVerdict = 2
+	portVerdictCLEAR         portVerdict = 3
+	portVerdictTAGGED        portVerdict = 4
+	portVerdictDROPPED       portVerdict = 5
+	portVerdictEAPOL_LIMITED portVerdict = 6
+	portVerdictVERDICTS      portVerdict = 7
 )
 
 // Names of all BPF objects in the ELF.
@@ -88,6 +121,9 @@ const (
 const (
 	portMapAlarms           = "alarms"
 	portMapCircuits         = "circuits"
+	portMapEapolBudgets     = "eapol_budgets"
+	portMapEapolCkns        = "eapol_ckns"
+	portMapEapolPeers       = "eapol_peers"
 	portMapEgress           = "egress"
 	portMapEvents           = "events"
 	portMapIngress          = "ingress"
@@ -152,15 +188,18 @@ type portProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type portMapSpecs struct {
-	Alarms   *ebpf.MapSpec `ebpf:"alarms"`
-	Circuits *ebpf.MapSpec `ebpf:"circuits"`
-	Egress   *ebpf.MapSpec `ebpf:"egress"`
-	Events   *ebpf.MapSpec `ebpf:"events"`
-	Ingress  *ebpf.MapSpec `ebpf:"ingress"`
-	Sas      *ebpf.MapSpec `ebpf:"sas"`
-	Scs      *ebpf.MapSpec `ebpf:"scs"`
-	Sent     *ebpf.MapSpec `ebpf:"sent"`
-	Xsks     *ebpf.MapSpec `ebpf:"xsks"`
+	Alarms       *ebpf.MapSpec `ebpf:"alarms"`
+	Circuits     *ebpf.MapSpec `ebpf:"circuits"`
+	EapolBudgets *ebpf.MapSpec `ebpf:"eapol_budgets"`
+	EapolCkns    *ebpf.MapSpec `ebpf:"eapol_ckns"`
+	EapolPeers   *ebpf.MapSpec `ebpf:"eapol_peers"`
+	Egress       *ebpf.MapSpec `ebpf:"egress"`
+	Events       *ebpf.MapSpec `ebpf:"events"`
+	Ingress      *ebpf.MapSpec `ebpf:"ingress"`
+	Sas          *ebpf.MapSpec `ebpf:"sas"`
+	Scs          *ebpf.MapSpec `ebpf:"scs"`
+	Sent         *ebpf.MapSpec `ebpf:"sent"`
+	Xsks         *ebpf.MapSpec `ebpf:"xsks"`
 }
 
 // portVariableSpecs contains global variables before they are loaded into the kernel.
@@ -190,21 +229,27 @@ func (o *portObjects) Close() error {
 //
 // It can be passed to loadPortObjects or ebpf.CollectionSpec.LoadAndAssign.
 type portMaps struct {
-	Alarms   *ebpf.Map `ebpf:"alarms"`
-	Circuits *ebpf.Map `ebpf:"circuits"`
-	Egress   *ebpf.Map `ebpf:"egress"`
-	Events   *ebpf.Map `ebpf:"events"`
-	Ingress  *ebpf.Map `ebpf:"ingress"`
-	Sas      *ebpf.Map `ebpf:"sas"`
-	Scs      *ebpf.Map `ebpf:"scs"`
-	Sent     *ebpf.Map `ebpf:"sent"`
-	Xsks     *ebpf.Map `ebpf:"xsks"`
+	Alarms       *ebpf.Map `ebpf:"alarms"`
+	Circuits     *ebpf.Map `ebpf:"circuits"`
+	EapolBudgets *ebpf.Map `ebpf:"eapol_budgets"`
+	EapolCkns    *ebpf.Map `ebpf:"eapol_ckns"`
+	EapolPeers   *ebpf.Map `ebpf:"eapol_peers"`
+	Egress       *ebpf.Map `ebpf:"egress"`
+	Events       *ebpf.Map `ebpf:"events"`
+	Ingress      *ebpf.Map `ebpf:"ingress"`
+	Sas          *ebpf.Map `ebpf:"sas"`
+	Scs          *ebpf.Map `ebpf:"scs"`
+	Sent         *ebpf.Map `ebpf:"sent"`
+	Xsks         *ebpf.Map `ebpf:"xsks"`
 }
 
 func (m *portMaps) Close() error {
 	return _PortClose(
 		m.Alarms,
 		m.Circuits,
+		m.EapolBudgets,
+		m.EapolCkns,
+		m.EapolPeers,
 		m.Egress,
 		m.Events,
 		m.Ingress,

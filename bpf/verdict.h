@@ -13,6 +13,7 @@ enum verdict {
 	CLEAR,	   // passed: in clear, where that may be
 	TAGGED,	   // dropped: a VLAN tag in clear, and no MACsec behind it
 	DROPPED,   // dropped: anything else
+	EAPOL_LIMITED, // dropped: EAPOL over the budget of who sends it
 	VERDICTS,
 };
 
