@@ -41,6 +41,9 @@ type Entity struct {
 	obeyed   *participant
 	obeyedAt time.Duration
 
+	members    uint64 // digest of Members
+	generation uint64 // of Members
+
 	farewell farewell
 	told     [NoRandom + 1]time.Duration
 	counters Counters
@@ -146,6 +149,7 @@ func (e *Entity) settle(now time.Duration, out *[]Action) {
 		e.retire(now, out)
 		e.setPort(now, out)
 	}
+	e.noteMembers()
 	for _, p := range e.participants {
 		if p.sendAt() <= now {
 			e.send(now, p, out)
