@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/linkseal/linkseal/bpf"
 	"github.com/linkseal/linkseal/dataplane/config"
 	"github.com/linkseal/linkseal/dataplane/reconcile"
 	"github.com/linkseal/linkseal/dataplane/secy"
@@ -28,6 +29,7 @@ import (
 type session struct {
 	kay      *kay.KaY
 	secy     secY
+	speakers *reconcile.Speakers
 	priority uint8
 
 	mu           sync.Mutex
@@ -45,15 +47,30 @@ func openSession(p config.Port, at reconcile.Place, state string, retired func()
 	if err != nil {
 		return nil, errors.Join(err, y.Close())
 	}
-	k, err := kay.Start(kay.Config{Port: p.Name, Should: !p.Must, Log: log, Retired: retired, MKA: mka.Config{
+	speakers := reconcile.NewSpeakers(at.Parent, log.With("port", p.Name))
+	members := func(all []mka.Member) { speakers.Set(filterMembers(all)) }
+	k, err := kay.Start(kay.Config{Port: p.Name, Should: !p.Must, Log: log, Retired: retired, Members: members, MKA: mka.Config{
 		SCI: at.SCI, Priority: p.MKA.Priority, Hello: p.MKA.Hello, Life: p.MKA.Life, Rekey: p.MKA.Rekey,
 		Suite: p.Cipher.Suite(), Encrypt: p.Encrypt, ConfidentialityOffset: uint8(p.ConfidentialityOffset),
 		Destination: p.MKA.Destination, EtherType: p.MKA.EtherType, Rand: rand.Reader,
 	}}, conn, y, reconcile.PortState(state, p.Name))
 	if err != nil {
+		speakers.Close()
 		return nil, errors.Join(err, conn.Close(), y.Close())
 	}
-	return &session{kay: k, secy: y, priority: p.MKA.Priority}, nil
+	return &session{kay: k, secy: y, speakers: speakers, priority: p.MKA.Priority}, nil
+}
+
+// filterMembers are MKA's members as the filter knows them.
+func filterMembers(all []mka.Member) (to []bpf.Member) {
+	for _, m := range all {
+		f := bpf.Member{CKN: m.CKN}
+		for _, s := range m.Peers {
+			f.Peers = append(f.Peers, bpf.Peer{Address: s.Source, MI: s.MI})
+		}
+		to = append(to, f)
+	}
+	return to
 }
 
 // SetKeys implements reconcile.Session: the active keys have a participant,
@@ -103,6 +120,7 @@ func (s *session) SetPromiscuous(on bool) {
 
 // FilterSet implements reconcile.Session.
 func (s *session) FilterSet() {
+	s.speakers.FilterSet()
 	if d, ours := s.secy.(*device.Device); ours {
 		d.FilterSet()
 	}
@@ -112,7 +130,11 @@ func (s *session) FilterSet() {
 func (s *session) Suspend() error { return s.kay.Suspend() }
 
 // Close implements reconcile.Session.
-func (s *session) Close() error { return errors.Join(s.kay.Close(), s.secy.Close()) }
+func (s *session) Close() error {
+	err := s.kay.Close()
+	s.speakers.Close()
+	return errors.Join(err, s.secy.Close())
+}
 
 // Report implements reconcile.Session.
 func (s *session) Report(p *status.Port) bool {

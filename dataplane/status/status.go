@@ -95,6 +95,14 @@ type Port struct {
 	Counters     map[string]uint64 `json:"counters"`
 	// Filter counts what the filter on the parent saw; absent without one.
 	Filter map[string]uint64 `json:"filter,omitempty"`
+	// Events are the newest of the frames that it dropped, the newest first, 16
+	// at the most.
+	Events []Event `json:"events,omitempty"`
+	// EventCounters counts them by direction and reason (ingress_dropped), since
+	// the daemon watches the filter, and EventsLost those that nobody was told
+	// of since there was no room.
+	EventCounters map[string]uint64 `json:"event_counters,omitempty"`
+	EventsLost    uint64            `json:"events_lost,omitempty"`
 }
 
 // Participant is one CKN's MKA instance (802.1X-2020 9.2).

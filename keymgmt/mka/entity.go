@@ -60,7 +60,7 @@ func New(cfg Config) (*Entity, error) {
 	if cfg.DelayProtect {
 		cfg.Hello = min(cfg.Hello, BoundedHello)
 	}
-	return &Entity{cfg: cfg, encoding: -1, failedAN: -1}, nil
+	return &Entity{cfg: cfg, encoding: -1, failedAN: -1, members: noMembers}, nil
 }
 
 // Step takes one event and appends what is to be done, in order. A Send's

@@ -18,7 +18,11 @@ type Sender struct {
 	MI     sa.MI
 }
 
-// Generation is another number whenever Members is another list.
+// noMembers is the digest of none.
+const noMembers = 14695981039346656037
+
+// Generation is another number whenever Members is another list; 0 is that of
+// none, from the start on.
 func (e *Entity) Generation() uint64 { return e.generation }
 
 // Members lists the participants with their peers.
@@ -37,7 +41,7 @@ func (e *Entity) Members() []Member {
 // noteMembers makes a new generation when the members' digest (FNV-1a) is
 // another one. All that it is made of is authentic.
 func (e *Entity) noteMembers() {
-	sum := uint64(14695981039346656037)
+	sum := uint64(noMembers)
 	add := func(octets []byte) {
 		for _, b := range octets {
 			sum = (sum ^ uint64(b)) * 1099511628211

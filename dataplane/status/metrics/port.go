@@ -56,6 +56,7 @@ func (w scrape) port(p *status.Port) {
 		w.ago(rxAge, w.now, r.Since, p.Name, r.SCI, number(r.AN), r.CKN)
 	}
 	w.counters(p)
+	w.events(p)
 }
 
 func (w scrape) participant(port string, m *status.Participant) {
