@@ -28,7 +28,7 @@ const (
 // Events reads what the filter of a device tells of frames that it drops: of
 // each direction and reason one at a time. It holds through changes of the
 // filter's settings. Events are meant for one reader at a time, on one
-// goroutine; Close may come from any.
+// goroutine; Stop may come from any.
 type Events struct {
 	reader *ringbuf.Reader
 	id     ebpf.MapID // of the ring
@@ -111,7 +111,7 @@ func (v *Events) Attached(ifindex int) bool {
 }
 
 // Read waits for the next event until the deadline, for which the error is
-// os.ErrDeadlineExceeded; after Close it is os.ErrClosed.
+// os.ErrDeadlineExceeded; after Stop it is os.ErrClosed.
 func (v *Events) Read(deadline time.Time) (Drop, error) {
 	for {
 		now, next := time.Now(), deadline
@@ -169,7 +169,11 @@ func (v *Events) Dropped(d Direction, r Reason) (uint64, error) {
 	return n, nil
 }
 
-// Close ends a Read. The filter goes on, and tells nobody.
+// Stop ends a Read, and all to come.
+func (v *Events) Stop() error { return v.reader.Close() }
+
+// Close lets go of the filter, which goes on, and tells nobody. It comes after
+// the last call of anything else.
 func (v *Events) Close() error {
 	var errs []error
 	if v.reader != nil {

@@ -149,11 +149,11 @@ func TestEventsEnd(t *testing.T) {
 	v := w.events(t)
 	done := make(chan error, 1)
 	go func() { _, err := v.Read(time.Now().Add(time.Minute)); done <- err }()
-	if err := v.Close(); err != nil {
+	if err := v.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-done; !errors.Is(err, os.ErrClosed) {
-		t.Errorf("after Close: %v", err)
+		t.Errorf("after Stop: %v", err)
 	}
 	w.do(t, func() error {
 		if err := Detach(w.index()); err != nil {

@@ -206,7 +206,7 @@ func (s *session) participant(m *mka.ParticipantState) status.Participant {
 	p := status.Participant{CKN: ckn, Principal: m.Principal, KeyServer: m.Elected && m.KeyServer, Priority: s.priority, Held: m.Leaving,
 		Fingerprint: s.fingerprints[ckn], MI: m.MI.String()}
 	for _, q := range m.Peers {
-		p.Peers = append(p.Peers, status.Peer{SCI: q.SCI.String(), MI: q.MI.String(), Live: q.Live, Priority: q.Priority, Suspended: q.Suspended})
+		p.Peers = append(p.Peers, status.Peer{SCI: q.SCI.String(), MI: q.MI.String(), Live: q.Live, Priority: q.Priority, Suspended: q.Suspended, ICVBad: q.ICVBad})
 	}
 	return p
 }

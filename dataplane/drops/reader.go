@@ -77,7 +77,7 @@ func (r *reader) run() {
 
 // read reads v until it is not the device's filter any more, or the end.
 func (r *reader) read(v *bpf.Events) error {
-	defer context.AfterFunc(r.ctx, func() { _ = v.Close() })()
+	defer context.AfterFunc(r.ctx, func() { _ = v.Stop() })()
 	total := func(k kind) uint64 {
 		n, err := v.Dropped(k.direction, k.reason)
 		if err != nil {

@@ -128,6 +128,8 @@ type Peer struct {
 	Priority uint8  `json:"priority"`
 	// Suspended: it is away, by its own word, and kept live meanwhile.
 	Suspended bool `json:"suspended,omitempty"`
+	// ICVBad counts MKPDUs under its MI with a bad ICV: copies of somebody's.
+	ICVBad uint64 `json:"icv_bad,omitempty"`
 }
 
 // Tx is the encoding SA. PN is the next to be sent.
