@@ -54,7 +54,9 @@ func OpenLimit(ifindex int) (*Limit, error) {
 }
 
 // Set makes members all that are known, in place of those of another process
-// too. Whoever is in both is known all the time. When not all fit in, or the
+// too. Whoever is in both is known all the time. A CKN without peers keeps those
+// that it had: it is they who will come back, after a restart of either end or
+// when the circuit does. When not all fit in, or the
 // kernel refuses, nothing is limited any more, and the error says why.
 func (l *Limit) Set(members []Member) error {
 	err := l.set(members)
@@ -78,8 +80,18 @@ func (l *Limit) set(members []Member) error {
 	if err != nil {
 		return err
 	}
+	before, err := entries[portEapolPeer, uint8](l.peers)
+	if err != nil {
+		return fmt.Errorf("bpf: peers that are not limited: %w", err)
+	}
 	want := make(map[portEapolPeer]bool)
 	for _, m := range members {
+		k := ckn(m.CKN)
+		for p := range before {
+			if len(m.Peers) == 0 && had[k] != 0 && p.Ckn == uint8(numbers[k]) {
+				want[p] = true
+			}
+		}
 		for _, p := range m.Peers {
 			k := portEapolPeer{Mac: p.Address, Ckn: uint8(numbers[ckn(m.CKN)])}
 			want[k] = true // under any MI: it may restart
@@ -97,7 +109,7 @@ func (l *Limit) set(members []Member) error {
 			err = errors.Join(err, drop(l.ckns, k))
 		}
 	}
-	err = errors.Join(err, become(l.peers, want))
+	err = errors.Join(err, become(l.peers, before, want))
 	for k, n := range numbers {
 		if had[k] != n {
 			err = errors.Join(err, l.ckns.Put(k, n))
@@ -143,12 +155,8 @@ func cknNumbers(members []Member, had map[portCkn]uint32) (map[portCkn]uint32, e
 	return numbers, nil
 }
 
-// become leaves in m the peers of want and no others.
-func become(m *ebpf.Map, want map[portEapolPeer]bool) error {
-	had, err := entries[portEapolPeer, uint8](m)
-	if err != nil {
-		return err
-	}
+// become leaves in m, which had those, the peers of want and no others.
+func become(m *ebpf.Map, had map[portEapolPeer]uint8, want map[portEapolPeer]bool) (err error) {
 	for k := range had {
 		if !want[k] {
 			err = errors.Join(err, drop(m, k))

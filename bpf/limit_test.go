@@ -138,6 +138,19 @@ func TestSetReplaces(t *testing.T) {
 	if err != nil || len(all) != 4 {
 		t.Errorf("%d entries of peers for 2, %v", len(all), err)
 	}
+	set(Member{CKN: []byte{2}}, Member{CKN: []byte{3}, Peers: []Peer{peer(4)}})
+	if all, err = entries[portEapolPeer, uint8](l.peers); err != nil || len(all) != 6 {
+		t.Errorf("%d entries of peers for 2 that went, and 1, %v", len(all), err)
+	}
+	set(Member{CKN: []byte{2}, Peers: []Peer{peer(2)}}, Member{CKN: []byte{3}, Peers: []Peer{peer(4)}})
+	if all, err = entries[portEapolPeer, uint8](l.peers); err != nil || len(all) != 4 {
+		t.Errorf("%d entries of peers when one has come back, %v", len(all), err)
+	}
+	set(Member{CKN: []byte{3}, Peers: []Peer{peer(4)}})
+	set(Member{CKN: []byte{3}, Peers: []Peer{peer(4)}}, Member{CKN: []byte{5}})
+	if all, err = entries[portEapolPeer, uint8](l.peers); err != nil || len(all) != 2 {
+		t.Errorf("%d entries of peers: a new CKN has an old one's, %v", len(all), err)
+	}
 	var many []Member
 	for i := range byte(maxCKNs) {
 		many = append(many, Member{CKN: []byte{i, 1}})

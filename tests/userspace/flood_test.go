@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,25 +25,8 @@ const (
 // XDP; then with copies of the peer's, rising MN and a bad ICV, which only MKA
 // can tell. The link stays secured, under the same SAK, and no datagram is lost.
 func TestEAPOLFlood(t *testing.T) {
-	l := newLab(t, lab.Options{Names: []string{"west", "east"}})
-	p := &pair{l, l.Appliances[0], l.Appliances[1], key(t)}
-	check(t, p.configure(lab.Port{}), p.west.WriteKeys(p.key), p.east.WriteKeys(p.key))
-	var mu sync.Mutex
-	var heard []byte
-	tap, err := lab.Listen(p.west, lab.Device, func(f lab.Frame) {
-		if f.EtherType() == 0x888e && !f.Outgoing {
-			mu.Lock()
-			defer mu.Unlock()
-			heard = bytes.Clone(f.Octets)
-		}
-	})
-	check(t, err)
-	before := p.start(t)[0]
-	eventually(t, "an MKPDU of east's", func() bool { mu.Lock(); defer mu.Unlock(); return heard != nil })
-	tap.Close()
-	sender, err := lab.OpenSender(p.east, lab.Device, true)
-	check(t, err)
-	defer sender.Close()
+	p, heard, sender := newFlooded(t)
+	before := p.settled(t)[0]
 	d := sendDatagrams(t, inside(p.west), inside(p.east), 200)
 	d.flow(t, 100)
 
@@ -68,15 +52,8 @@ func TestEAPOLFlood(t *testing.T) {
 		return s, sent
 	}
 
-	random := rand.New(rand.NewPCG(1, 2))
 	start := time.Now()
-	s, sent := flood("from nowhere", 1_000_000, func(n int, f []byte) {
-		binary.BigEndian.PutUint32(f[sourceAt+2:], random.Uint32())
-		copy(f[cknAt:], heard[cknAt:cknAt+16])
-		if n%2 == 1 {
-			binary.BigEndian.PutUint64(f[cknAt:], random.Uint64())
-		}
-	})
+	s, sent := flood("from nowhere", 1_000_000, nowhere(heard))
 	// 20 at once and 30 in a second, and the peer's own.
 	if most := uint64(100 + 50*time.Since(start).Seconds()); s.Counters["mkpdus_received"]-before.Counters["mkpdus_received"] > most {
 		t.Errorf("MKA had %d MKPDUs before the flood and %d after it; %d more at the most may pass", before.Counters["mkpdus_received"], s.Counters["mkpdus_received"], most)
@@ -110,6 +87,78 @@ func TestEAPOLFlood(t *testing.T) {
 	}
 	if soak() {
 		p.breakWith(t, sender, heard)
+	}
+}
+
+// newFlooded is two ends that are secured, joined by a cable, an MKPDU of east's,
+// and who sends to west in its place.
+func newFlooded(t *testing.T) (*pair, []byte, *lab.Sender) {
+	t.Helper()
+	l := newLab(t, lab.Options{Names: []string{"west", "east"}})
+	p := &pair{l, l.Appliances[0], l.Appliances[1], key(t)}
+	check(t, p.configure(lab.Port{}), p.west.WriteKeys(p.key), p.east.WriteKeys(p.key))
+	var mu sync.Mutex
+	var heard []byte
+	tap, err := lab.Listen(p.west, lab.Device, func(f lab.Frame) {
+		if f.EtherType() == 0x888e && !f.Outgoing {
+			mu.Lock()
+			defer mu.Unlock()
+			heard = bytes.Clone(f.Octets)
+		}
+	})
+	check(t, err)
+	p.start(t)
+	eventually(t, "an MKPDU of east's", func() bool { mu.Lock(); defer mu.Unlock(); return heard != nil })
+	check(t, tap.Close())
+	sender, err := lab.OpenSender(p.east, lab.Device, true)
+	check(t, err)
+	t.Cleanup(func() { sender.Close() })
+	return p, heard, sender
+}
+
+// nowhere makes MKPDUs of an unknown address each, and every other one under an
+// unknown CKN.
+func nowhere(genuine []byte) func(n int, f []byte) {
+	random := rand.New(rand.NewPCG(1, 2))
+	return func(n int, f []byte) {
+		binary.BigEndian.PutUint32(f[sourceAt+2:], random.Uint32())
+		copy(f[cknAt:], genuine[cknAt:cknAt+16])
+		if n%2 == 1 {
+			binary.BigEndian.PutUint64(f[cknAt:], random.Uint64())
+		}
+	}
+}
+
+// TestRestartUnderFlood has either end killed and started again while it lasts:
+// the hellos of one that is back have a budget of their own, at an end that is
+// back they are still known.
+func TestRestartUnderFlood(t *testing.T) {
+	p, heard, sender := newFlooded(t)
+	var stop atomic.Bool
+	flooded := make(chan error, 1)
+	go func() {
+		change := nowhere(heard)
+		for !stop.Load() {
+			if _, err := sender.Flood(200_000, time.Second/10, heard, change); err != nil {
+				flooded <- err
+				return
+			}
+		}
+		flooded <- nil
+	}()
+	was := p.settled(t)[0].Tx.Key
+	for _, a := range []*lab.Appliance{p.east, p.west} {
+		check(t, a.Kill())
+		start := time.Now()
+		check(t, a.Start())
+		ports := wait(t, "both ends under a fresh SAK", func(s status.Port) bool { return lab.Settled(s, p.key.CKN) && s.Tx.Key != was }, p.both()...)
+		was = ports[0].Tx.Key
+		figure(t, "EAPOL flood: %s, killed and started, is secured with a fresh SAK, and the old SAs are gone, after %v", a.Name, time.Since(start).Round(time.Millisecond))
+	}
+	stop.Store(true)
+	check(t, <-flooded)
+	if s := p.settled(t)[0]; s.Filter["ingress_eapol_limited_packets"] == 0 {
+		t.Errorf("the flood did not meet the limit: %v", s.Filter)
 	}
 }
 
