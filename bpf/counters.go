@@ -26,6 +26,9 @@ type Verdicts struct {
 	// Protected were dropped: from or to a protected prefix, on a tunnel's
 	// underlay, or it could not be told.
 	Protected Counter
+	// EAPOLLimited are EAPOL frames that were dropped: over the budget of who
+	// sends them (Limit).
+	EAPOLLimited Counter
 }
 
 // Counters are those of both directions.
@@ -37,14 +40,15 @@ type Counters struct {
 // verdicts sums a map of counters over the CPUs.
 func verdicts(m *ebpf.Map) (v Verdicts, err error) {
 	for i, c := range map[portVerdict]*Counter{
-		portVerdictMACSEC:    &v.MACsec,
-		portVerdictEAPOL:     &v.EAPOL,
-		portVerdictALLOWED:   &v.Allowed,
-		portVerdictTUNNEL:    &v.Tunnel,
-		portVerdictCLEAR:     &v.Clear,
-		portVerdictTAGGED:    &v.Tagged,
-		portVerdictDROPPED:   &v.Dropped,
-		portVerdictPROTECTED: &v.Protected,
+		portVerdictMACSEC:        &v.MACsec,
+		portVerdictEAPOL:         &v.EAPOL,
+		portVerdictALLOWED:       &v.Allowed,
+		portVerdictTUNNEL:        &v.Tunnel,
+		portVerdictCLEAR:         &v.Clear,
+		portVerdictTAGGED:        &v.Tagged,
+		portVerdictDROPPED:       &v.Dropped,
+		portVerdictPROTECTED:     &v.Protected,
+		portVerdictEAPOL_LIMITED: &v.EAPOLLimited,
 	} {
 		var perCPU []portCounter
 		if err := m.Lookup(uint32(i), &perCPU); err != nil {

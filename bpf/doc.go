@@ -66,6 +66,21 @@
 // Octets are those of the frame at the hook; when it was is known to a jiffy, and
 // is early by as long as the machine has slept since.
 //
+// # EAPOL
+//
+// Limit names the CKNs of the port and who was heard under them. What is not
+// from one of these has a budget: 10 frames a second for all that is under no
+// CKN of ours, and for each CKN 20 from new addresses and 20 from known ones
+// with a new MI, with bursts of 20. So a peer that starts or restarts is heard,
+// also while user space is away, and a flood of MKPDUs from nowhere ends in XDP.
+// Copies of a known peer's pass: it is the ICV that tells them.
+//
+// # Events
+//
+// The first frame that is dropped in a direction and for a reason is told to
+// Events with its head, at most one in 100 ms; the counters have how many there
+// were.
+//
 // # The gate
 //
 // A Gate is a program of its own, in the egress of the MACsec device and of the

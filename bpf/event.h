@@ -23,6 +23,7 @@ struct event {
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 16);
+	__type(value, struct event); // for the loader
 } events SEC(".maps");
 
 #define REASONS 16

@@ -138,7 +138,7 @@ func settled(t testing.TB, s portSettings, change func(*ebpf.CollectionSpec)) pa
 }
 
 func (v Verdicts) of(i portVerdict) Counter {
-	return [...]Counter{v.MACsec, v.EAPOL, v.Allowed, v.Tunnel, v.Clear, v.Tagged, v.Dropped, v.Protected}[i]
+	return [...]Counter{v.MACsec, v.EAPOL, v.Allowed, v.Tunnel, v.Clear, v.Tagged, v.Dropped, v.Protected, v.EAPOLLimited}[i]
 }
 
 // answers are what a program returns for a verdict.

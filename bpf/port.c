@@ -4,6 +4,7 @@
 // The programs of a port, for each direction one: they judge each frame, count
 // it, report what they drop, and hand MACsec to a SecY in user space.
 #include "classify.h"
+#include "eapol.h"
 #include "event.h"
 #include "names.h"
 #include "near_circuit.h"
@@ -19,6 +20,8 @@ static __always_inline enum verdict judge(struct frame *f, enum direction d, int
 
 	if (whole)
 		v = classify(d, f);
+	if (d == INGRESS && v == EAPOL && must.enforce && limited(f->eth, f->payload, f->end))
+		v = EAPOL_LIMITED;
 	count(counters, v, f);
 	if (v == MACSEC) {
 		count_sa(f, d);

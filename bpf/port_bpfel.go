@@ -19,6 +19,13 @@ type portAlarm struct {
 	Lost  uint64
 }
 
+type portBudget struct {
+	_      structs.HostLayout
+	Next   uint64
+	Limits uint32
+	Pad    uint32
+}
+
 type portCircuit struct {
 	_       structs.HostLayout
 	Counter portCounter
@@ -31,10 +38,35 @@ type portCircuitKey struct {
 	Direction uint32
 }
 
+type portCkn struct {
+	_      structs.HostLayout
+	Octets [32]uint8
+	Size   uint32
+}
+
 type portCounter struct {
 	_       structs.HostLayout
 	Packets uint64
 	Octets  uint64
+}
+
+type portEapolPeer struct {
+	_   structs.HostLayout
+	Mac [6]uint8
+	Ckn uint8
+	Pad uint8
+	Mi  [12]uint8
+}
+
+type portEvent struct {
+	_         structs.HostLayout
+	Time      uint64
+	Size      uint32
+	Direction uint8
+	Verdict   uint8
+	Has       uint8
+	Pad       uint8
+	Head      [80]uint8
 }
 
 type portFlow struct {
@@ -156,15 +188,16 @@ type portSettings struct {
 type portVerdict uint32
 
 const (
-	portVerdictMACSEC    portVerdict = 0
-	portVerdictEAPOL     portVerdict = 1
-	portVerdictALLOWED   portVerdict = 2
-	portVerdictTUNNEL    portVerdict = 3
-	portVerdictCLEAR     portVerdict = 4
-	portVerdictTAGGED    portVerdict = 5
-	portVerdictDROPPED   portVerdict = 6
-	portVerdictPROTECTED portVerdict = 7
-	portVerdictVERDICTS  portVerdict = 8
+	portVerdictMACSEC        portVerdict = 0
+	portVerdictEAPOL         portVerdict = 1
+	portVerdictALLOWED       portVerdict = 2
+	portVerdictTUNNEL        portVerdict = 3
+	portVerdictCLEAR         portVerdict = 4
+	portVerdictTAGGED        portVerdict = 5
+	portVerdictDROPPED       portVerdict = 6
+	portVerdictPROTECTED     portVerdict = 7
+	portVerdictEAPOL_LIMITED portVerdict = 8
+	portVerdictVERDICTS      portVerdict = 9
 )
 
 // Names of all BPF objects in the ELF.
@@ -173,6 +206,9 @@ const (
 const (
 	portMapAlarms           = "alarms"
 	portMapCircuits         = "circuits"
+	portMapEapolBudgets     = "eapol_budgets"
+	portMapEapolCkns        = "eapol_ckns"
+	portMapEapolPeers       = "eapol_peers"
 	portMapEgress           = "egress"
 	portMapEvents           = "events"
 	portMapFlows            = "flows"
@@ -250,6 +286,9 @@ type portProgramSpecs struct {
 type portMapSpecs struct {
 	Alarms       *ebpf.MapSpec `ebpf:"alarms"`
 	Circuits     *ebpf.MapSpec `ebpf:"circuits"`
+	EapolBudgets *ebpf.MapSpec `ebpf:"eapol_budgets"`
+	EapolCkns    *ebpf.MapSpec `ebpf:"eapol_ckns"`
+	EapolPeers   *ebpf.MapSpec `ebpf:"eapol_peers"`
 	Egress       *ebpf.MapSpec `ebpf:"egress"`
 	Events       *ebpf.MapSpec `ebpf:"events"`
 	Flows        *ebpf.MapSpec `ebpf:"flows"`
@@ -297,6 +336,9 @@ func (o *portObjects) Close() error {
 type portMaps struct {
 	Alarms       *ebpf.Map `ebpf:"alarms"`
 	Circuits     *ebpf.Map `ebpf:"circuits"`
+	EapolBudgets *ebpf.Map `ebpf:"eapol_budgets"`
+	EapolCkns    *ebpf.Map `ebpf:"eapol_ckns"`
+	EapolPeers   *ebpf.Map `ebpf:"eapol_peers"`
 	Egress       *ebpf.Map `ebpf:"egress"`
 	Events       *ebpf.Map `ebpf:"events"`
 	Flows        *ebpf.Map `ebpf:"flows"`
@@ -319,6 +361,9 @@ func (m *portMaps) Close() error {
 	return _PortClose(
 		m.Alarms,
 		m.Circuits,
+		m.EapolBudgets,
+		m.EapolCkns,
+		m.EapolPeers,
 		m.Egress,
 		m.Events,
 		m.Flows,

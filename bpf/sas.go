@@ -10,7 +10,7 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// Direction is which way frames go.
+// Direction is which way frames go, as in verdict.h.
 type Direction uint8
 
 // Ingress is what the port receives, Egress what it sends.

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/linkseal/linkseal/dataplane/config"
+	"github.com/linkseal/linkseal/dataplane/drops"
 	"github.com/linkseal/linkseal/dataplane/reconcile"
 	"github.com/linkseal/linkseal/dataplane/status"
 	"github.com/linkseal/linkseal/dataplane/status/metrics"
@@ -137,8 +138,11 @@ func runDaemon(ctx context.Context, path string, cfg *config.Config, log *slog.L
 		return s
 	}
 	endpoint = metrics.NewEndpoint(snapshot, log)
+	watcher := drops.New(log, machine.Do)
+	defer watcher.Close()
 	r = reconcile.New(cfg, reconcile.Options{
 		Machine: machine,
+		Drops:   watcher,
 		Open: func(p config.Port, at reconcile.Place) (reconcile.Session, error) {
 			return openSession(p, at, cfg.State, eraser.Soon, log)
 		},

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/linkseal/linkseal/bpf"
 	"github.com/linkseal/linkseal/dataplane/clerk"
 	"github.com/linkseal/linkseal/dataplane/config"
 	"github.com/linkseal/linkseal/dataplane/reconcile"
@@ -30,6 +31,7 @@ type session struct {
 	kay      *kay.KaY
 	secy     secY
 	clerk    *clerk.Clerk // in front of secy, for the KaY
+	speakers *reconcile.Speakers
 	priority uint8
 
 	mu           sync.Mutex
@@ -48,19 +50,34 @@ func openSession(p config.Port, at reconcile.Place, state string, retired func()
 		return nil, errors.Join(err, y.Close())
 	}
 	accounts := clerk.Open(clerk.Options{SecY: y, SCI: at.SCI, Parent: at.Parent, State: state, Port: p.Name, Log: log.With("port", p.Name)})
-	k, err := kay.Start(kay.Config{Port: p.Name, Should: !p.Must, Log: log, Retired: retired, MKA: mka.Config{
+	speakers := reconcile.NewSpeakers(at.Parent, log.With("port", p.Name))
+	members := func(all []mka.Member) { speakers.Set(filterMembers(all)) }
+	k, err := kay.Start(kay.Config{Port: p.Name, Should: !p.Must, Log: log, Retired: retired, Members: members, MKA: mka.Config{
 		SCI: at.SCI, Priority: p.MKA.Priority, Hello: p.MKA.Hello, Life: p.MKA.Life, Rekey: p.MKA.Rekey,
 		Suite: p.Cipher.Suite(), Encrypt: p.Encrypt, ConfidentialityOffset: uint8(p.ConfidentialityOffset),
 		Destination: p.MKA.Destination, EtherType: p.MKA.EtherType, Rand: rand.Reader,
 	}}, conn, accounts, reconcile.PortState(state, p.Name))
 	if err != nil {
+		speakers.Close()
 		return nil, errors.Join(err, conn.Close(), accounts.Close(), y.Close())
 	}
 	accounts.Start(func() map[string]string {
 		st, _ := k.Status()
 		return names(st.MKA.SAs)
 	})
-	return &session{kay: k, secy: y, clerk: accounts, priority: p.MKA.Priority}, nil
+	return &session{kay: k, secy: y, clerk: accounts, speakers: speakers, priority: p.MKA.Priority}, nil
+}
+
+// filterMembers are MKA's members as the filter knows them.
+func filterMembers(all []mka.Member) (to []bpf.Member) {
+	for _, m := range all {
+		f := bpf.Member{CKN: m.CKN}
+		for _, s := range m.Peers {
+			f.Peers = append(f.Peers, bpf.Peer{Address: s.Source, MI: s.MI})
+		}
+		to = append(to, f)
+	}
+	return to
 }
 
 // SetKeys implements reconcile.Session: the active keys have a participant,
@@ -110,6 +127,7 @@ func (s *session) SetPromiscuous(on bool) {
 
 // FilterSet implements reconcile.Session.
 func (s *session) FilterSet() {
+	s.speakers.FilterSet()
 	if d, ours := s.secy.(*device.Device); ours {
 		d.FilterSet()
 	}
@@ -120,7 +138,11 @@ func (s *session) FilterSet() {
 func (s *session) Suspend() error { return s.kay.Suspend() }
 
 // Close implements reconcile.Session.
-func (s *session) Close() error { return errors.Join(s.kay.Close(), s.clerk.Close(), s.secy.Close()) }
+func (s *session) Close() error {
+	err := s.kay.Close()
+	s.speakers.Close()
+	return errors.Join(err, s.clerk.Close(), s.secy.Close())
+}
 
 // Report implements reconcile.Session.
 func (s *session) Report(p *status.Port) bool {
@@ -208,7 +230,7 @@ func (s *session) participant(m *mka.ParticipantState) status.Participant {
 	p := status.Participant{CKN: ckn, Principal: m.Principal, KeyServer: m.Elected && m.KeyServer, Priority: s.priority, Held: m.Leaving,
 		Fingerprint: s.fingerprints[ckn], MI: m.MI.String()}
 	for _, q := range m.Peers {
-		p.Peers = append(p.Peers, status.Peer{SCI: q.SCI.String(), MI: q.MI.String(), Live: q.Live, Priority: q.Priority, Suspended: q.Suspended})
+		p.Peers = append(p.Peers, status.Peer{SCI: q.SCI.String(), MI: q.MI.String(), Live: q.Live, Priority: q.Priority, Suspended: q.Suspended, ICVBad: q.ICVBad})
 	}
 	return p
 }

@@ -56,6 +56,9 @@ func (k *Kernel) Close() error {
 	return errors.Join(err, k.links.Close(), k.ns.Close())
 }
 
+// Do runs f on a thread in the network namespace.
+func (k *Kernel) Do(f func() error) error { return k.ns.Do(f) }
+
 // dial connects to the kernel's MACsec, and has it loaded if it is a module.
 func (k *Kernel) dial() (*macsec.Conn, error) {
 	if k.macsec != nil {
@@ -221,7 +224,7 @@ func (k *Kernel) FilterCounters(device string) (map[string]uint64, error) {
 	}
 	counts := make(map[string]uint64)
 	for direction, v := range map[string]bpf.Verdicts{"ingress": c.Ingress, "egress": c.Egress} {
-		for verdict, n := range map[string]bpf.Counter{"macsec": v.MACsec, "eapol": v.EAPOL, "allowed": v.Allowed, "clear": v.Clear, "tagged": v.Tagged, "dropped": v.Dropped} {
+		for verdict, n := range map[string]bpf.Counter{"macsec": v.MACsec, "eapol": v.EAPOL, "allowed": v.Allowed, "clear": v.Clear, "tagged": v.Tagged, "dropped": v.Dropped, "eapol_limited": v.EAPOLLimited} {
 			counts[fmt.Sprintf("%s_%s_packets", direction, verdict)] = n.Packets
 			counts[fmt.Sprintf("%s_%s_octets", direction, verdict)] = n.Octets
 		}

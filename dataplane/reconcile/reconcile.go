@@ -77,6 +77,15 @@ type Place struct {
 	SCI                     sa.SCI
 }
 
+// Drops tells what filters drop.
+type Drops interface {
+	// Follow names the ports that have a filter, with the index of their
+	// device, after each look at the machine. It does not wait.
+	Follow(ports map[string]int)
+	// Report fills in what was seen of a port.
+	Report(*status.Port)
+}
+
 // Source is where a keychain comes from.
 type Source interface {
 	// Load reads it.
@@ -85,7 +94,7 @@ type Source interface {
 	Watch(ctx context.Context) <-chan struct{}
 }
 
-// Options are what a Reconciler works with. All but Notify are needed.
+// Options are what a Reconciler works with. All but Notify and Drops are needed.
 type Options struct {
 	Machine Machine
 	// Open starts the KaY of a port whose device exists.
@@ -101,6 +110,7 @@ type Options struct {
 	Seen SeenStore
 	// Keeper keeps the last good keys, sealed.
 	Keeper Keeper
+	Drops  Drops
 	// Clock is the wall clock, and whether somebody keeps it right.
 	Clock func() (now time.Time, set bool)
 	Log   *slog.Logger
@@ -278,6 +288,7 @@ func (r *Reconciler) reconcile() bool {
 			failed[again[0].Port] = &plan.Problem{Port: again[0].Port, Cause: "not as planned after the plan: " + again[0].String()}
 		}
 	}
+	r.followDrops(observed)
 	ok := len(failed) == 0
 	for _, name := range slices.Sorted(maps.Keys(r.ports)) {
 		ok = r.ports[name].resume(r, observed, failed[name]) && ok

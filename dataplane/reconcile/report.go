@@ -64,7 +64,11 @@ func (r *Reconciler) Status() status.Status {
 		s.Keychains = append(s.Keychains, k.report())
 	}
 	for _, v := range all {
-		s.Ports = append(s.Ports, v.report(r.o.Machine))
+		p := v.report(r.o.Machine)
+		if r.o.Drops != nil {
+			r.o.Drops.Report(&p)
+		}
+		s.Ports = append(s.Ports, p)
 	}
 	s.Fill()
 	return s

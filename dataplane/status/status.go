@@ -105,6 +105,14 @@ type Port struct {
 	Accounts []account.Account `json:"accounts,omitempty"`
 	// AccountError is why they are not counted, or not kept.
 	AccountError string `json:"account_error,omitempty"`
+	// Events are the newest of the frames that it dropped, the newest first, 16
+	// at the most.
+	Events []Event `json:"events,omitempty"`
+	// EventCounters counts them by direction and reason (ingress_dropped), since
+	// the daemon watches the filter, and EventsLost those that nobody was told
+	// of since there was no room.
+	EventCounters map[string]uint64 `json:"event_counters,omitempty"`
+	EventsLost    uint64            `json:"events_lost,omitempty"`
 }
 
 // Participant is one CKN's MKA instance (802.1X-2020 9.2).
@@ -130,6 +138,8 @@ type Peer struct {
 	Priority uint8  `json:"priority"`
 	// Suspended: it is away, by its own word, and kept live meanwhile.
 	Suspended bool `json:"suspended,omitempty"`
+	// ICVBad counts MKPDUs under its MI with a bad ICV: copies of somebody's.
+	ICVBad uint64 `json:"icv_bad,omitempty"`
 }
 
 // Tx is the encoding SA. PN is the next to be sent.

@@ -99,6 +99,9 @@ func (p Port) write(b *strings.Builder, now time.Time) {
 	p.account(line)
 	counters(line, "counters", p.Counters)
 	counters(line, "filter", p.Filter)
+	for i, e := range p.Events[:min(len(p.Events), 3)] {
+		line([]string{"dropped", "", ""}[i], "%s", e.text(now))
+	}
 	t.Flush()
 }
 

@@ -40,9 +40,11 @@ type SecY interface {
 
 // EAPOL is the port's uncontrolled side.
 type EAPOL interface {
-	// Read blocks for the next frame with the port's EtherType, from DA on
-	// without a VLAN tag, until Close.
-	Read(frame []byte) (int, error)
+	// ReadBatch blocks for a frame with the port's EtherType, from DA on
+	// without a VLAN tag, until Close. It takes what else is there, as far as
+	// there are frames to put it in, cuts each to its size, and returns how
+	// many it has filled.
+	ReadBatch(frames [][]byte) (int, error)
 	// Write sends a whole frame.
 	Write(frame []byte) error
 	Close() error
@@ -72,6 +74,9 @@ type Config struct {
 	// gone, and what its key left in memory can be erased. It may be nil, and
 	// must not block.
 	Retired func()
+	// Members is called, from the KaY's goroutine, when the participants or
+	// their peers are others than before. It may be nil, and must not block.
+	Members func([]mka.Member)
 }
 
 // KaY is one port's, running.
@@ -83,8 +88,8 @@ type KaY struct {
 	store  Store
 	epoch  time.Time
 
-	frames chan []byte
-	free   chan []byte
+	frames chan [][]byte
+	free   chan [][]byte // whole batches
 	calls  chan func()
 	keyed  chan struct{} // closed by the first SetKeys
 	cancel context.CancelFunc
@@ -110,7 +115,8 @@ type KaY struct {
 	install      *sa.Change // waits for Save
 	saveErr      string
 
-	ended bool
+	generation uint64 // of the members that were told
+	ended      bool
 
 	closing, first sync.Once
 }
@@ -129,11 +135,11 @@ func Start(cfg Config, conn EAPOL, secy SecY, store Store) (*KaY, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	k := &KaY{
 		cfg: cfg, entity: e, conn: conn, secy: secy, store: store, epoch: time.Now(), cancel: cancel,
-		frames: make(chan []byte), free: make(chan []byte, queued), calls: make(chan func()), keyed: make(chan struct{}), done: make(chan struct{}),
+		frames: make(chan [][]byte), free: make(chan [][]byte, batches), calls: make(chan func()), keyed: make(chan struct{}), done: make(chan struct{}),
 		saved: make(chan error, 1), leave: make(chan struct{}),
 	}
-	for range queued {
-		k.free <- make([]byte, maxFrame)
+	for range batches {
+		k.free <- newBatch()
 	}
 	if err := k.adopt(); err != nil {
 		cancel()
@@ -191,10 +197,12 @@ func (k *KaY) run(ctx context.Context) {
 		case <-leave:
 			leave = nil
 			k.step(mka.Event{Kind: mka.Suspend})
-		case frame := <-k.frames:
+		case frames := <-k.frames:
 			k.heard = k.now()
-			k.step(mka.Event{Kind: mka.Received, Frame: frame})
-			k.free <- frame[:maxFrame]
+			for _, f := range frames {
+				k.step(mka.Event{Kind: mka.Received, Frame: f})
+			}
+			k.free <- frames[:cap(frames)]
 		case call := <-k.calls:
 			call()
 		case err := <-k.saved:
@@ -272,6 +280,12 @@ func (k *KaY) step(ev mka.Event) {
 	}
 	if changed {
 		k.observe()
+	}
+	if g := k.entity.Generation(); g != k.generation {
+		k.generation = g
+		if k.cfg.Members != nil {
+			k.cfg.Members(k.entity.Members())
+		}
 	}
 }
 

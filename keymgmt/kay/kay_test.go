@@ -134,9 +134,9 @@ func TestReasons(t *testing.T) {
 // deaf is a socket that hears nothing.
 type deaf struct{ *kaytest.End }
 
-func (d deaf) Read(frame []byte) (int, error) {
+func (d deaf) ReadBatch(frames [][]byte) (int, error) {
 	for {
-		if n, err := d.End.Read(frame); err != nil {
+		if n, err := d.End.ReadBatch(frames); err != nil {
 			return n, err
 		}
 	}
@@ -149,7 +149,7 @@ type flaky struct {
 	fails int
 }
 
-func (f *flaky) Read(frame []byte) (int, error) {
+func (f *flaky) ReadBatch(frames [][]byte) (int, error) {
 	f.mu.Lock()
 	fail := f.fails > 0
 	f.fails--
@@ -157,7 +157,7 @@ func (f *flaky) Read(frame []byte) (int, error) {
 	if fail {
 		return 0, errors.New("network is down")
 	}
-	return f.End.Read(frame)
+	return f.End.ReadBatch(frames)
 }
 
 func TestSurvivesReadErrors(t *testing.T) {

@@ -12,13 +12,22 @@ const (
 	// maxFrame bounds an MKPDU: it fits in one frame of 1500 octets with
 	// tags; jumbo ones are not MKA's.
 	maxFrame = 2048
-	// queued frames wait for the KaY; more wait in the socket's buffer, where
-	// the kernel drops and counts.
-	queued = 16
+	// A batch is read while another is looked at; more waits in the socket's
+	// buffer, where the kernel drops and counts. What is due does not wait for
+	// the end of a batch (mka.Entity.Step).
+	batches, batchFrames = 2, 64
 	// rereadAfter is the wait after a failed read: the device may be down for
 	// a moment.
 	rereadAfter = 200 * time.Millisecond
 )
+
+func newBatch() [][]byte {
+	frames := make([][]byte, batchFrames)
+	for i := range frames {
+		frames[i] = make([]byte, maxFrame)
+	}
+	return frames
+}
 
 // read hands frames to the KaY's goroutine, once there are keys, until the
 // connection is closed.
@@ -30,23 +39,26 @@ func (k *KaY) read(ctx context.Context) {
 	}
 	told := ""
 	for {
-		var buf []byte
+		var batch [][]byte
 		select {
-		case buf = <-k.free:
+		case batch = <-k.free:
 		case <-ctx.Done():
 			return
 		}
-		n, err := k.conn.Read(buf[:maxFrame])
+		for i := range batch {
+			batch[i] = batch[i][:maxFrame]
+		}
+		n, err := k.conn.ReadBatch(batch)
 		if err == nil && n > 0 {
 			select {
-			case k.frames <- buf[:n]:
+			case k.frames <- batch[:n]:
 				told = ""
 				continue
 			case <-ctx.Done():
 				return
 			}
 		}
-		k.free <- buf
+		k.free <- batch
 		if errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrClosed) || ctx.Err() != nil {
 			return
 		}

@@ -41,6 +41,9 @@ type Entity struct {
 	obeyed   *participant
 	obeyedAt time.Duration
 
+	members    uint64 // digest of Members
+	generation uint64 // of Members
+
 	farewell farewell
 	told     [NoRandom + 1]time.Duration
 	counters Counters
@@ -57,7 +60,7 @@ func New(cfg Config) (*Entity, error) {
 	if cfg.DelayProtect {
 		cfg.Hello = min(cfg.Hello, BoundedHello)
 	}
-	return &Entity{cfg: cfg, encoding: -1, failedAN: -1}, nil
+	return &Entity{cfg: cfg, encoding: -1, failedAN: -1, members: noMembers}, nil
 }
 
 // Step takes one event and appends what is to be done, in order. A Send's
@@ -146,6 +149,7 @@ func (e *Entity) settle(now time.Duration, out *[]Action) {
 		e.retire(now, out)
 		e.setPort(now, out)
 	}
+	e.noteMembers()
 	for _, p := range e.participants {
 		if p.sendAt() <= now {
 			e.send(now, p, out)

@@ -23,6 +23,8 @@ type peer struct {
 	sci       sa.SCI
 	mi        sa.MI
 	mn        uint32
+	source    [6]byte // of its last MKPDU
+	icvBad    uint64  // MKPDUs under its MI with a bad ICV
 	live      bool
 	priority  uint8
 	version   uint8

@@ -29,6 +29,9 @@ func (e *Entity) receive(now time.Duration, frame []byte, out *[]Action) bool {
 		e.counters.ICVBad++
 		p.icvBad++
 		p.icvBadAt, p.icvBadFrom = now, d.Src
+		if q := p.byMI(&d.MI); q != nil {
+			q.icvBad++
+		}
 		e.tellSeldom(now, out, ICVBad, Report{CKN: p.ckn, SCI: d.SCI, Cause: "its sender's CAK differs, or the MKPDU was changed on its way"})
 		return false
 	}
@@ -44,7 +47,7 @@ func (e *Entity) receive(now time.Duration, frame []byte, out *[]Action) bool {
 	if q == nil {
 		return false
 	}
-	q.mn, q.heard = d.MN, now
+	q.mn, q.heard, q.source = d.MN, now, d.Src
 	q.priority, q.version, q.keyServer, q.desired, q.capable = d.Priority, d.Version, d.KeyServer, d.Desired, d.Capability
 	q.kssci = d.KeyServerSSCI
 	q.stranger = sa.MI{}

@@ -49,6 +49,8 @@ type PeerState struct {
 	ListsUs   bool
 	Version   uint8
 	Heard     time.Duration
+	// ICVBad counts MKPDUs under its MI with a bad ICV: somebody's copies.
+	ICVBad uint64
 	// Suspended: it has suspended MKA, and is kept live although it is silent.
 	Suspended bool
 }
@@ -82,7 +84,7 @@ func (e *Entity) State() State {
 		}
 		for i := range p.peers {
 			q := &p.peers[i]
-			ps.Peers = append(ps.Peers, PeerState{SCI: q.sci, MI: q.mi, MN: q.mn, Live: q.live, Priority: q.priority, KeyServer: q.keyServer, ListsUs: q.listsUs, Version: q.version, Heard: q.heard, Suspended: q.live && q.suspended > e.now})
+			ps.Peers = append(ps.Peers, PeerState{SCI: q.sci, MI: q.mi, MN: q.mn, Live: q.live, Priority: q.priority, KeyServer: q.keyServer, ListsUs: q.listsUs, Version: q.version, Heard: q.heard, ICVBad: q.icvBad, Suspended: q.live && q.suspended > e.now})
 		}
 		v.Participants = append(v.Participants, ps)
 	}

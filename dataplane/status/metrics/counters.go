@@ -24,7 +24,9 @@ var (
 	saksRefused     = counter("saks_refused_total", "SAKs that were received and refused.", "port")
 	changesFailed   = counter("sa_changes_failed_total", "Changes of SAs that the SecY refused.", "port")
 
-	filterPackets = counter("filter_packets_total", "Frames at the filter of a must-secure port, by its verdict; tagged and dropped do not pass.", "port", "direction", "verdict")
+	filterPackets = counter("filter_packets_total", "Frames at the filter of a must-secure port, by its verdict; tagged, dropped and eapol_limited do not pass.", "port", "direction", "verdict")
+	filterEvents  = counter("filter_events_total", "Frames that the filter of a must-secure port dropped and told of with their heads: few of many that are alike. filter_packets_total has all.", "port", "direction", "reason")
+	filterLost    = counter("filter_events_lost_total", "Frames dropped at the filter of a must-secure port that were to be told of, and were not since there was no room.", "port")
 	filterBytes   = counter("filter_bytes_total", "Octets of frames at the filter of a must-secure port, by its verdict.", "port", "direction", "verdict")
 )
 

@@ -58,6 +58,7 @@ func (w scrape) port(p *status.Port) {
 	}
 	w.accounts(p)
 	w.counters(p)
+	w.events(p)
 }
 
 func (w scrape) participant(port string, m *status.Participant) {

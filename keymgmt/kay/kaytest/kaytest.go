@@ -49,17 +49,18 @@ func (e *End) Write(frame []byte) error {
 	return nil
 }
 
-// Read blocks for a frame.
-func (e *End) Read(frame []byte) (int, error) {
+// ReadBatch blocks for a frame, and takes it alone.
+func (e *End) ReadBatch(frames [][]byte) (int, error) {
 	select {
 	case f := <-e.in:
-		return copy(frame, f), nil
+		frames[0] = frames[0][:copy(frames[0], f)]
+		return 1, nil
 	case <-e.closed:
 		return 0, net.ErrClosed
 	}
 }
 
-// Close unblocks Read and leaves the wire.
+// Close unblocks ReadBatch and leaves the wire.
 func (e *End) Close() error {
 	e.once.Do(func() {
 		close(e.closed)
