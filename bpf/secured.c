@@ -40,29 +40,13 @@ static __always_inline void add(void *map, __u32 i, const struct frame *f)
 	}
 }
 
-// headers are the octets that each segment of a super-packet begins with; of
-// tunnels inside the outer header's. 0: not known.
-static __always_inline __u32 headers(const struct frame *f, const struct inner *n)
-{
-	const __u8 *b = n->body;
-	__u32 at;
-
-	if (!b)
-		return 0;
-	at = n->body - (const void *)f->eth;
-	if (n->protocol == UDP)
-		return at + 8;
-	if (n->protocol == TCP && (const void *)(b + 13) <= f->end)
-		return at + (b[12] >> 4) * 4;
-	return at;
-}
-
 // cut is what a super-packet becomes: frames, and the octets of all. One out of
 // a tap does not say how many (gso_segs 0); the length of one that leaves has
-// been counted by the kernel (net/core/dev.c, qdisc_pkt_len_init).
+// been counted by the kernel (net/core/dev.c, qdisc_pkt_len_init). Of what comes
+// in, each segment has the headers again, of a tunnel inside the outer ones.
 static __always_inline void cut(struct __sk_buff *skb, struct frame *f, const struct inner *n, enum direction d)
 {
-	__u32 head = headers(f, n), each = skb->gso_size;
+	__u32 head = n->head, each = skb->gso_size;
 
 	f->frames = skb->gso_segs;
 	if (!f->frames && f->size > head)
@@ -74,7 +58,7 @@ static __always_inline void cut(struct __sk_buff *skb, struct frame *f, const st
 
 // set_dscp rewrites the DSCP of the IP header that is so far into the frame. ECN
 // stays; IPv4's checksum follows.
-static __noinline int set_dscp(struct __sk_buff *skb, __u32 at, __u32 six, __u32 dscp)
+__noinline int set_dscp(struct __sk_buff *skb, __u32 at, __u32 six, __u32 dscp)
 {
 	__be16 old, new;
 	__u16 word;
@@ -101,14 +85,14 @@ static __always_inline __u32 tag(struct __sk_buff *skb, const struct frame *f, c
 
 	if (!m)
 		return 0;
-	a = &tables.action[lowest(m) % MAX_TAG_RULES];
+	a = &tables.action[lowest(m)];
 	slot = a->slot;
 	if (a->mask)
 		skb->mark = (skb->mark & ~a->mask) | a->mark;
 	if (a->sets_priority)
 		skb->priority = a->priority;
-	if (tables.sets_dscp && a->sets_dscp && n->far)
-		set_dscp(skb, f->payload - (const void *)f->eth, n->six, a->dscp);
+	if (tables.sets_dscp && a->sets_dscp && n->ip)
+		set_dscp(skb, f->payload - (const void *)f->eth, n->ip == 6, a->dscp);
 	return slot;
 }
 
@@ -128,7 +112,7 @@ static __always_inline int pass(struct __sk_buff *skb, enum direction d)
 	if (!dissect(&f, (const void *)(long)skb->data, (const void *)(long)skb->data_end))
 		return TC_ACT_UNSPEC;
 	if (tables.rules || skb->gso_size)
-		look_inside(&f, d, &n);
+		look_inside(skb, &f, d, &n);
 	if (skb->gso_size)
 		cut(skb, &f, &n, d);
 	if (skb->vlan_present) {

@@ -123,6 +123,7 @@ var tagPackets = []struct {
 	{"DNS over IPv6, the first fragment", datagram6("", "00", "2c", here6, else6, "1100000100000000"+toDNS), "dns", "", before, 4, ""},
 	{"DNS's port where there are none", datagram("", "00", "4000", "2f", here, else4, toDNS), "", "", before, 0, ""},
 	{"ICMP", datagram("", "00", "4000", "01", here, else4, "0800000000000000"), "ping", "", before, 2, ""},
+	{"ICMP over IPv6, a later fragment", datagram6("", "00", "2c", here6, else6, "0100000900000000"+toDNS), "ping", "", before, 2, ""},
 	{"ICMP, a later fragment", datagram("", "00", "0001", "01", here, else4, "0800000000000000"), "ping", "", before, 2, ""},
 	{"expedited", datagram("", "b8", "4000", "06", here, else4, sip), "expedited", "expedited", before, 0, ""},
 	{"expedited, IPv6", datagram6("", "b8", "06", here6, else6, sip), "expedited", "expedited", before, 0, ""},
@@ -183,9 +184,10 @@ func counted(t testing.TB, obj *securedObjects, rules []Rule) ([]Circuit, []Clas
 }
 
 func TestTagPackets(t *testing.T) {
+	obj := loadedTags(t, classed)
 	for _, tt := range tagPackets {
 		t.Run(tt.name, func(t *testing.T) {
-			obj := loadedTags(t, classed)
+			_, was := counted(t, obj, classed)
 			frame := octets(t, tt.frame, 60)
 			out, after := runTags(t, obj.LinksealTx, frame, testSkb{Mark: before})
 			if out.Mark != tt.mark || out.Priority != tt.priority {
@@ -200,13 +202,53 @@ func TestTagPackets(t *testing.T) {
 			}
 			runTags(t, obj.LinksealRx, frame, testSkb{})
 			_, classes := counted(t, obj, classed)
-			for _, c := range classes {
+			for i, c := range classes {
+				c.Packets -= was[i].Packets
+				c.Octets -= was[i].Octets
 				n := Counter{}
 				if c.Direction == OfEgress && c.Name == tt.out || c.Direction == OfIngress && c.Name == tt.in {
 					n = Counter{1, uint64(len(frame))}
 				}
-				if c.Counter != n || (n.Packets > 0) == c.Seen.IsZero() {
+				if c.Counter != n || n.Packets > 0 && c.Seen.IsZero() {
 					t.Errorf("%s of class %q: %+v, want %+v", c.Direction, c.Name, c.Traffic, n)
+				}
+			}
+		})
+	}
+}
+
+// A super-packet counts as what it becomes: each segment has all headers.
+func TestTagSuperPackets(t *testing.T) {
+	tcp := "1388" + "1388" + strings.Repeat("00", 8) + "80" + strings.Repeat("00", 19) // 32 octets
+	udp := sip
+	const ethernet, options4, options6 = 14, 20 + 32, 40 + 32
+	for name, tt := range map[string]struct {
+		frame      string
+		head       int // octets before the payload
+		payload    int
+		segs, size int // as the kernel says
+		want       Counter
+	}{
+		"TCP":                      {datagram("", "00", "4000", "06", here, far, tcp), ethernet + options4, 3000, 3, 1000, Counter{3, 3000 + 3*66}},
+		"TCP, the last is shorter": {datagram("", "00", "4000", "06", here, far, tcp), ethernet + options4, 2001, 3, 1000, Counter{3, 2001 + 3*66}},
+		"TCP out of a tap":         {datagram("", "00", "4000", "06", here, far, tcp), ethernet + options4, 2001, 0, 1000, Counter{3, 2001 + 3*66}},
+		"one segment":              {datagram("", "00", "4000", "06", here, far, tcp), ethernet + options4, 1000, 0, 1000, Counter{1, 1066}},
+		"TCP over IPv6, tagged":    {datagram6(qinq, "00", "06", here6, far6, tcp), ethernet + 8 + options6, 2000, 0, 1000, Counter{2, 2000 + 2*94}},
+		"UDP":                      {datagram("", "00", "4000", "11", here, far, udp), ethernet + 28, 900, 0, 100, Counter{9, 900 + 9*42}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			obj := loadedTags(t, nil)
+			frame := octets(t, tt.frame, tt.head+tt.payload)
+			super := testSkb{Segs: uint32(tt.segs), SegSize: uint32(tt.size), WireLen: uint32(tt.want.Octets)}
+			runTags(t, obj.LinksealRx, frame, super)
+			runTags(t, obj.LinksealTx, frame, super)
+			circuits, classes := counted(t, obj, nil)
+			if len(circuits) != 2 || len(classes) != 2 {
+				t.Fatalf("%+v, %+v", circuits, classes)
+			}
+			for i := range 2 {
+				if circuits[i].Counter != tt.want || classes[i].Counter != tt.want {
+					t.Errorf("%s: circuit %+v, class %+v; want %+v", circuits[i].Direction, circuits[i].Counter, classes[i].Counter, tt.want)
 				}
 			}
 		})
@@ -234,8 +276,8 @@ func setTOS(t *testing.T, frame []byte, tos string) {
 }
 
 func BenchmarkTagPackets(b *testing.B) {
+	obj := loadedTags(b, classed)
 	for _, tt := range tagPackets {
-		obj := loadedTags(b, classed)
 		frame := octets(b, tt.frame, 60)
 		for name, prog := range map[string]*ebpf.Program{"ingress": obj.LinksealRx, "egress": obj.LinksealTx} {
 			b.Run(fmt.Sprintf("%s/%s", tt.name, name), func(b *testing.B) {

@@ -103,9 +103,9 @@ static __always_inline __u64 by_prefix(const struct inner *n)
 {
 	const __u64 *found = 0;
 
-	if (!n->far)
+	if (!n->ip)
 		return tables.no_prefix;
-	if (n->six) {
+	if (n->ip == 6) {
 		struct prefix6 k = {.bits = 128};
 
 		__builtin_memcpy(k.address, n->far, sizeof(k.address));
@@ -121,10 +121,10 @@ static __always_inline __u64 by_prefix(const struct inner *n)
 
 static __always_inline __u64 by_port(const struct inner *n)
 {
-	if (!n->ports)
+	if (!n->has_ports)
 		return tables.port[0];
-	return tables.port[tables.port_group[bpf_ntohs(n->ports->source)] % GROUPS] |
-	       tables.port[tables.port_group[bpf_ntohs(n->ports->destination)] % GROUPS];
+	return tables.port[tables.port_group[bpf_ntohs(n->source)] % GROUPS] |
+	       tables.port[tables.port_group[bpf_ntohs(n->destination)] % GROUPS];
 }
 
 // matching are the rules that match.
@@ -148,17 +148,13 @@ static __always_inline __u64 matching(const struct frame *f, const struct inner 
 	return m;
 }
 
-// lowest is the place of the lowest bit of v, which is not 0.
+// lowest is the place of the lowest bit of v, which is not 0. There is no
+// instruction for it: the compiler looks it up in a table, of whose values the
+// verifier does not know that they are less than 64, and the compiler does.
 static __always_inline __u32 lowest(__u64 v)
 {
-	__u32 n = 0;
+	__u32 n = __builtin_ctzll(v);
 
-#pragma unroll
-	for (__u32 half = 32; half; half /= 2) {
-		if (v & ((1ULL << half) - 1))
-			continue;
-		n += half;
-		v >>= half;
-	}
-	return n;
+	asm volatile("" : "+r"(n));
+	return n % MAX_TAG_RULES;
 }
