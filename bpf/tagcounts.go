@@ -28,6 +28,15 @@ type Circuit struct {
 	Traffic
 }
 
+// TagTraffic is what AttachTags counts on an interface.
+type TagTraffic struct {
+	Ingress, Egress Mode
+	// Circuits that were seen, by tags and direction.
+	Circuits []Circuit
+	// Classes of the rules, in their order, the one of no rule last.
+	Classes []Class
+}
+
 // Class is the traffic that matched a rule first.
 type Class struct {
 	Direction string
@@ -40,57 +49,51 @@ var directionNames = [directions]string{OfIngress, OfEgress}
 // ErrNotTagged says that the programs of AttachTags are not on a device.
 var ErrNotTagged = errors.New("it is not tagged on both its sides; AttachTags")
 
-// TagCounters reads what AttachTags counts on the secured interface with that
-// index in the calling thread's network namespace: circuits, those that were
-// seen, by tags and direction; and the classes of its rules, in their order,
-// the one of no rule last.
-func TagCounters(ifindex int) ([]Circuit, []Class, error) {
+// ReadTags reads what is counted on the secured interface with that index in the
+// calling thread's network namespace.
+func ReadTags(ifindex int) (r TagTraffic, err error) {
 	l, err := netlink.LinkByIndex(ifindex)
 	if err != nil {
-		return nil, nil, fmt.Errorf("bpf: device %d: %w", ifindex, err)
+		return r, fmt.Errorf("bpf: device %d: %w", ifindex, err)
 	}
 	t, err := findTaggers(l)
 	defer t.Close()
-	c := t.current()
-	switch {
-	case err != nil:
-	case c == nil || t[0] == nil || t[1] == nil:
+	if c := t.current(); err == nil && (c == nil || t[0] == nil || t[1] == nil) {
 		err = ErrNotTagged
-	default:
-		circuits, classes, e := c.read()
-		if err = e; err == nil {
-			return circuits, classes, nil
-		}
+	} else if err == nil {
+		r, err = c.read()
 	}
-	return nil, nil, fmt.Errorf("bpf: device %s: %w", l.Attrs().Name, err)
+	if err != nil {
+		return r, fmt.Errorf("bpf: device %s: %w", l.Attrs().Name, err)
+	}
+	r.Ingress, r.Egress = t[0].mode, t[1].mode
+	return r, nil
 }
 
-func (t *tagger) read() ([]Circuit, []Class, error) {
+func (t *tagger) read() (r TagTraffic, err error) {
 	now, err := readTicks()
 	if err != nil {
-		return nil, nil, err
+		return r, err
 	}
-	circuits, err := readCircuits(t.maps[securedMapCircuits], t.maps[securedMapUntagged], now)
-	if err != nil {
-		return nil, nil, fmt.Errorf("read circuits: %w", err)
+	if r.Circuits, err = readCircuits(t.maps[securedMapCircuits], t.maps[securedMapUntagged], now); err != nil {
+		return r, fmt.Errorf("read circuits: %w", err)
 	}
-	var classes []Class
 	class := func(name string, slot uint8) error {
 		for d := range uint32(directions) {
 			var perCPU []securedCircuit
 			if err := t.maps[securedMapClasses].Lookup(uint32(slot)*directions+d, &perCPU); err != nil {
 				return fmt.Errorf("read classes: %w", err)
 			}
-			classes = append(classes, Class{directionNames[d], name, traffic(perCPU, now)})
+			r.Classes = append(r.Classes, Class{directionNames[d], name, traffic(perCPU, now)})
 		}
 		return nil
 	}
 	for _, w := range t.rules.Rule[:min(int(t.rules.Count), MaxRules)] {
 		if err := class(securedTagRule(w).name(), w.Slot); err != nil {
-			return nil, nil, err
+			return r, err
 		}
 	}
-	return circuits, classes, class("", 0)
+	return r, class("", 0)
 }
 
 func readCircuits(tagged, untagged *ebpf.Map, now ticks) (all []Circuit, err error) {

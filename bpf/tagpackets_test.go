@@ -176,11 +176,11 @@ func counted(t testing.TB, obj *securedObjects, rules []Rule) ([]Circuit, []Clas
 		t.Fatal(err)
 	}
 	tg := &tagger{rules: c.written, maps: mapsByName{securedMapCircuits: obj.Circuits, securedMapUntagged: obj.Untagged, securedMapClasses: obj.Classes}}
-	circuits, classes, err := tg.read()
+	r, err := tg.read()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return circuits, classes
+	return r.Circuits, r.Classes
 }
 
 func TestTagPackets(t *testing.T) {

@@ -105,6 +105,7 @@ func (v view) report(m Machine) status.Port {
 			p.Filter = counters
 		}
 	}
+	v.tagging(m, &p)
 	return p
 }
 

@@ -95,6 +95,7 @@ type Port struct {
 	Counters     map[string]uint64 `json:"counters"`
 	// Filter counts what the filter on the parent saw; absent without one.
 	Filter map[string]uint64 `json:"filter,omitempty"`
+	Tagging
 }
 
 // Participant is one CKN's MKA instance (802.1X-2020 9.2).

@@ -96,6 +96,7 @@ func (p Port) write(b *strings.Builder, now time.Time) {
 	}
 	counters(line, "counters", p.Counters)
 	counters(line, "filter", p.Filter)
+	p.Tagging.lines(line, now)
 	t.Flush()
 }
 
