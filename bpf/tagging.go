@@ -94,8 +94,20 @@ func (t taggers) current() *tagger {
 	return nil
 }
 
+// taggerObjects are what is loaded, with the rules as written, which no program
+// uses: they are bound to both, for who finds them.
+type taggerObjects struct {
+	securedObjects
+	Written *ebpf.Map `ebpf:".rodata.written"`
+}
+
+// Close closes all.
+func (o *taggerObjects) Close() error {
+	return errors.Join(o.securedObjects.Close(), o.Written.Close())
+}
+
 // loadTags loads programs for rules that count on in the counters of old.
-func loadTags(rules []Rule, old taggers) (*securedObjects, error) {
+func loadTags(rules []Rule, old taggers) (*taggerObjects, error) {
 	kept := mapsByName{}
 	var was *securedTagRules
 	if t := old.current(); t != nil {
@@ -117,7 +129,7 @@ func loadTags(rules []Rule, old taggers) (*securedObjects, error) {
 	if err := errors.Join(spec.Variables[securedVarWritten].Set(t.written), spec.Variables[securedVarTables].Set(t.tables)); err != nil {
 		return nil, fmt.Errorf("rules: %w", err)
 	}
-	obj := new(securedObjects)
+	obj := new(taggerObjects)
 	if err := spec.LoadAndAssign(obj, &ebpf.CollectionOptions{MapReplacements: kept}); err != nil {
 		return nil, fmt.Errorf("load: %w", remedy(err))
 	}
@@ -128,7 +140,7 @@ func loadTags(rules []Rule, old taggers) (*securedObjects, error) {
 }
 
 // ready fills the maps of programs that are not attached yet.
-func (t *tagging) ready(obj *securedObjects) error {
+func (t *tagging) ready(obj *taggerObjects) error {
 	if err := t.fill(obj.Prefixes4, obj.Prefixes6); err != nil {
 		return remedy(err)
 	}
@@ -145,8 +157,8 @@ func (t *tagging) ready(obj *securedObjects) error {
 	}
 	// Held by both, whether they use them or not: for one that comes later.
 	for _, p := range []*ebpf.Program{obj.LinksealRx, obj.LinksealTx} {
-		for _, v := range []*ebpf.Map{obj.Circuits, obj.Untagged, obj.Classes} {
-			if err := p.BindMap(v); err != nil {
+		for _, m := range []*ebpf.Map{obj.Written, obj.Circuits, obj.Untagged, obj.Classes} {
+			if err := p.BindMap(m); err != nil {
 				return fmt.Errorf("bind map: %w", remedy(err))
 			}
 		}

@@ -146,7 +146,7 @@ type testSkb struct {
 	_        [3]uint32
 }
 
-func loadedTags(t testing.TB, rules []Rule) *securedObjects {
+func loadedTags(t testing.TB, rules []Rule) *taggerObjects {
 	t.Helper()
 	probetest.Need(t, probe.BPF)
 	obj, err := loadTags(rules, taggers{})
@@ -169,7 +169,7 @@ func runTags(t testing.TB, p *ebpf.Program, frame []byte, in testSkb) (out testS
 }
 
 // counted reads the counters of programs that are not attached.
-func counted(t testing.TB, obj *securedObjects, rules []Rule) ([]Circuit, []Class) {
+func counted(t testing.TB, obj *taggerObjects, rules []Rule) ([]Circuit, []Class) {
 	t.Helper()
 	c, err := compile(rules, nil)
 	if err != nil {
