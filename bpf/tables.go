@@ -42,7 +42,7 @@ func compile(rules []Rule, old *securedTagRules) (*tagging, error) {
 		}
 		stags.rule(t.tables.Stag[:], i, r.STag, &t.tables.AsksStag)
 		ctags.rule(t.tables.Ctag[:], i, r.CTag, &t.tables.AsksCtag)
-		ports.rule(t.tables.Port[:], i, r.Port, &t.tables.AsksPort)
+		ports.rule(t.tables.Port[:], i, wire(r.Port), &t.tables.AsksPort)
 		direct(t.tables.Dscp[:], i, r.DSCP, &t.tables.AsksDscp)
 		direct(t.tables.Protocol[:], i, r.Protocol, &t.tables.AsksProtocol)
 		if !r.Prefix.IsValid() {

@@ -66,7 +66,7 @@ struct tables {
 	__u64 stag[GROUPS], ctag[GROUPS], port[GROUPS]; // by group; group 0 is of what no rule names
 	__u64 no_prefix;				  // of an address that is in no prefix
 	__u8 stag_group[4096], ctag_group[4096];
-	__u8 port_group[65536]; // by number
+	__u8 port_group[65536]; // by the number as on the wire: of one that was turned 6.1 knows no bounds
 	struct action action[MAX_TAG_RULES];
 };
 
@@ -123,8 +123,8 @@ static __always_inline __u64 by_port(const struct inner *n)
 {
 	if (!n->has_ports)
 		return tables.port[0];
-	return tables.port[tables.port_group[bpf_ntohs(n->source)] % GROUPS] |
-	       tables.port[tables.port_group[bpf_ntohs(n->destination)] % GROUPS];
+	return tables.port[tables.port_group[n->source] % GROUPS] |
+	       tables.port[tables.port_group[n->destination] % GROUPS];
 }
 
 // matching are the rules that match.
