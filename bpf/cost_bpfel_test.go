@@ -17,9 +17,7 @@ import (
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	costMapById       = "by_id"
-	costMapEgress     = "egress"
 	costMapIds        = "ids"
-	costMapIngress    = "ingress"
 	costMapNearScs    = "near_scs"
 	costMapSas        = "sas"
 	costMapScs        = "scs"
@@ -82,9 +80,7 @@ type costProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type costMapSpecs struct {
 	ById       *ebpf.MapSpec `ebpf:"by_id"`
-	Egress     *ebpf.MapSpec `ebpf:"egress"`
 	Ids        *ebpf.MapSpec `ebpf:"ids"`
-	Ingress    *ebpf.MapSpec `ebpf:"ingress"`
 	NearScs    *ebpf.MapSpec `ebpf:"near_scs"`
 	Sas        *ebpf.MapSpec `ebpf:"sas"`
 	Scs        *ebpf.MapSpec `ebpf:"scs"`
@@ -121,9 +117,7 @@ func (o *costObjects) Close() error {
 // It can be passed to loadCostObjects or ebpf.CollectionSpec.LoadAndAssign.
 type costMaps struct {
 	ById       *ebpf.Map `ebpf:"by_id"`
-	Egress     *ebpf.Map `ebpf:"egress"`
 	Ids        *ebpf.Map `ebpf:"ids"`
-	Ingress    *ebpf.Map `ebpf:"ingress"`
 	NearScs    *ebpf.Map `ebpf:"near_scs"`
 	Sas        *ebpf.Map `ebpf:"sas"`
 	Scs        *ebpf.Map `ebpf:"scs"`
@@ -134,9 +128,7 @@ type costMaps struct {
 func (m *costMaps) Close() error {
 	return _CostClose(
 		m.ById,
-		m.Egress,
 		m.Ids,
-		m.Ingress,
 		m.NearScs,
 		m.Sas,
 		m.Scs,

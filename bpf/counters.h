@@ -21,9 +21,6 @@ struct counter {
 		__type(value, struct counter);        \
 	} name SEC(".maps")
 
-COUNTERS(ingress);
-COUNTERS(egress);
-
 static __always_inline void count(void *counters, enum verdict v, const struct frame *f)
 {
 	struct counter *c = bpf_map_lookup_elem(counters, &v);

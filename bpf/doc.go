@@ -87,6 +87,18 @@
 // port under it, for the moment in which the encoding SA changes. Neither
 // judges frames; see Gate.
 //
+// # Tags
+//
+// On a port's MACsec device or tap, where frames are in clear, programs of their
+// own count them by circuit and by class and tag them (AttachTags). They drop
+// nothing. They are held as the port's are, by the device itself, on both its
+// sides; with the gate they share its egress, in any order. The rules are
+// constants of the programs, so that a change of rules is one of programs: a
+// frame meets the old ones or the new, in each direction.
+//
+// What a super-packet counts as is what its headers say. Of one that comes in with
+// a tunnel inside, whose segments have inner headers too, that is too little.
+//
 // # What it cannot see
 //
 // Egress hooks are passed over by packet sockets with PACKET_QDISC_BYPASS, by

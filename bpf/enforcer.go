@@ -95,22 +95,22 @@ func (h *hooks) close(p *program, mode Mode) error {
 	}
 	if mode == TCX {
 		if h.tcx == nil || !h.first || !h.tcx.equal(p) {
-			if err := attachTCX(h.link, p, h.tcx, h.first); err != nil {
+			if err := portEgress(h.link).attachTCX(p.Program, h.tcx.bare(), h.first); err != nil {
 				return err
 			}
 		}
 		if h.clsact != nil {
-			return detachClsact(h.link)
+			return portEgress(h.link).detachClsact()
 		}
 		return nil
 	}
 	if h.clsact == nil || !h.clsact.equal(p) {
-		if err := attachClsact(h.link, p); err != nil {
+		if err := portEgress(h.link).attachClsact(p.Program); err != nil {
 			return err
 		}
 	}
 	if h.tcx != nil {
-		return detachTCX(h.link, h.tcx)
+		return portEgress(h.link).detachTCX(h.tcx.Program)
 	}
 	return nil
 }
@@ -156,10 +156,10 @@ func Detach(ifindex int) error {
 		errs = append(errs, setXDP(h.link, h.inMode, -1, h.in.FD()))
 	}
 	if h.tcx != nil {
-		errs = append(errs, detachTCX(h.link, h.tcx))
+		errs = append(errs, portEgress(h.link).detachTCX(h.tcx.Program))
 	}
 	if h.clsact != nil {
-		errs = append(errs, detachClsact(h.link))
+		errs = append(errs, portEgress(h.link).detachClsact())
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("bpf: detach from device %s: %w", h.link.Attrs().Name, err)

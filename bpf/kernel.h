@@ -38,6 +38,8 @@ enum bpf_map_flags { BPF_F_NO_PREALLOC = 1, BPF_F_MMAPABLE = 1 << 10 };
 
 enum bpf_update_flags { BPF_ANY, BPF_NOEXIST };
 
+enum bpf_skb_store_flags { BPF_F_RECOMPUTE_CSUM = 1 };
+
 enum xdp_action { XDP_DROP = 1, XDP_PASS = 2 };
 
 // As a tc filter's verdict: on to the next filter. TCX calls it TCX_NEXT.
@@ -118,6 +120,9 @@ struct __sk_buff {
 	__u64 tstamp;
 	__u32 wire_len;
 	__u32 gso_segs;
+	__u64 sk;
+	__u32 gso_size;
 };
 _Static_assert(__builtin_offsetof(struct __sk_buff, data) == 76, "struct __sk_buff");
 _Static_assert(__builtin_offsetof(struct __sk_buff, gso_segs) == 164, "struct __sk_buff");
+_Static_assert(__builtin_offsetof(struct __sk_buff, gso_size) == 176, "struct __sk_buff");

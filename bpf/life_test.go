@@ -342,7 +342,7 @@ func TestForeignClsact(t *testing.T) {
 	probetest.Need(t, probe.Clsact)
 	w := newWire(t)
 	p := foreignProgram(t, ebpf.SchedCLS, 0)
-	f := ours(w.port)
+	f := portEgress(w.port).filter()
 	f.Fd, f.Name = p.FD(), "somebody_else"
 	w.do(t, func() error { return errors.Join(netlink.QdiscAdd(clsact(w.port)), netlink.FilterAdd(f)) })
 	if probe.TCX.Check().OK { // TCX is before clsact: no harm

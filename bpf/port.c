@@ -13,6 +13,9 @@
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
+COUNTERS(ingress);
+COUNTERS(egress);
+
 static __always_inline enum verdict judge(struct frame *f, enum direction d, int whole)
 {
 	void *counters = d == INGRESS ? (void *)&ingress : (void *)&egress;

@@ -27,6 +27,14 @@ func (p *program) Close() {
 	}
 }
 
+// bare is the program; nil of nil.
+func (p *program) bare() *ebpf.Program {
+	if p == nil {
+		return nil
+	}
+	return p.Program
+}
+
 // mapsByName are the maps of port.c but its settings. There is no xsks where
 // the kernel has no AF_XDP.
 type mapsByName map[string]*ebpf.Map

@@ -187,9 +187,9 @@ func TestSocketsStay(t *testing.T) {
 			}
 			defer h.Close()
 			if h.tcx != nil {
-				return detachTCX(h.link, h.tcx)
+				return portEgress(h.link).detachTCX(h.tcx.Program)
 			}
-			return detachClsact(h.link)
+			return portEgress(h.link).detachClsact()
 		})
 		w.do(t, func() error {
 			if _, err := OpenSockets(w.index()); !errors.Is(err, ErrNotAttached) {

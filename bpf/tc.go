@@ -11,6 +11,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// hook is a place of ours in a device's tc: by TCX, or a filter of its clsact
+// qdisc.
+type hook struct {
+	link   netlink.Link
+	tcx    ebpf.AttachType
+	parent uint32 // of the filter
+	handle uint32
+	name   string // the program's
+}
+
+// portEgress is where a port's frames leave.
+func portEgress(l netlink.Link) hook {
+	return hook{l, ebpf.AttachTCXEgress, netlink.HANDLE_MIN_EGRESS, 1, portProgLinksealOut}
+}
+
 // findTCX looks for ours among the TCX programs of the device's egress. first
 // tells whether it runs before all others. ok is false where the kernel has no
 // TCX.
@@ -35,36 +50,36 @@ func findTCX(l netlink.Link) (p *program, first, ok bool, err error) {
 }
 
 // attachTCX puts p before all others, and takes old away if there is one.
-func attachTCX(l netlink.Link, p, old *program, first bool) error {
-	o := link.RawAttachProgramOptions{Target: l.Attrs().Index, Program: p.Program, Attach: ebpf.AttachTCXEgress, Anchor: link.Head()}
+func (h hook) attachTCX(p, old *ebpf.Program, first bool) error {
+	o := link.RawAttachProgramOptions{Target: h.link.Attrs().Index, Program: p, Attach: h.tcx, Anchor: link.Head()}
 	if old != nil && first {
-		o.Anchor = link.ReplaceProgram(old.Program)
+		o.Anchor = link.ReplaceProgram(old)
 	}
 	if err := link.RawAttachProgram(o); err != nil {
 		return fmt.Errorf("TCX: %w", remedy(err))
 	}
 	if old != nil && !first {
-		return detachTCX(l, old)
+		return h.detachTCX(old)
 	}
 	return nil
 }
 
-func detachTCX(l netlink.Link, p *program) error {
-	err := link.RawDetachProgram(link.RawDetachProgramOptions{Target: l.Attrs().Index, Program: p.Program, Attach: ebpf.AttachTCXEgress})
+func (h hook) detachTCX(p *ebpf.Program) error {
+	err := link.RawDetachProgram(link.RawDetachProgramOptions{Target: h.link.Attrs().Index, Program: p, Attach: h.tcx})
 	if err != nil && !errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("TCX: %w", remedy(err))
 	}
 	return nil
 }
 
-// ours is the place of our cls_bpf filter: the first.
-func ours(l netlink.Link) *netlink.BpfFilter {
+// filter is the place of our cls_bpf filter: the first.
+func (h hook) filter() *netlink.BpfFilter {
 	return &netlink.BpfFilter{
 		FilterAttrs: netlink.FilterAttrs{
-			LinkIndex: l.Attrs().Index, Parent: netlink.HANDLE_MIN_EGRESS,
-			Priority: 1, Handle: 1, Protocol: unix.ETH_P_ALL,
+			LinkIndex: h.link.Attrs().Index, Parent: h.parent,
+			Priority: 1, Handle: h.handle, Protocol: unix.ETH_P_ALL,
 		},
-		Name:         portProgLinksealOut,
+		Name:         h.name,
 		DirectAction: true,
 	}
 }
@@ -82,19 +97,28 @@ func addClsact(l netlink.Link) error {
 	return nil
 }
 
-// findClsact looks for our filter in the device's clsact qdisc. Another
-// filter in its place is an error.
-func findClsact(l netlink.Link) (*program, error) {
-	qdiscs, err := again(func() ([]netlink.Qdisc, error) { return netlink.QdiscList(l) })
+// filters are those of the clsact qdisc; none without one.
+func (h hook) filters() ([]netlink.Filter, error) {
+	qdiscs, err := again(func() ([]netlink.Qdisc, error) { return netlink.QdiscList(h.link) })
 	if err != nil {
 		return nil, fmt.Errorf("list qdiscs: %w", err)
 	}
 	if !slices.ContainsFunc(qdiscs, func(q netlink.Qdisc) bool { return q.Attrs().Parent == netlink.HANDLE_CLSACT }) {
 		return nil, nil
 	}
-	filters, err := again(func() ([]netlink.Filter, error) { return netlink.FilterList(l, netlink.HANDLE_MIN_EGRESS) })
+	filters, err := again(func() ([]netlink.Filter, error) { return netlink.FilterList(h.link, h.parent) })
 	if err != nil {
-		return nil, fmt.Errorf("list egress filters: %w", err)
+		return nil, fmt.Errorf("list filters: %w", err)
+	}
+	return filters, nil
+}
+
+// findClsact looks for our filter in the device's clsact qdisc. Another
+// filter in its place is an error.
+func findClsact(l netlink.Link) (*program, error) {
+	filters, err := portEgress(l).filters()
+	if err != nil {
+		return nil, err
 	}
 	for _, f := range filters {
 		a := f.Attrs()
@@ -120,23 +144,23 @@ func findClsact(l netlink.Link) (*program, error) {
 }
 
 // attachClsact puts p in our place, in one step if one of ours is there.
-func attachClsact(l netlink.Link, p *program) error {
-	if err := addClsact(l); err != nil {
+func (h hook) attachClsact(p *ebpf.Program) error {
+	if err := addClsact(h.link); err != nil {
 		return err
 	}
-	f := ours(l)
+	f := h.filter()
 	f.Fd = p.FD()
 	if err := netlink.FilterReplace(f); err != nil {
-		return fmt.Errorf("clsact egress filter: %w", remedy(err))
+		return fmt.Errorf("clsact filter: %w", remedy(err))
 	}
 	return nil
 }
 
 // detachClsact removes our filter. The qdisc stays: it does nothing by
 // itself, and it may be somebody else's.
-func detachClsact(l netlink.Link) error {
-	if err := netlink.FilterDel(ours(l)); err != nil && !errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("clsact egress filter: %w", remedy(err))
+func (h hook) detachClsact() error {
+	if err := netlink.FilterDel(h.filter()); err != nil && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("clsact filter: %w", remedy(err))
 	}
 	return nil
 }

@@ -62,6 +62,13 @@ func requirements(cfg *config.Config, can plan.Capabilities) []requirement {
 			need(must, probe.XDPNative, probe.XDPGeneric)
 			need(must, probe.TCX, probe.Clsact)
 		}
+		if p.Tags != nil {
+			tags := "tags of " + why
+			need(tags, probe.CapBPF)
+			need(tags, probe.CapSysAdmin)
+			need(tags, probe.BPF)
+			need(tags, probe.TCX, probe.Clsact)
+		}
 	}
 	return out
 }

@@ -74,6 +74,8 @@ func TestRequirements(t *testing.T) {
 	auto, user := must, must
 	auto.Name, auto.Dataplane = "link3", config.Auto
 	user.Name, user.Dataplane = "link4", config.Userspace
+	tagged := should
+	tagged.Tags = []config.TagRule{}
 	for _, c := range []struct {
 		name  string
 		port  config.Port
@@ -92,6 +94,8 @@ func TestRequirements(t *testing.T) {
 		{"userspace, no tap", user, []probe.Feature{probe.Tap}, "tap queues (for dataplane userspace of port link4)"},
 		{"userspace, no packet sockets", user, []probe.Feature{probe.AFPacket}, "AF_PACKET (for port link4)"},
 		{"should, no XPN nor BPF", should, []probe.Feature{probe.MACsecXPN, probe.BPF}, ""},
+		{"should, tags, clsact", tagged, []probe.Feature{probe.TCX}, ""},
+		{"should, tags, no hook", tagged, []probe.Feature{probe.TCX, probe.Clsact}, "tcx or clsact, cls_bpf (for tags of port link2)"},
 		{"should, no MACsec", should, []probe.Feature{probe.MACsec}, "MACsec (for port link2)"},
 	} {
 		check := answers(c.lacks...)

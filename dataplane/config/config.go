@@ -143,6 +143,9 @@ type Port struct {
 	Keychain  string
 	Allow     []string // clear protocols let through, of Protocols
 	MKA       MKA
+	// Tags are rules for the frames of the secured interface, the first that
+	// matches counts; nil if the key is absent, when they are not looked at.
+	Tags []TagRule
 }
 
 // MKA are the parameters of key agreement on a port.

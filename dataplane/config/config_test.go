@@ -71,13 +71,20 @@ func TestWhole(t *testing.T) {
 	}
 	// All of it is understood; what this release cannot run is named.
 	want := []string{
-		"testdata/whole.yaml:39:3: tunnels are not in this release; accepted: leave tunnels out; ports with MACsec",
+		"testdata/whole.yaml:42:3: tunnels are not in this release; accepted: leave tunnels out; ports with MACsec",
 	}
 	if d := cmp.Diff(want, strings.Split(ps.Error(), "\n")); d != "" {
 		t.Error(d)
 	}
 	if p := c.Ports[0]; p.Cipher != "gcm-aes-xpn-256" || !p.Must || *p.ReplayWindow != 64 || p.Addresses[0].String() != "192.0.2.1/30" || len(p.Allow) != 1 {
 		t.Errorf("%+v", p)
+	}
+	tags := []TagRule{
+		{"voice", TagEgress, 100, 10, 46, netip.MustParsePrefix("10.1.0.0/16"), 17, 5060, 0x10, 0xff, 6, 34},
+		{"site", TagBoth, 0, 0, -1, netip.MustParsePrefix("2001:db8:1::/48"), -1, 0, 32, 0xffffffff, -1, -1},
+	}
+	if d := cmp.Diff(tags, c.Ports[0].Tags, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); d != "" {
+		t.Error(d)
 	}
 	v := c.Keychain("link2").Vault
 	if v.URL != "https://contoso.vault.azure.net" || v.CAK != "link2-cak" || v.Poll != 5*time.Minute || v.Rotation.Every != 720*time.Hour || v.Credential.Type != "managed-identity" || v.Endpoint != "10.1.2.4" || v.CA != "/etc/linkseal/vault-ca.pem" {
@@ -169,6 +176,23 @@ func TestRefuses(t *testing.T) {
 		{"bool", port("encrypt: no"), `9:14: encrypt: "no"; accepted: true, false`},
 		{"secure", port("secure: maybe"), `9:13: secure: "maybe"; accepted: must, should`},
 		{"second port alike", port("\n- {name: link1, device: eth1, interface: macsec1, keychain: link1}"), ""},
+		{"tags that only count", port("tags: []"), ""},
+		{"tags", port("tags: voice"), `9:11: tags: "voice"; accepted: a list of up to 64 rules`},
+		{"unknown in a rule", port("tags: [{name: a, stag: 1}]"), `9:22: unknown key "stag" in rule 1 (did you mean s_tag?)`},
+		{"a rule without a name", port("tags: [{s_tag: 1}]"), "9:12: rule 1 has no name; accepted: name: 1 to 63 letters"},
+		{"a rule's name twice", port("tags: [{name: a}, {name: a}]"), "9:23: the name a is in the list twice; accepted: each once"},
+		{"other", port("tags: [{name: other}]"), "9:19: other is the class of frames that no rule matches; accepted: another name"},
+		{"direction", port("tags: [{name: a, direction: in}]"), `9:33: direction: "in"; accepted: egress, ingress, both`},
+		{"priority tag", port("tags: [{name: a, s_tag: 0, c_tag: 4095}]"), `9:29: s_tag: "0"; accepted: a number from 1 to 4094|9:39: c_tag: "4095"; accepted: a number from 1 to 4094`},
+		{"DSCP", port("tags: [{name: a, dscp: 64, set: {dscp: ef}}]"), `9:28: dscp: "64"; accepted: a number from 0 to 63|9:44: dscp: "ef"; accepted: a number from 0 to 63`},
+		{"rule's prefix", port("tags: [{name: a, prefix: 10.1.2.3/16}]"), `9:30: prefix: "10.1.2.3/16"; accepted: a network as 10.20.0.0/16 or 2001:db8::/32`},
+		{"rule's protocol", port("tags: [{name: a, protocol: 255}]"), `9:32: protocol: "255"; accepted: tcp, udp, icmp, icmpv6, esp, gre, sctp, or a number from 0 to 254`},
+		{"port of all", port("tags: [{name: a, port: 53}]"), ""},
+		{"port of none", port("tags: [{name: a, protocol: esp, port: 53}]"), "9:43: protocol esp has no ports; accepted: tcp, udp, sctp, 33 or 136, or no protocol for all of them"},
+		{"mark outside its mask", port("tags: [{name: a, set: {mark: 0x100/0xff}}]"), `9:34: mark: "0x100/0xff"; accepted: a mark as 0x10, or with a mask as 0x10/0xff`},
+		{"mark", port("tags: [{name: a, set: {mark: -1}}]"), `9:34: mark: "-1"; accepted: a mark`},
+		{"rule's priority", port("tags: [{name: a, set: {priority: 4294967296}}]"), `9:38: priority: "4294967296"; accepted: a number from 0 to 4294967295`},
+		{"65 rules", port("tags:" + strings.Repeat("\n- {protocol: tcp, name: a}", 65)), ""},
 		{"no ports", edit{"ports:\n  - name: link1\n    device: eth1\n    interface: macsec1\n    keychain: link1\n", ""}, "1:1: the configuration has no ports; accepted: ports: a list of ports, at least one"},
 		{"socket", edit{"version: 1", "version: 1\ncontrol: {socket: run/x}"}, `2:19: socket: "run/x"; accepted: an absolute path`},
 		{"long socket", edit{"version: 1", "version: 1\ncontrol: {socket: /" + strings.Repeat("x", 107) + "}"}, "2:19: socket is longer than a socket's address can be; accepted: a path of up to 107 octets"},
@@ -194,6 +218,12 @@ func TestRefuses(t *testing.T) {
 			text := strings.Replace(minimal, tc.old, tc.new, 1)
 			if text == minimal {
 				t.Fatal("the edit changes nothing")
+			}
+			if tc.name == "65 rules" {
+				for i := range 65 {
+					text = strings.Replace(text, "name: a}", fmt.Sprintf("name: a%d}", i), 1)
+				}
+				tc.want = "74:7: tags has 65 rules; accepted: up to 64"
 			}
 			if tc.name == "second port alike" {
 				text = minimal + "  - {name: link1, device: eth1, interface: macsec1, keychain: link1}\n"
@@ -366,6 +396,7 @@ func TestPrintedReads(t *testing.T) {
 		p.MKA.Life = time.Duration(rapid.Int64Range(3*int64(p.MKA.Hello), int64(maxLife)).Draw(t, "life"))
 		p.MKA.Rekey = p.MKA.Life + time.Duration(rapid.Int64Range(0, 1e7).Draw(t, "rekey"))*time.Second
 		p.MKA.Destination, p.MKA.EtherType = MAC{1, rapid.Uint8().Draw(t, "mac")}, 0x88b5
+		p.Tags = genTags(t)
 		c.Keychains[0].Path = filepath.Clean(c.Keychains[0].Path)
 		back, err := Parse(c.File, c.YAML())
 		if err != nil {

@@ -35,7 +35,7 @@ const (
 
 func (d *decoder) port(i int, v strict.Value) {
 	f := v.Fields("port "+itoa(i+1), "name", "device", "interface", "dataplane", "secure", "cipher", "encrypt", "send_sci",
-		"replay_window", "confidentiality_offset", "mtu", "addresses", "keychain", "allow", "mka")
+		"replay_window", "confidentiality_offset", "mtu", "addresses", "keychain", "allow", "mka", "tags")
 	p := DefaultPort()
 	p.Name = d.name(f.Need("name", nameAccepted))
 	p.Device = d.device(f.Need("device", deviceAccepted))
@@ -64,6 +64,7 @@ func (d *decoder) port(i int, v strict.Value) {
 	p.Keychain = d.usedKeychain(f.Need("keychain", "the name of a keychain under keychains"))
 	p.Allow = d.allow(f.Get("allow"))
 	p.MKA = d.mka(f.Get("mka"), p)
+	p.Tags = d.tags(f.Get("tags"))
 	for _, key := range f.Keys() {
 		d.note(fmt.Sprintf("ports.%d.%s", len(d.Ports), key), f.Get(key))
 	}

@@ -123,6 +123,7 @@ func (w *writer) port(p Port) {
 	m, show := p.MKA, strict.FormatDuration
 	w.line(2, "mka: {priority: %d, hello: %s, life: %s, rekey: %s, destination: %q, ethertype: 0x%04x}",
 		m.Priority, show(m.Hello), show(m.Life), show(m.Rekey), m.Destination, m.EtherType)
+	w.tags(p.Tags)
 }
 
 func (w *writer) keychain(k Keychain) {

@@ -164,6 +164,7 @@ func (b *builder) device(p Port) {
 		b.add(Step{Kind: SetMTU, Port: p.Name, Link: p.Interface, MTU: want})
 	}
 	b.addresses(p, link)
+	b.tag(p, link)
 	if !link.Up {
 		b.add(Step{Kind: SetUp, Port: p.Name, Link: p.Interface})
 	}

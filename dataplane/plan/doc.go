@@ -11,7 +11,8 @@
 //  2. the parent bare: addresses removed, IPv6 off (no autoconfiguration);
 //  3. devices of ports that go, or that must be made anew, deleted;
 //  4. for each port: live parameters put right, parent up, device made
-//     (dormant, protect on, validate strict), MAC address, MTU, addresses, up;
+//     (dormant, protect on, validate strict), MAC address, MTU, addresses, what
+//     counts and tags its frames, up;
 //  5. filters whose port is gone, or no longer must-secure, removed.
 //
 // A plan is idempotent: applied in full, the next one is empty. Applied in

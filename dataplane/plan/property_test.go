@@ -80,6 +80,12 @@ func apply(o Observed, s Step) error {
 		fixed := link.MACsec.SCI == m.SCI && link.MACsec.Suite == m.Suite
 		err = need(fixed, "changes what a live device cannot")
 		link.MACsec = &m
+	case SetTags:
+		err = need(link.secY(), "not a port's device")
+		link.Tags, link.TagsTorn = s.Tags, false
+	case RemoveTags:
+		err = need(link.Tags != nil || link.TagsTorn, "no tags")
+		link.Tags, link.TagsTorn = nil, false
 	case SetMTU:
 		err = need(link.Parent == "" || s.MTU <= o.Links[link.Parent].MTU-Overhead, "MTU too large")
 		link.MTU = s.MTU
@@ -128,6 +134,7 @@ func genPort(t *rapid.T, i int) Port {
 	p.Addresses = rapid.SampledFrom([][]netip.Prefix{nil, {}, {netip.MustParsePrefix("192.0.2.1/30")},
 		{netip.MustParsePrefix("2001:db8::1/64"), netip.MustParsePrefix("192.0.2.1/30")}}).Draw(t, "addresses")
 	p.Filter.Allow = rapid.SampledFrom([][]string{nil, {"lldp"}, {"lldp", "lacp"}}).Draw(t, "allow")
+	p.Tags = rapid.SampledFrom([]*Tags{nil, {}, {Rules: []TagRule{{Name: "a", DSCP: 46}}}, {Rules: []TagRule{{Name: "a", DSCP: 34}, {Name: "b"}}}}).Draw(t, "tags")
 	if rapid.Bool().Draw(t, "other interface name") {
 		p.Interface = name("sec")
 	}
@@ -173,7 +180,7 @@ func genMachine(t *rapid.T) Observed {
 func drift(t *rapid.T, o Observed) {
 	for _, name := range slices.Sorted(maps.Keys(o.Links)) {
 		l := o.Links[name]
-		switch rapid.IntRange(0, 6).Draw(t, "drift of "+name) {
+		switch rapid.IntRange(0, 8).Draw(t, "drift of "+name) {
 		case 0:
 			l.Up = !l.Up
 		case 1:
@@ -201,6 +208,12 @@ func drift(t *rapid.T, o Observed) {
 				continue
 			}
 			delete(o.Filters, name)
+		case 6:
+			if l.secY() {
+				l.Tags = nil
+			}
+		case 7:
+			l.TagsTorn = l.secY()
 		}
 		o.Links[name] = l
 	}

@@ -65,6 +65,8 @@ type Port struct {
 	// nil: they are somebody else's to manage.
 	Addresses []netip.Prefix
 	Filter    Filter // without Must it counts only
+	// Tags of the interface's frames; nil: they are not looked at.
+	Tags *Tags
 }
 
 // Filter is what the filter on a parent lets through beside MACsec (0x88E5),
@@ -165,6 +167,10 @@ type Link struct {
 	IPv6      bool    // false: disable_ipv6 is set, or the kernel has no IPv6
 	MACsec    *MACsec // nil: not a MACsec device
 	Tap       bool    // a tap: the device of a SecY in user space, if its alias says so
+	// Tags of a port's device; nil: it has none.
+	Tags *Tags
+	// TagsTorn: what tags its frames is not what Tags says, on one side or both.
+	TagsTorn bool
 }
 
 // secY tells the kinds of device that a port's is.

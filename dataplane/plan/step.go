@@ -34,6 +34,11 @@ const (
 	SetMTU Kind = "set-mtu"
 	// AddAddress puts Address on Link.
 	AddAddress Kind = "add-address"
+	// SetTags has the frames of Link counted and tagged by Tags, in place of what
+	// it has, at once.
+	SetTags Kind = "set-tags"
+	// RemoveTags undoes SetTags.
+	RemoveTags Kind = "remove-tags"
 	// SetUp brings Link up.
 	SetUp Kind = "set-up"
 	// EnableIPv6 undoes DisableIPv6.
@@ -54,6 +59,7 @@ type Step struct {
 	Dataplane Dataplane
 	MACsec    *MACsec
 	Filter    *Filter
+	Tags      *Tags
 	Address   netip.Prefix
 	MAC       MAC
 	MTU       int
@@ -95,6 +101,10 @@ func (s Step) what() string {
 		return fmt.Sprintf("set %s mtu %d", s.Link, s.MTU)
 	case AddAddress:
 		return fmt.Sprintf("add address %s to %s", s.Address, s.Link)
+	case SetTags:
+		return fmt.Sprintf("tag %s: %s", s.Link, s.Tags)
+	case RemoveTags:
+		return "remove the tags from " + s.Link
 	case SetUp:
 		return fmt.Sprintf("set %s up", s.Link)
 	case CountFrames:
@@ -136,6 +146,7 @@ type stepJSON struct {
 	Dataplane Dataplane   `json:"dataplane,omitempty"`
 	MACsec    *macsecJSON `json:"macsec,omitempty"`
 	Filter    *Filter     `json:"filter,omitempty"`
+	Tags      *Tags       `json:"tags,omitempty"`
 	Address   string      `json:"address,omitempty"`
 	MAC       string      `json:"mac,omitempty"`
 	MTU       int         `json:"mtu,omitempty"`
@@ -156,7 +167,7 @@ type macsecJSON struct {
 // MarshalJSON implements json.Marshaler: one object, snake_case, with the line
 // of String as "text".
 func (s Step) MarshalJSON() ([]byte, error) {
-	j := stepJSON{Step: s.Kind, Port: s.Port, Link: s.Link, Device: s.Device, Dataplane: s.Dataplane, Filter: s.Filter, MTU: s.MTU, Why: s.Why, Text: s.String()}
+	j := stepJSON{Step: s.Kind, Port: s.Port, Link: s.Link, Device: s.Device, Dataplane: s.Dataplane, Filter: s.Filter, Tags: s.Tags, MTU: s.MTU, Why: s.Why, Text: s.String()}
 	if s.Kind == SetMAC {
 		j.MAC = s.MAC.String()
 	}

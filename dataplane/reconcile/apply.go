@@ -42,6 +42,10 @@ func (k *Kernel) Apply(s plan.Step) error {
 		return k.links.SetMAC(l.Index, s.MAC[:])
 	case s.Kind == plan.SetMTU:
 		return k.links.SetMTU(l.Index, s.MTU)
+	case s.Kind == plan.SetTags:
+		return k.setTags(l.Index, s.Tags)
+	case s.Kind == plan.RemoveTags:
+		err = k.ns.Do(func() error { return bpf.DetachTags(l.Index) })
 	case s.Kind == plan.SetUp:
 		return k.links.SetUp(l.Index)
 	case s.Kind == plan.ChangeDevice:
@@ -61,7 +65,7 @@ func (k *Kernel) Apply(s plan.Step) error {
 	default:
 		return fmt.Errorf("step %q is unknown", s.Kind)
 	}
-	if s.Kind == plan.RemoveAddress || s.Kind == plan.DeleteDevice {
+	if s.Kind == plan.RemoveAddress || s.Kind == plan.DeleteDevice || s.Kind == plan.RemoveTags {
 		return unlessGone(err)
 	}
 	return err

@@ -35,7 +35,20 @@ func Desired(c *config.Config, chosen map[string]plan.Choice) plan.Desired {
 			Suite: p.Cipher.Suite(), Encrypt: p.Encrypt, SendSCI: p.SendSCI, ReplayWindow: p.ReplayWindow,
 			Must: p.Must, MTU: p.MTU, Addresses: p.Addresses,
 			Filter: plan.Filter{EAPOLDestination: plan.MAC(p.MKA.Destination), EAPOLEtherType: p.MKA.EtherType, Allow: p.Allow},
+			Tags:   tags(p.Tags),
 		})
 	}
 	return d
+}
+
+// tags is nil of rules that are absent.
+func tags(rules []config.TagRule) *plan.Tags {
+	if rules == nil {
+		return nil
+	}
+	t := &plan.Tags{Rules: []plan.TagRule{}}
+	for _, r := range rules {
+		t.Rules = append(t.Rules, plan.TagRule(r))
+	}
+	return t
 }

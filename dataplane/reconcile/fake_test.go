@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/linkseal/linkseal/bpf"
 	"github.com/linkseal/linkseal/dataplane/config"
 	"github.com/linkseal/linkseal/dataplane/plan"
 	"github.com/linkseal/linkseal/dataplane/status"
@@ -107,6 +108,10 @@ func (m *fakeMachine) Apply(s plan.Step) error {
 		l.Addresses = slices.DeleteFunc(slices.Clone(l.Addresses), func(a netip.Prefix) bool { return a == s.Address })
 	case plan.SetMTU:
 		l.MTU = s.MTU
+	case plan.SetTags:
+		l.Tags = s.Tags
+	case plan.RemoveTags:
+		l.Tags = nil
 	case plan.SetUp:
 		l.Up = true
 	case plan.EnableIPv6:
@@ -135,6 +140,20 @@ func (m *fakeMachine) FilterCounters(device string) (map[string]uint64, error) {
 		return nil, nil
 	}
 	return map[string]uint64{"egress_dropped_packets": 7}, nil
+}
+
+func (m *fakeMachine) Tagging(name string) (t status.Tagging, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l := m.o.Links[name]
+	if l.Tags == nil {
+		return t, bpf.ErrNotTagged
+	}
+	t.TagsBy = "tcx"
+	for i, r := range l.Tags.Rules {
+		t.Classes = append(t.Classes, status.Class{Name: r.Name, Direction: "egress", Traffic: status.Traffic{Packets: uint64(i + 1)}})
+	}
+	return t, nil
 }
 
 // taken empties and returns the steps that were applied.

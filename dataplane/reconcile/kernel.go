@@ -87,8 +87,10 @@ func (k *Kernel) Observe(d plan.Desired) (plan.Observed, error) {
 		names[l.Index] = l.Name
 	}
 	must := make(map[string]bool) // parents -> must-secure
+	tagged := make(map[string]bool)
 	for _, p := range d.Ports {
 		must[p.Device] = p.Must
+		tagged[p.Interface] = p.Tags != nil
 	}
 	all := k.scanned.IsZero() || time.Since(k.scanned) >= resync
 	if all {
@@ -113,6 +115,9 @@ func (k *Kernel) Observe(d plan.Desired) (plan.Observed, error) {
 		}
 		if err != nil {
 			return o, err
+		}
+		if ours(l) || devices[l.Index] != nil && strings.HasPrefix(l.Alias, plan.AliasPrefix) {
+			seen.Tags, seen.TagsTorn = k.observeTags(l.Index, tagged[l.Name])
 		}
 		o.Links[l.Name] = seen
 	}

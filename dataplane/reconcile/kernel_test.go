@@ -114,6 +114,12 @@ var variants = []struct {
 	{"allow and EAPOL", func(p *plan.Port) {
 		p.Filter = plan.Filter{EAPOLDestination: plan.MAC{2, 0, 0, 0, 0, 9}, EAPOLEtherType: 0x876f, Allow: []string{"lldp", "lacp"}}
 	}},
+	{"tags", func(p *plan.Port) {
+		p.Tags = &plan.Tags{Rules: []plan.TagRule{
+			{Name: "voice", Direction: "egress", STag: 100, CTag: 10, DSCP: 46, Prefix: netip.MustParsePrefix("10.1.0.0/16"), Protocol: 17, Port: 5060, Mark: 0x10, Mask: 0xff, Priority: 6, SetDSCP: 34},
+			{Name: "site", Direction: "both", DSCP: -1, Prefix: netip.MustParsePrefix("2001:db8::/32"), Protocol: -1, Priority: -1, SetDSCP: -1}}}
+	}},
+	{"tags that only count", func(p *plan.Port) { p.Tags = &plan.Tags{Rules: []plan.TagRule{}} }},
 	{"other interface name", func(p *plan.Port) { p.Interface = "sec0" }},
 }
 

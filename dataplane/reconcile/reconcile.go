@@ -39,6 +39,8 @@ type Machine interface {
 	Watch(ctx context.Context) (<-chan struct{}, error)
 	// FilterCounters are those of the filter on device; nil without one.
 	FilterCounters(device string) (map[string]uint64, error)
+	// Tagging is what is counted on a port's interface that has tags.
+	Tagging(name string) (status.Tagging, error)
 }
 
 // Session is a port's KaY, running.

@@ -52,6 +52,7 @@ func TestReload(t *testing.T) {
 	}{
 		"nothing changes":  {both, nil, []string{"a", "b"}},
 		"mtu":              {portLine("a", "eth1", ", mtu: 1400") + portLine("b", "eth2", ""), []string{"set meth1 mtu 1400"}, []string{"a", "b"}},
+		"tags":             {portLine("a", "eth1", ", tags: [{name: voice, dscp: 46, set: {mark: 0x10}}]") + portLine("b", "eth2", ""), []string{"tag meth1: count circuits, tag classes voice"}, []string{"a", "b"}},
 		"keychain":         {strings.Replace(both, "keychain: k1", "keychain: k2", 1), nil, []string{"a", "b"}},
 		"mka restarts one": {portLine("a", "eth1", ", mka: {priority: 1}") + portLine("b", "eth2", ""), nil, []string{"b", "a"}},
 		"port removed": {portLine("b", "eth2", ""), []string{"delete meth1 (port a is not in the configuration)",
@@ -72,6 +73,10 @@ func TestReload(t *testing.T) {
 					w.t.Errorf("notified %q", told)
 				}
 				w.want("errors", []string(nil), w.r.Status().Reload)
+				if name == "tags" {
+					w.want("tagging", status.Tagging{TagsBy: "tcx", Classes: []status.Class{{Name: "voice", Direction: "egress", Traffic: status.Traffic{Packets: 1}}}}, w.port("a").Tagging)
+					w.want("tagging of b", status.Tagging{}, w.port("b").Tagging)
+				}
 				if name == "keychain" {
 					w.want("keys of a", []string{"22/32"}, w.started()[0].hasKeys())
 				}

@@ -109,6 +109,7 @@ func (v view) report(m Machine) status.Port {
 			p.Filter = counters
 		}
 	}
+	v.tagging(m, &p)
 	return p
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	"github.com/linkseal/linkseal/bpf"
 	"github.com/linkseal/linkseal/dataplane/plan"
 	"github.com/linkseal/linkseal/keymgmt/sa"
 	"github.com/linkseal/linkseal/linux/link"
@@ -89,6 +90,39 @@ func TestTapLiveChanges(t *testing.T) {
 		}
 		if len(o.Filters) > 0 {
 			t.Errorf("filters %v are left", o.Filters)
+		}
+	})
+}
+
+// What a tap's tags count is read from another Kernel too, which finds nothing to
+// do; without tags nothing of them is left.
+func TestTagging(t *testing.T) {
+	probetest.Need(t, needsTap...)
+	inNamespace(t, func(t *testing.T, k *Kernel) {
+		p := tapPort()
+		p.Tags = &plan.Tags{Rules: []plan.TagRule{
+			{Name: "six", Direction: "egress", DSCP: -1, Prefix: netip.MustParsePrefix("fe80::/10"), Protocol: -1, Priority: 7, SetDSCP: -1}}}
+		d := plan.Desired{Ports: []plan.Port{p}}
+		applyAll(t, k, d, nil)
+		if _, err := k.Tagging("macsec9"); !gone(err) {
+			t.Errorf("of no device: %v", err)
+		}
+		again, err := OpenKernel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer again.Close()
+		if steps := plan.Build(d, observe(t, again, d)); len(steps) > 0 {
+			t.Errorf("another daemon would %v", steps)
+		}
+		got, err := again.Tagging("macsec1")
+		if err != nil || got.TagsBy == "" || len(got.Classes) != 4 || got.Classes[0].Name != "six" || got.Classes[3].Name != "other" {
+			t.Errorf("%+v, %v", got, err)
+		}
+		d.Ports[0].Tags = nil
+		applyAll(t, k, d, nil)
+		if _, err := k.Tagging("macsec1"); !errors.Is(err, bpf.ErrNotTagged) {
+			t.Errorf("after the tags have gone: %v", err)
 		}
 	})
 }

@@ -113,6 +113,7 @@ type Port struct {
 	// of since there was no room.
 	EventCounters map[string]uint64 `json:"event_counters,omitempty"`
 	EventsLost    uint64            `json:"events_lost,omitempty"`
+	Tagging
 }
 
 // Participant is one CKN's MKA instance (802.1X-2020 9.2).

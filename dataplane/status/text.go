@@ -102,6 +102,7 @@ func (p Port) write(b *strings.Builder, now time.Time) {
 	for i, e := range p.Events[:min(len(p.Events), 3)] {
 		line([]string{"dropped", "", ""}[i], "%s", e.text(now))
 	}
+	p.Tagging.lines(line, now)
 	t.Flush()
 }
 

@@ -118,4 +118,5 @@ func (w scrape) counters(p *status.Port) {
 			w.put(filterBytes, float64(p.Filter[name]), p.Name, direction, verdict)
 		}
 	}
+	w.tagging(p)
 }

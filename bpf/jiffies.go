@@ -1,0 +1,65 @@
+package bpf
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"golang.org/x/sys/unix"
+)
+
+// ticks turns jiffies64, by which programs say when something was last seen,
+// into times.
+type ticks struct {
+	jiffies uint64
+	now     time.Time
+	each    time.Duration
+}
+
+// Where struct __sk_buff has mark and priority, and its size, in octets.
+const (
+	skbMark     = 8
+	skbPriority = 32
+	skbSize     = 192
+)
+
+// readTicks asks the kernel, by a program that is run once: nothing else tells
+// jiffies64. A jiffy is the resolution of the clock that goes on once a tick
+// (kernel/time/posix-timers.c, posix_get_coarse_res).
+func readTicks() (t ticks, err error) {
+	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SchedCLS, License: "GPL", Instructions: asm.Instructions{
+		asm.Mov.Reg(asm.R6, asm.R1),
+		asm.FnJiffies64.Call(),
+		asm.StoreMem(asm.R6, skbMark, asm.R0, asm.Word),
+		asm.RSh.Imm(asm.R0, 32),
+		asm.StoreMem(asm.R6, skbPriority, asm.R0, asm.Word),
+		asm.Mov.Imm(asm.R0, 0),
+		asm.Return(),
+	}})
+	if err != nil {
+		return t, fmt.Errorf("read jiffies: %w", remedy(err))
+	}
+	defer p.Close()
+	skb := make([]byte, skbSize)
+	_, err = p.Run(&ebpf.RunOptions{Data: make([]byte, 60), Context: make([]byte, skbSize), ContextOut: &skb})
+	t.now = time.Now()
+	if err != nil {
+		return t, fmt.Errorf("read jiffies: %w", remedy(err))
+	}
+	t.jiffies = uint64(native.Uint32(skb[skbPriority:]))<<32 | uint64(native.Uint32(skb[skbMark:]))
+	var res unix.Timespec
+	if err := unix.ClockGetres(unix.CLOCK_MONOTONIC_COARSE, &res); err != nil {
+		return t, fmt.Errorf("resolution of the coarse clock: %w", err)
+	}
+	t.each = time.Duration(res.Nano())
+	return t, nil
+}
+
+// at is when jiffies64 was that; the zero Time of 0.
+func (t ticks) at(jiffies uint64) time.Time {
+	if jiffies == 0 {
+		return time.Time{}
+	}
+	return t.now.Add(-time.Duration(max(t.jiffies, jiffies)-jiffies) * t.each)
+}

@@ -1,0 +1,141 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// taggerHandle is the handle of our filters on a secured interface: one that
+// others, who count from 1, do not have.
+const taggerHandle = 0x6c74
+
+// taggerHooks are where frames come out of the SecY, and where they go into it.
+func taggerHooks(l netlink.Link) [directions]hook {
+	return [directions]hook{
+		{l, ebpf.AttachTCXIngress, netlink.HANDLE_MIN_INGRESS, taggerHandle, securedProgLinksealRx},
+		{l, ebpf.AttachTCXEgress, netlink.HANDLE_MIN_EGRESS, taggerHandle, securedProgLinksealTx},
+	}
+}
+
+// tagger is one of the programs of a secured interface, attached.
+type tagger struct {
+	*ebpf.Program
+	maps  mapsByName
+	rules securedTagRules // zero of another version of linkseal
+	mode  Mode
+}
+
+func (t *tagger) Close() {
+	if t != nil {
+		t.Program.Close()
+		t.maps.Close()
+	}
+}
+
+// findTagger looks for ours at the hook; nil if it is not there.
+func (h hook) findTagger() (*tagger, error) {
+	res, err := link.QueryPrograms(link.QueryOptions{Target: h.link.Attrs().Index, Attach: h.tcx})
+	switch {
+	case errors.Is(err, unix.EINVAL) || errors.Is(err, ebpf.ErrNotSupported):
+	case err != nil:
+		return nil, fmt.Errorf("TCX: %w", remedy(err))
+	default:
+		for _, a := range res.Programs {
+			if t, err := openTagger(a.ID, h.name, TCX); t != nil || err != nil {
+				return t, err
+			}
+		}
+	}
+	filters, err := h.filters()
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range filters {
+		if b, ok := f.(*netlink.BpfFilter); ok && b.Attrs().Handle == h.handle && b.Attrs().Priority == 1 {
+			return openTagger(ebpf.ProgramID(b.Id), h.name, Clsact)
+		}
+	}
+	return nil, nil
+}
+
+// openTagger opens program id if it is ours, which its name and the mark in its
+// rules tell.
+func openTagger(id ebpf.ProgramID, name string, mode Mode) (_ *tagger, err error) {
+	prog, err := ebpf.NewProgramFromID(id)
+	if errors.Is(err, unix.ENOENT) {
+		return nil, nil // it has just gone
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open program %d: %w", id, remedy(err))
+	}
+	t := &tagger{Program: prog, maps: mapsByName{}, mode: mode}
+	info, err := prog.Info()
+	ours := false
+	if err == nil && info.Name == name {
+		ours, err = t.open(info)
+	}
+	if err != nil || !ours {
+		t.Close()
+	}
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("program %d: %w", id, err)
+	case !ours:
+		return nil, nil
+	}
+	return t, nil
+}
+
+func (t *tagger) open(info *ebpf.ProgramInfo) (ours bool, err error) {
+	ids, _ := info.MapIDs()
+	for _, id := range ids {
+		m, err := ebpf.NewMapFromID(id)
+		if err != nil {
+			return false, fmt.Errorf("open map %d: %w", id, remedy(err))
+		}
+		info, err := m.Info()
+		if err != nil {
+			return false, errors.Join(fmt.Errorf("map %d: %w", id, err), m.Close())
+		}
+		if info.Name != writtenMap {
+			t.maps[info.Name] = m
+			continue
+		}
+		mark := uint64(0)
+		if value, e := m.LookupBytes(uint32(0)); e == nil && len(value) >= 8 {
+			mark = native.Uint64(value)
+		}
+		ours = ours || mark>>tagsVersionBits == tagsMagic>>tagsVersionBits
+		if mark == tagsMagic && m.ValueSize() == uint32(writtenSize) {
+			err = m.Lookup(uint32(0), &t.rules)
+		}
+		if err = errors.Join(err, m.Close()); err != nil {
+			return false, fmt.Errorf("read map %d: %w", id, err)
+		}
+	}
+	return ours, nil
+}
+
+// put puts p at the hook, in place of old if there is one, in one step.
+func (h hook) put(p *ebpf.Program, old *tagger, mode Mode) error {
+	if old != nil {
+		mode = old.mode
+	}
+	if mode == Clsact {
+		return h.attachClsact(p)
+	}
+	var was *ebpf.Program
+	if old != nil {
+		was = old.Program
+	}
+	err := h.attachTCX(p, was, true)
+	if mode == 0 && (errors.Is(err, unix.EINVAL) || errors.Is(err, ebpf.ErrNotSupported)) {
+		return h.attachClsact(p)
+	}
+	return err
+}
