@@ -34,6 +34,17 @@ func findTCX(l netlink.Link) (p *program, first, ok bool, err error) {
 	return nil, false, true, nil
 }
 
+// EgressRevision is another number after each change of the programs that TCX
+// has in egress of the device with that index in the calling thread's network
+// namespace. It is 0 where there are none, or no TCX.
+func EgressRevision(ifindex int) uint64 {
+	res, err := link.QueryPrograms(link.QueryOptions{Target: ifindex, Attach: ebpf.AttachTCXEgress})
+	if err != nil {
+		return 0
+	}
+	return res.Revision
+}
+
 // attachTCX puts p before all others, and takes old away if there is one.
 func attachTCX(l netlink.Link, p, old *program, first bool) error {
 	o := link.RawAttachProgramOptions{Target: l.Attrs().Index, Program: p.Program, Attach: ebpf.AttachTCXEgress, Anchor: link.Head()}

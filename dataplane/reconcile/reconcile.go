@@ -39,6 +39,11 @@ type Machine interface {
 	Watch(ctx context.Context) (<-chan struct{}, error)
 	// FilterCounters are those of the filter on device; nil without one.
 	FilterCounters(device string) (map[string]uint64, error)
+	// Guard has other processes refused what would transmit past the filter on
+	// device. Where they are it does nothing.
+	Guard(device string) error
+	// Enforcement is what stands at device; nil if that is not there.
+	Enforcement(device string) *status.Enforcement
 }
 
 // Session is a port's KaY, running.
@@ -280,6 +285,7 @@ func (r *Reconciler) reconcile() bool {
 	}
 	ok := len(failed) == 0
 	for _, name := range slices.Sorted(maps.Keys(r.ports)) {
+		r.ports[name].guard(r, observed)
 		ok = r.ports[name].resume(r, observed, failed[name]) && ok
 	}
 	return ok

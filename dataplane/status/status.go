@@ -105,6 +105,9 @@ type Port struct {
 	Accounts []account.Account `json:"accounts,omitempty"`
 	// AccountError is why they are not counted, or not kept.
 	AccountError string `json:"account_error,omitempty"`
+	// Enforcement is what keeps a must-secure port closed; absent of others,
+	// and while the device is not there.
+	Enforcement *Enforcement `json:"enforcement,omitempty"`
 }
 
 // Participant is one CKN's MKA instance (802.1X-2020 9.2).

@@ -99,6 +99,9 @@ func (p Port) write(b *strings.Builder, now time.Time) {
 	p.account(line)
 	counters(line, "counters", p.Counters)
 	counters(line, "filter", p.Filter)
+	if p.Enforcement != nil {
+		line("enforced", "%s", p.Enforcement)
+	}
 	t.Flush()
 }
 
