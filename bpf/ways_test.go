@@ -23,7 +23,8 @@ type way struct {
 	device string // whose packet socket sends the frame
 	send   func() error
 	tagged bool // on the wire the frame would have a VLAN tag
-	unseen bool // tc does not see it: the package says so
+	unseen bool // the filter does not see it: the package says so
+	native bool // a veth takes such frames if it has a program in the driver
 }
 
 // ways make, each, what a way needs, in the namespace of the wire.
