@@ -128,7 +128,7 @@ func (m *fakeMachine) Capabilities() plan.Capabilities {
 
 func (m *fakeMachine) Watch(context.Context) (<-chan struct{}, error) { return m.tokens, nil }
 
-func (m *fakeMachine) Guard(string) error { return nil }
+func (m *fakeMachine) Guard(string, bool) error { return nil }
 
 func (m *fakeMachine) Enforcement(string) *status.Enforcement { return nil }
 

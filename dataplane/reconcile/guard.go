@@ -8,12 +8,12 @@ import (
 	"github.com/linkseal/linkseal/dataplane/status"
 )
 
-// guard has a must-secure port guarded. That it cannot be is told, and no
+// guard has a must-secure port guarded, and no other. That it cannot be is told, and no
 // reason not to run: the filter stands without.
 func (p *port) guard(r *Reconciler, o plan.Observed) {
 	text := ""
-	if _, there := o.Links[p.cfg.Device]; p.cfg.Must && there {
-		if err := r.o.Machine.Guard(p.cfg.Device); err != nil {
+	if _, there := o.Links[p.cfg.Device]; there {
+		if err := r.o.Machine.Guard(p.cfg.Device, p.cfg.Must); err != nil && p.cfg.Must {
 			text = err.Error()
 		}
 	}
@@ -30,21 +30,28 @@ func (p *port) guard(r *Reconciler, o plan.Observed) {
 // guarded is what became of the guard of a device.
 type guarded struct {
 	index int
+	on    bool
 	err   error
 }
 
 // Guard implements Machine. A kernel that has no guard is asked once; one that
 // was put there by an earlier process is renewed once.
-func (k *Kernel) Guard(device string) error {
+func (k *Kernel) Guard(device string, on bool) error {
 	l, err := k.links.ByName(device)
 	if err != nil {
 		return unlessGone(err)
 	}
 	last, asked := k.guards[device]
-	if asked = asked && last.index == l.Index; asked && errors.Is(last.err, bpf.ErrNoGuard) {
+	if asked = asked && last.index == l.Index && last.on == on; asked && errors.Is(last.err, bpf.ErrNoGuard) {
 		return last.err
 	}
+	if !on && asked && last.err == nil {
+		return nil
+	}
 	err = k.ns.Do(func() error {
+		if !on {
+			return bpf.Unguard(l.Index)
+		}
 		if asked && last.err == nil {
 			if stands, _, err := bpf.Guarded(l.Index); stands || err != nil {
 				return err
@@ -52,7 +59,7 @@ func (k *Kernel) Guard(device string) error {
 		}
 		return bpf.Guard(l.Index)
 	})
-	k.guards[device] = guarded{l.Index, err}
+	k.guards[device] = guarded{l.Index, on, err}
 	return err
 }
 

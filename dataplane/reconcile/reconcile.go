@@ -40,8 +40,8 @@ type Machine interface {
 	// FilterCounters are those of the filter on device; nil without one.
 	FilterCounters(device string) (map[string]uint64, error)
 	// Guard has other processes refused what would transmit past the filter on
-	// device. Where they are it does nothing.
-	Guard(device string) error
+	// device, or no longer. Where that is so it does nothing.
+	Guard(device string, on bool) error
 	// Enforcement is what stands at device; nil if that is not there.
 	Enforcement(device string) *status.Enforcement
 }
