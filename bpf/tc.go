@@ -34,15 +34,19 @@ func findTCX(l netlink.Link) (p *program, first, ok bool, err error) {
 	return nil, false, true, nil
 }
 
-// EgressRevision is another number after each change of the programs that TCX
-// has in egress of the device with that index in the calling thread's network
-// namespace. It is 0 where there are none, or no TCX.
-func EgressRevision(ifindex int) uint64 {
+// EgressPrograms names the programs that TCX has in egress of the device with
+// that index in the calling thread's network namespace, in their order, by ids
+// that the kernel does not use again. It is empty where there are none, or no TCX.
+func EgressPrograms(ifindex int) string {
 	res, err := link.QueryPrograms(link.QueryOptions{Target: ifindex, Attach: ebpf.AttachTCXEgress})
 	if err != nil {
-		return 0
+		return ""
 	}
-	return res.Revision
+	var ids []ebpf.ProgramID
+	for _, p := range res.Programs {
+		ids = append(ids, p.ID)
+	}
+	return fmt.Sprint(ids)
 }
 
 // attachTCX puts p before all others, and takes old away if there is one.

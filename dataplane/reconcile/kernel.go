@@ -29,8 +29,8 @@ type Kernel struct {
 	filtered map[int]bool
 	scanned  time.Time
 
-	guards map[string]guarded          // by device, since this process began
-	closed atomic.Pointer[[]link.Link] // the must-secure ports at the last look
+	guards map[string]guarded // by device, since this process began
+	closed atomic.Pointer[[]closedPort]
 }
 
 // OpenKernel opens the calling thread's network namespace. A kernel without
@@ -41,7 +41,7 @@ func OpenKernel() (*Kernel, error) {
 		return nil, err
 	}
 	k := &Kernel{ns: ns, guards: make(map[string]guarded)}
-	k.closed.Store(&[]link.Link{})
+	k.closed.Store(&[]closedPort{})
 	if err := ns.Do(func() (err error) { k.links, err = link.Open(); return err }); err != nil {
 		return nil, errors.Join(err, ns.Close())
 	}
@@ -95,10 +95,14 @@ func (k *Kernel) Observe(d plan.Desired) (plan.Observed, error) {
 	if all {
 		k.filtered, k.scanned = make(map[int]bool), time.Now()
 	}
-	var closed []link.Link
+	var closed []closedPort
 	for _, l := range links {
 		if must[l.Name] {
-			closed = append(closed, l)
+			p := closedPort{Link: l}
+			if err := k.ns.Do(func() error { p.silent = hush(l); return nil }); err != nil {
+				return o, err
+			}
+			closed = append(closed, p)
 		}
 		_, parent := must[l.Name]
 		if devices[l.Index] == nil && !ours(l) && len(l.MAC) == len(plan.MAC{}) && (all || parent || k.filtered[l.Index]) {

@@ -54,34 +54,39 @@ func (k *Kernel) Watch(ctx context.Context) (<-chan struct{}, error) {
 // silent is what changes at a port without an event: who is on TCX, and by how
 // many queues it receives.
 type silent struct {
-	tcx    uint64
+	tcx    string
 	queues link.Queues
 }
 
-// glance calls token when something of the must-secure ports has changed that
-// makes no event, until ctx ends.
+// hush is silent of a link, in the calling thread's namespace.
+func hush(l link.Link) silent {
+	return silent{bpf.EgressPrograms(l.Index), link.CountQueues(l.Name, link.Queues{Rx: l.RxQueues, Tx: l.TxQueues})}
+}
+
+// closedPort is a must-secure port at the last look, as it was before that.
+type closedPort struct {
+	link.Link
+	silent
+}
+
+// glance calls token while something of the must-secure ports is other than at
+// the last look that makes no event, until ctx ends.
 func (k *Kernel) glance(ctx context.Context, token func()) {
 	tick := time.NewTicker(glance)
 	defer tick.Stop()
-	last := map[int]silent{}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		now := map[int]silent{}
 		_ = k.ns.Do(func() error { // an error is the next look's to tell
-			for _, l := range *k.closed.Load() {
-				now[l.Index] = silent{bpf.EgressRevision(l.Index), link.CountQueues(l.Name, link.Queues{Rx: l.RxQueues, Tx: l.TxQueues})}
+			for _, p := range *k.closed.Load() {
+				if hush(p.Link) != p.silent {
+					token()
+				}
 			}
 			return nil
 		})
-		for index, s := range now {
-			if before, seen := last[index]; seen && before != s {
-				token()
-			}
-		}
-		last = now
 	}
 }
