@@ -276,7 +276,7 @@ func (w *testWire) warm(t *testing.T, e *Enforcer, send func() error, unseen boo
 	t.Helper()
 	seen := func() uint64 {
 		if unseen {
-			return w.received(t)
+			return w.arrived(t)
 		}
 		c := e.counters(t).Egress
 		return c.Dropped.Packets + c.Tagged.Packets
@@ -295,8 +295,8 @@ func (w *testWire) warm(t *testing.T, e *Enforcer, send func() error, unseen boo
 	}
 }
 
-// received is how many frames have come to the other end of the wire.
-func (w *testWire) received(t *testing.T) (n uint64) {
+// arrived is how many frames have come to the other end of the wire.
+func (w *testWire) arrived(t *testing.T) (n uint64) {
 	t.Helper()
 	w.do(t, func() error {
 		l, err := netlink.LinkByIndex(w.peer.Attrs().Index)
@@ -354,9 +354,9 @@ func TestWaysOut(t *testing.T) {
 					send = w.sender(t, x.device)
 				}
 				w.warm(t, e, send, x.unseen)
-				before, start := w.received(t), e.counters(t).Egress
+				before, start := w.arrived(t), e.counters(t).Egress
 				if x.unseen {
-					blast(t, burst, send, func() uint64 { return w.received(t) })
+					blast(t, burst, send, func() uint64 { return w.arrived(t) })
 					if c := e.counters(t).Egress; c != start {
 						t.Errorf("egress saw %+v after %+v: say so in doctor", c, start)
 					}
@@ -369,7 +369,7 @@ func TestWaysOut(t *testing.T) {
 						return c.Dropped.Packets
 					}
 				})
-				if got := w.received(t) - before; got != 0 {
+				if got := w.arrived(t) - before; got != 0 {
 					t.Errorf("%d of %d frames came to the wire", got, n)
 				}
 				total += n
@@ -384,7 +384,7 @@ func TestHostIsSilent(t *testing.T) {
 	w := newWire(t)
 	w.quiet(t)
 	e := w.attach(t, plain, modes{})
-	before := w.received(t)
+	before := w.arrived(t)
 	w.do(t, func() error {
 		path := "/proc/sys/net/ipv6/conf/port/disable_ipv6"
 		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
@@ -398,7 +398,7 @@ func TestHostIsSilent(t *testing.T) {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	if got := w.received(t) - before; got != 0 {
+	if got := w.arrived(t) - before; got != 0 {
 		t.Errorf("%d frames came to the wire", got)
 	}
 }
