@@ -99,12 +99,22 @@
 // What a super-packet counts as is what its headers say. Of one that comes in with
 // a tunnel inside, whose segments have inner headers too, that is too little.
 //
+// # The guard
+//
+// Guard refuses sockets, in the network namespace of a must-secure port, what
+// would transmit past tc, when they ask for it: a program for setsockopt at the
+// root of the cgroups, held by that as the filter is by the device. Only sockets
+// that a SecY has Admitted transmit by AF_XDP.
+//
 // # What it cannot see
 //
-// Egress hooks are passed over by packet sockets with PACKET_QDISC_BYPASS, by
-// AF_XDP transmit, by pktgen and by XDP redirects and bridges in hardware: all
+// Egress hooks are passed over by packet sockets with PACKET_QDISC_BYPASS and by
+// AF_XDP transmit, which the guard refuses; and by pktgen, netconsole, XDP
+// redirects from other devices, and bridges in hardware, which nothing does. All
 // need CAP_NET_RAW or more, which is what to take from whoever shares the
-// network namespace. And it judges by the header: whoever may send raw frames
+// network namespace. Native XDP does not see what a program of this host puts
+// into the port's reception (BPF_F_INGRESS): that was on no wire. ways_test.go has
+// each that can be tried. And it judges by the header: whoever may send raw frames
 // may write 0x88E5 before clear text, and only the peer's SecY refuses it.
 //
 // A tag that the NIC takes out of the frame before XDP is not seen either; the

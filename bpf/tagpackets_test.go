@@ -79,16 +79,16 @@ func checksum(b []byte) uint16 {
 }
 
 const (
-	qinq   = "88a80064" + "8100000a"
-	here   = "c0000201"
-	far    = "0a010203"
-	else4  = "0a020304"
-	sip    = "13c4" + "13c4" + "00080000"
-	toDNS  = "9c40" + "0035" + "00080000"
-	here6  = "20010db8000000000000000000000001"
-	far6   = "20010db8000100000000000000000002"
-	else6  = "20010db8000200000000000000000002"
-	before = 0xabcd0000 // the mark before
+	qinq    = "88a80064" + "8100000a"
+	source4 = "c0000201"
+	far     = "0a010203"
+	else4   = "0a020304"
+	sip     = "13c4" + "13c4" + "00080000"
+	toDNS   = "9c40" + "0035" + "00080000"
+	source6 = "20010db8000000000000000000000001"
+	far6    = "20010db8000100000000000000000002"
+	else6   = "20010db8000200000000000000000002"
+	before  = 0xabcd0000 // the mark before
 )
 
 // tagPackets is both the test and the benchmark: the class that a frame gets on
@@ -101,32 +101,32 @@ var tagPackets = []struct {
 	priority uint32
 	tos      string // out; "" as before
 }{
-	{"all that voice asks", datagram(qinq, "b9", "4000", "11", here, else4, sip), "voice", "circuit", before | 0x10, 6, "89"},
-	{"voice of another C-tag", datagram("88a80064"+"8100000b", "b8", "4000", "11", here, else4, sip), "circuit", "circuit", 0x20, 0, ""},
-	{"voice of another port", datagram(qinq, "b8", "4000", "11", here, else4, toDNS), "circuit", "circuit", 0x20, 0, ""},
-	{"voice over TCP", datagram(qinq, "b8", "4000", "06", here, else4, sip), "circuit", "circuit", 0x20, 0, ""},
-	{"voice, a later fragment", datagram(qinq, "b8", "0001", "11", here, else4, sip), "circuit", "circuit", 0x20, 0, ""},
-	{"voice, the first fragment", datagram(qinq, "b8", "2000", "11", here, else4, sip), "voice", "circuit", before | 0x10, 6, "88"},
-	{"one S-tag", datagram("88a80064", "00", "4000", "11", here, else4, sip), "circuit", "circuit", 0x20, 0, ""},
-	{"one C-tag", datagram("8100000b", "00", "4000", "11", here, else4, sip), "customer", "", before, 3, ""},
-	{"a C-tag with a priority", datagram("8100a00b", "00", "4000", "11", here, else4, sip), "customer", "", before, 3, ""},
-	{"the S-tag's number as a C-tag", datagram("81000064", "00", "4000", "11", here, else4, sip), "", "", before, 0, ""},
-	{"to the site", datagram("", "03", "4000", "11", here, far, sip), "site", "", before | 0x30, 0, "4b"},
-	{"from the site", datagram("", "00", "4000", "11", far, here, sip), "", "site", before, 0, ""},
-	{"DSCP is right already", datagram("", "48", "4000", "11", here, far, sip), "site", "", before | 0x30, 0, ""},
-	{"to an IPv6 prefix", datagram6("", "03", "11", here6, far6, sip), "six", "", before, 5, "bb"},
-	{"to another IPv6 prefix", datagram6("", "00", "11", here6, else6, sip), "", "", before, 0, ""},
-	{"DNS", datagram("", "00", "4000", "11", here, else4, toDNS), "dns", "", before, 4, ""},
-	{"DNS over TCP", datagram("", "00", "4000", "06", here, else4, toDNS), "dns", "", before, 4, ""},
-	{"DNS over IPv6 behind extensions", datagram6("", "00", "00", here6, else6, "3c00000000000000"+"1100000000000000"+toDNS), "dns", "", before, 4, ""},
-	{"DNS over IPv6, a later fragment", datagram6("", "00", "2c", here6, else6, "1100000900000000"+toDNS), "", "", before, 0, ""},
-	{"DNS over IPv6, the first fragment", datagram6("", "00", "2c", here6, else6, "1100000100000000"+toDNS), "dns", "", before, 4, ""},
-	{"DNS's port where there are none", datagram("", "00", "4000", "2f", here, else4, toDNS), "", "", before, 0, ""},
-	{"ICMP", datagram("", "00", "4000", "01", here, else4, "0800000000000000"), "ping", "", before, 2, ""},
-	{"ICMP over IPv6, a later fragment", datagram6("", "00", "2c", here6, else6, "0100000900000000"+toDNS), "ping", "", before, 2, ""},
-	{"ICMP, a later fragment", datagram("", "00", "0001", "01", here, else4, "0800000000000000"), "ping", "", before, 2, ""},
-	{"expedited", datagram("", "b8", "4000", "06", here, else4, sip), "expedited", "expedited", before, 0, ""},
-	{"expedited, IPv6", datagram6("", "b8", "06", here6, else6, sip), "expedited", "expedited", before, 0, ""},
+	{"all that voice asks", datagram(qinq, "b9", "4000", "11", source4, else4, sip), "voice", "circuit", before | 0x10, 6, "89"},
+	{"voice of another C-tag", datagram("88a80064"+"8100000b", "b8", "4000", "11", source4, else4, sip), "circuit", "circuit", 0x20, 0, ""},
+	{"voice of another port", datagram(qinq, "b8", "4000", "11", source4, else4, toDNS), "circuit", "circuit", 0x20, 0, ""},
+	{"voice over TCP", datagram(qinq, "b8", "4000", "06", source4, else4, sip), "circuit", "circuit", 0x20, 0, ""},
+	{"voice, a later fragment", datagram(qinq, "b8", "0001", "11", source4, else4, sip), "circuit", "circuit", 0x20, 0, ""},
+	{"voice, the first fragment", datagram(qinq, "b8", "2000", "11", source4, else4, sip), "voice", "circuit", before | 0x10, 6, "88"},
+	{"one S-tag", datagram("88a80064", "00", "4000", "11", source4, else4, sip), "circuit", "circuit", 0x20, 0, ""},
+	{"one C-tag", datagram("8100000b", "00", "4000", "11", source4, else4, sip), "customer", "", before, 3, ""},
+	{"a C-tag with a priority", datagram("8100a00b", "00", "4000", "11", source4, else4, sip), "customer", "", before, 3, ""},
+	{"the S-tag's number as a C-tag", datagram("81000064", "00", "4000", "11", source4, else4, sip), "", "", before, 0, ""},
+	{"to the site", datagram("", "03", "4000", "11", source4, far, sip), "site", "", before | 0x30, 0, "4b"},
+	{"from the site", datagram("", "00", "4000", "11", far, source4, sip), "", "site", before, 0, ""},
+	{"DSCP is right already", datagram("", "48", "4000", "11", source4, far, sip), "site", "", before | 0x30, 0, ""},
+	{"to an IPv6 prefix", datagram6("", "03", "11", source6, far6, sip), "six", "", before, 5, "bb"},
+	{"to another IPv6 prefix", datagram6("", "00", "11", source6, else6, sip), "", "", before, 0, ""},
+	{"DNS", datagram("", "00", "4000", "11", source4, else4, toDNS), "dns", "", before, 4, ""},
+	{"DNS over TCP", datagram("", "00", "4000", "06", source4, else4, toDNS), "dns", "", before, 4, ""},
+	{"DNS over IPv6 behind extensions", datagram6("", "00", "00", source6, else6, "3c00000000000000"+"1100000000000000"+toDNS), "dns", "", before, 4, ""},
+	{"DNS over IPv6, a later fragment", datagram6("", "00", "2c", source6, else6, "1100000900000000"+toDNS), "", "", before, 0, ""},
+	{"DNS over IPv6, the first fragment", datagram6("", "00", "2c", source6, else6, "1100000100000000"+toDNS), "dns", "", before, 4, ""},
+	{"DNS's port where there are none", datagram("", "00", "4000", "2f", source4, else4, toDNS), "", "", before, 0, ""},
+	{"ICMP", datagram("", "00", "4000", "01", source4, else4, "0800000000000000"), "ping", "", before, 2, ""},
+	{"ICMP over IPv6, a later fragment", datagram6("", "00", "2c", source6, else6, "0100000900000000"+toDNS), "ping", "", before, 2, ""},
+	{"ICMP, a later fragment", datagram("", "00", "0001", "01", source4, else4, "0800000000000000"), "ping", "", before, 2, ""},
+	{"expedited", datagram("", "b8", "4000", "06", source4, else4, sip), "expedited", "expedited", before, 0, ""},
+	{"expedited, IPv6", datagram6("", "b8", "06", source6, else6, sip), "expedited", "expedited", before, 0, ""},
 	{"ARP", macs + "0806" + "0001080006040001", "", "", before, 0, ""},
 	{"ARP in the circuit", macs + qinq + "0806" + "0001080006040001", "circuit", "circuit", 0x20, 0, ""},
 	{"IPv4 by its EtherType alone", macs + "0800" + "65b8" + strings.Repeat("00", 40), "", "", before, 0, ""},
@@ -229,12 +229,12 @@ func TestTagSuperPackets(t *testing.T) {
 		segs, size int // as the kernel says
 		want       Counter
 	}{
-		"TCP":                      {datagram("", "00", "4000", "06", here, far, tcp), ethernet + options4, 3000, 3, 1000, Counter{3, 3000 + 3*66}},
-		"TCP, the last is shorter": {datagram("", "00", "4000", "06", here, far, tcp), ethernet + options4, 2001, 3, 1000, Counter{3, 2001 + 3*66}},
-		"TCP out of a tap":         {datagram("", "00", "4000", "06", here, far, tcp), ethernet + options4, 2001, 0, 1000, Counter{3, 2001 + 3*66}},
-		"one segment":              {datagram("", "00", "4000", "06", here, far, tcp), ethernet + options4, 1000, 0, 1000, Counter{1, 1066}},
-		"TCP over IPv6, tagged":    {datagram6(qinq, "00", "06", here6, far6, tcp), ethernet + 8 + options6, 2000, 0, 1000, Counter{2, 2000 + 2*94}},
-		"UDP":                      {datagram("", "00", "4000", "11", here, far, udp), ethernet + 28, 900, 0, 100, Counter{9, 900 + 9*42}},
+		"TCP":                      {datagram("", "00", "4000", "06", source4, far, tcp), ethernet + options4, 3000, 3, 1000, Counter{3, 3000 + 3*66}},
+		"TCP, the last is shorter": {datagram("", "00", "4000", "06", source4, far, tcp), ethernet + options4, 2001, 3, 1000, Counter{3, 2001 + 3*66}},
+		"TCP out of a tap":         {datagram("", "00", "4000", "06", source4, far, tcp), ethernet + options4, 2001, 0, 1000, Counter{3, 2001 + 3*66}},
+		"one segment":              {datagram("", "00", "4000", "06", source4, far, tcp), ethernet + options4, 1000, 0, 1000, Counter{1, 1066}},
+		"TCP over IPv6, tagged":    {datagram6(qinq, "00", "06", source6, far6, tcp), ethernet + 8 + options6, 2000, 0, 1000, Counter{2, 2000 + 2*94}},
+		"UDP":                      {datagram("", "00", "4000", "11", source4, far, udp), ethernet + 28, 900, 0, 100, Counter{9, 900 + 9*42}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			obj := loadedTags(t, nil)

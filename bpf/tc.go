@@ -49,6 +49,21 @@ func findTCX(l netlink.Link) (p *program, first, ok bool, err error) {
 	return nil, false, true, nil
 }
 
+// EgressPrograms names the programs that TCX has in egress of the device with
+// that index in the calling thread's network namespace, in their order, by ids
+// that the kernel does not use again. It is empty where there are none, or no TCX.
+func EgressPrograms(ifindex int) string {
+	res, err := link.QueryPrograms(link.QueryOptions{Target: ifindex, Attach: ebpf.AttachTCXEgress})
+	if err != nil {
+		return ""
+	}
+	var ids []ebpf.ProgramID
+	for _, p := range res.Programs {
+		ids = append(ids, p.ID)
+	}
+	return fmt.Sprint(ids)
+}
+
 // attachTCX puts p before all others, and takes old away if there is one.
 func (h hook) attachTCX(p, old *ebpf.Program, first bool) error {
 	o := link.RawAttachProgramOptions{Target: h.link.Attrs().Index, Program: p, Attach: h.tcx, Anchor: link.Head()}

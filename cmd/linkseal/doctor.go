@@ -44,14 +44,18 @@ type examination struct {
 	Kernel   string     `json:"kernel"`
 	Features []finding  `json:"features"`
 	Auto     autoChoice `json:"dataplane_auto"`
+	Guard    guardTrial `json:"guard"`
+	Ports    []enforced `json:"ports,omitempty"` // of --config, must-secure
 	Limits   []limit    `json:"limits"`
 	Missing  []string   `json:"missing"` // what was required and is not there
 }
 
 var limits = []limit{
 	{"macsec_offload", "NIC MACsec offload", "refused for now: the kernel's software MACsec encrypts; leave offload off (ip macsec offload DEV off)"},
-	{"qdisc_bypass", "PACKET_QDISC_BYPASS", "tc egress does not see such frames: must-secure cannot drop them; give CAP_NET_RAW to nobody else in the port's network namespace"},
-	{"af_xdp_transmit", "AF_XDP transmit, pktgen", "they pass tc egress by as well; give CAP_NET_RAW and CAP_NET_ADMIN to nobody else in the port's network namespace"},
+	{"qdisc_bypass", "PACKET_QDISC_BYPASS", "tc egress does not see such frames; where the guard stands no socket gets it, but one had before, and one of a 32 bit program: give CAP_NET_RAW to nobody else in the port's network namespace"},
+	{"af_xdp_transmit", "AF_XDP transmit", "passes tc egress by as well, and the guard refuses it to others than linkseal, with the same exceptions"},
+	{"past_tc", "pktgen, netconsole", "transmit past tc egress too, and nothing refuses it: do not load these modules where a port is must-secure"},
+	{"xdp_redirect", "XDP redirect to a port", "what another device's XDP program sends to a port passes tc egress by, and nothing refuses it: give CAP_BPF and CAP_NET_ADMIN to nobody else; nor is forwarding in a NIC's hardware seen"},
 }
 
 // requirement holds if any of its features is there.
@@ -79,14 +83,19 @@ shows.`,
 			if err != nil {
 				return usage(err)
 			}
+			var ports []enforced
 			if file != "" {
 				cfg, err := config.Load(file)
 				if err != nil {
 					return err
 				}
 				required = append(required, requirements(cfg, reconcile.Capabilities(check))...)
+				if ports, err = enforcedPorts(cfg); err != nil {
+					return err
+				}
 			}
 			x := examine(check, required)
+			x.Guard, x.Ports = tryGuard(), ports
 			if err := x.write(c.OutOrStdout(), asJSON); err != nil {
 				return err
 			}
@@ -201,6 +210,10 @@ func (x *examination) write(w io.Writer, asJSON bool) error {
 		takes += ": "
 	}
 	fmt.Fprintf(&b, "%-8s %-24s %s%s\n", "note", "dataplane: auto", takes, x.Auto.Reason)
+	x.Guard.line(&b)
+	for _, p := range x.Ports {
+		p.line(&b)
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }

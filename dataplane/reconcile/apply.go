@@ -23,7 +23,7 @@ func (k *Kernel) Apply(s plan.Step) error {
 	case plan.RemoveFilter:
 		l, err := k.links.ByName(s.Device)
 		if err == nil {
-			err = k.ns.Do(func() error { return bpf.Detach(l.Index) })
+			err = k.ns.Do(func() error { return errors.Join(bpf.Detach(l.Index), bpf.Unguard(l.Index)) })
 		}
 		return unlessGone(err)
 	}

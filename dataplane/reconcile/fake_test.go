@@ -133,6 +133,10 @@ func (m *fakeMachine) Capabilities() plan.Capabilities {
 
 func (m *fakeMachine) Watch(context.Context) (<-chan struct{}, error) { return m.tokens, nil }
 
+func (m *fakeMachine) Guard(string, bool) error { return nil }
+
+func (m *fakeMachine) Enforcement(string) *status.Enforcement { return nil }
+
 func (m *fakeMachine) FilterCounters(device string) (map[string]uint64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -1,11 +1,11 @@
 package reconcile
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/linkseal/linkseal/bpf"
@@ -28,6 +28,9 @@ type Kernel struct {
 	// system calls.
 	filtered map[int]bool
 	scanned  time.Time
+
+	guards map[string]guarded // by device, since this process began
+	closed atomic.Pointer[[]closedPort]
 }
 
 // OpenKernel opens the calling thread's network namespace. A kernel without
@@ -37,7 +40,8 @@ func OpenKernel() (*Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &Kernel{ns: ns}
+	k := &Kernel{ns: ns, guards: make(map[string]guarded)}
+	k.closed.Store(&[]closedPort{})
 	if err := ns.Do(func() (err error) { k.links, err = link.Open(); return err }); err != nil {
 		return nil, errors.Join(err, ns.Close())
 	}
@@ -96,7 +100,15 @@ func (k *Kernel) Observe(d plan.Desired) (plan.Observed, error) {
 	if all {
 		k.filtered, k.scanned = make(map[int]bool), time.Now()
 	}
+	var closed []closedPort
 	for _, l := range links {
+		if must[l.Name] {
+			p := closedPort{Link: l}
+			if err := k.ns.Do(func() error { p.silent = hush(l); return nil }); err != nil {
+				return o, err
+			}
+			closed = append(closed, p)
+		}
 		_, parent := must[l.Name]
 		if devices[l.Index] == nil && !ours(l) && len(l.MAC) == len(plan.MAC{}) && (all || parent || k.filtered[l.Index]) {
 			filter, there, err := k.filter(l.Index)
@@ -121,6 +133,7 @@ func (k *Kernel) Observe(d plan.Desired) (plan.Observed, error) {
 		}
 		o.Links[l.Name] = seen
 	}
+	k.closed.Store(&closed)
 	return o, nil
 }
 
@@ -235,40 +248,6 @@ func (k *Kernel) FilterCounters(device string) (map[string]uint64, error) {
 		}
 	}
 	return counts, nil
-}
-
-// resubscribe is the wait before a broken event socket is opened again.
-const resubscribe = time.Second
-
-// Watch sends a token when links may have changed, until ctx ends. Tokens are
-// merged.
-func (k *Kernel) Watch(ctx context.Context) (<-chan struct{}, error) {
-	events, err := k.links.Subscribe(ctx)
-	if err != nil {
-		return nil, err
-	}
-	tokens := make(chan struct{}, 1)
-	go func() {
-		for {
-			for range events {
-				select {
-				case tokens <- struct{}{}:
-				default:
-				}
-			}
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(resubscribe):
-			}
-			if events, err = k.links.Subscribe(ctx); err != nil {
-				closed := make(chan link.Event)
-				close(closed)
-				events = closed
-			}
-		}
-	}()
-	return tokens, nil
 }
 
 // gone tells the errors of a thing that is no longer there.

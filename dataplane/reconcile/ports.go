@@ -23,6 +23,7 @@ type port struct {
 	promiscuous bool
 	problem     *plan.Problem // what keeps it from being built; nil if nothing does
 	told        string        // the problem that was logged last
+	unguarded   string        // why the guard does not stand; "" if it does
 }
 
 // problem is a step that failed, as a value.

@@ -41,6 +41,11 @@ type Machine interface {
 	FilterCounters(device string) (map[string]uint64, error)
 	// Tagging is what is counted on a port's interface that has tags.
 	Tagging(name string) (status.Tagging, error)
+	// Guard has other processes refused what would transmit past the filter on
+	// device, or no longer. Where that is so it does nothing.
+	Guard(device string, on bool) error
+	// Enforcement is what stands at device; nil if that is not there.
+	Enforcement(device string) *status.Enforcement
 }
 
 // Session is a port's KaY, running.
@@ -280,22 +285,39 @@ func (r *Reconciler) reconcile() bool {
 	steps := plan.Build(desired, observed)
 	r.suspend(steps, observed)
 	failed := r.apply(steps)
-	if len(steps) > 0 {
+	for try := 0; len(steps) > 0; try++ {
 		if observed, err = r.o.Machine.Observe(desired); err != nil {
 			return r.blind(err)
 		}
-		if again := plan.Build(desired, observed); len(again) > 0 && len(failed) == 0 {
+		steps = plan.Build(desired, observed)
+		if len(failed) > 0 {
+			break
+		}
+		// Who takes a filter off again and again does not make us wait longer to
+		// put it back.
+		if try < 3 && onlyFilters(steps) {
+			failed = r.apply(steps)
+			continue
+		}
+		if again := steps; len(again) > 0 {
 			// Somebody else works against us, or a step has no effect.
 			r.log.Warn("the machine is not as planned after the plan", "next", again[0].String(), "steps", len(again))
 			failed[again[0].Port] = &plan.Problem{Port: again[0].Port, Cause: "not as planned after the plan: " + again[0].String()}
 		}
+		break
 	}
 	r.followDrops(observed)
 	ok := len(failed) == 0
 	for _, name := range slices.Sorted(maps.Keys(r.ports)) {
+		r.ports[name].guard(r, observed)
 		ok = r.ports[name].resume(r, observed, failed[name]) && ok
 	}
 	return ok
+}
+
+// onlyFilters tells whether nothing but filters is to be set.
+func onlyFilters(steps []plan.Step) bool {
+	return len(steps) > 0 && !slices.ContainsFunc(steps, func(s plan.Step) bool { return s.Kind != plan.SetFilter })
 }
 
 // blind is a look that saw nothing.

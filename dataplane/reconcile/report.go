@@ -17,6 +17,7 @@ type view struct {
 	place     Place
 	carrier   bool
 	problem   *plan.Problem
+	unguarded string
 	keysError error
 }
 
@@ -26,7 +27,7 @@ func (r *Reconciler) publish() {
 	for _, c := range r.cfg.Ports {
 		v := view{cfg: c, choice: r.chosen[c.Name]}
 		if p := r.ports[c.Name]; p != nil {
-			v = view{cfg: c, choice: v.choice, session: p.session, place: p.place, carrier: p.carrier, problem: p.problem}
+			v = view{cfg: c, choice: v.choice, session: p.session, place: p.place, carrier: p.carrier, problem: p.problem, unguarded: p.unguarded}
 		}
 		if r.failed != "" {
 			v.problem = &plan.Problem{Port: c.Name, Cause: "the machine cannot be observed: " + r.failed, Remedy: "it is tried again"}
@@ -107,6 +108,9 @@ func (v view) report(m Machine) status.Port {
 	if v.cfg.Must {
 		if counters, err := m.FilterCounters(v.cfg.Device); err == nil {
 			p.Filter = counters
+		}
+		if p.Enforcement = m.Enforcement(v.cfg.Device); p.Enforcement != nil && !p.Enforcement.Guard && p.Enforcement.GuardError == "" {
+			p.Enforcement.GuardError = v.unguarded
 		}
 	}
 	v.tagging(m, &p)

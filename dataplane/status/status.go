@@ -113,6 +113,9 @@ type Port struct {
 	// of since there was no room.
 	EventCounters map[string]uint64 `json:"event_counters,omitempty"`
 	EventsLost    uint64            `json:"events_lost,omitempty"`
+	// Enforcement is what keeps a must-secure port closed; absent of others,
+	// and while the device is not there.
+	Enforcement *Enforcement `json:"enforcement,omitempty"`
 	Tagging
 }
 

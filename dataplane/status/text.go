@@ -102,6 +102,9 @@ func (p Port) write(b *strings.Builder, now time.Time) {
 	for i, e := range p.Events[:min(len(p.Events), 3)] {
 		line([]string{"dropped", "", ""}[i], "%s", e.text(now))
 	}
+	if p.Enforcement != nil {
+		line("enforced", "%s", p.Enforcement)
+	}
 	p.Tagging.lines(line, now)
 	t.Flush()
 }

@@ -45,6 +45,7 @@ var (
 type Socket struct {
 	fd, txFD                 int
 	ifindex, queue           int
+	admit                    func(int) error
 	umem                     []byte
 	chunk                    int
 	rxFrames, txFrames       int
@@ -63,6 +64,9 @@ type Options struct {
 	Queues int
 	// Frame is the longest frame in octets, at most MaxFrame.
 	Frame int
+	// Admit, if it is not nil, is called with the kernel's socket that transmits
+	// before it is set up, for a guard that refuses others.
+	Admit func(fd int) error
 }
 
 // Open opens a socket for a queue of the device with that index in the calling
@@ -75,7 +79,7 @@ func Open(ifindex int, o Options) (*Socket, error) {
 	if o.Queue < 0 || o.Queue > maxQueue {
 		return nil, fmt.Errorf("AF_XDP: device %d queue %d: open: %w", ifindex, o.Queue, ErrNoQueue)
 	}
-	s := &Socket{fd: -1, txFD: -1, ifindex: ifindex, queue: o.Queue, chunk: page, rxFrames: rxFrames, txFrames: txFrames}
+	s := &Socket{admit: o.Admit, fd: -1, txFD: -1, ifindex: ifindex, queue: o.Queue, chunk: page, rxFrames: rxFrames, txFrames: txFrames}
 	if o.Queues > few {
 		s.rxFrames, s.txFrames = rxFrames/4, txFrames/4
 	}
@@ -94,6 +98,11 @@ func (s *Socket) open() (err error) {
 	}
 	if s.txFD, err = socket(); err != nil {
 		return err
+	}
+	if s.admit != nil {
+		if err := s.admit(s.txFD); err != nil {
+			return err
+		}
 	}
 	if err := s.register(); err != nil {
 		return err

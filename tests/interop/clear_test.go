@@ -3,11 +3,14 @@ package interop
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"net"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/linkseal/linkseal/dataplane/status"
 	"github.com/linkseal/linkseal/tests/lab"
@@ -183,12 +186,16 @@ func udp4(from, to [4]byte, port uint16) []byte {
 }
 
 // TestQdiscBypass shows what tc cannot stop, and that doctor says so: a frame
-// from a packet socket with PACKET_QDISC_BYPASS. It also shows that the
-// attacker of TestClear would have seen what passes.
+// from a packet socket that had PACKET_QDISC_BYPASS before the port was
+// guarded. One that asks for it later is refused. It also shows that the attacker
+// of TestClear would have seen what passes.
 func TestQdiscBypass(t *testing.T) {
 	t.Parallel()
 	p := newPair(t, lab.Options{Names: []string{"mallory"}}, lab.Port{})
 	mallory := p.Appliances[2]
+	s, err := lab.OpenSender(p.west, lab.Device, true)
+	check(t, err)
+	defer s.Close()
 	p.start(t)
 	passed := make(chan struct{}, 1)
 	tap, err := lab.Listen(mallory, lab.Device, func(f lab.Frame) {
@@ -201,9 +208,6 @@ func TestQdiscBypass(t *testing.T) {
 	})
 	check(t, err)
 	defer tap.Close()
-	s, err := lab.OpenSender(p.west, lab.Device, true)
-	check(t, err)
-	defer s.Close()
 	check(t, s.Send(clearFrames(p.west, mallory)[1]))
 	select {
 	case <-passed:
@@ -217,7 +221,18 @@ func TestQdiscBypass(t *testing.T) {
 	}
 	// The port that is attacked this way stays what it is.
 	wait(t, "the port to be secured", secured, p.west)
-	figure(t, "PACKET_QDISC_BYPASS passes tc: 1 of 1 frames; named in doctor")
+	if late, err := lab.OpenSender(p.west, lab.Device, true); !errors.Is(err, unix.EPERM) {
+		t.Errorf("a socket of a guarded port got PACKET_QDISC_BYPASS: %v", err)
+		if err == nil {
+			late.Close()
+		}
+	}
+	st, err := p.west.Status(t.Context())
+	check(t, err)
+	if e := st.Enforcement; e == nil || !e.Guard || e.Refused["bypass"] != 1 {
+		t.Errorf("enforcement: %+v; want a guard that has refused one", e)
+	}
+	figure(t, "PACKET_QDISC_BYPASS passes tc: 1 of 1 frames of a socket that was before the guard; refused: 1 of 1 after; %s", st.Enforcement)
 }
 
 // In should-secure a port carries clear traffic while no peer is there, and

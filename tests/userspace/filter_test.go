@@ -64,3 +64,12 @@ func takeEgress() error {
 	}
 	return nil
 }
+
+// index is a device's in the calling thread's namespace.
+func index(device string) (int, error) {
+	ifi, err := net.InterfaceByName(device)
+	if err != nil {
+		return 0, err
+	}
+	return ifi.Index, nil
+}

@@ -87,7 +87,7 @@ func openXDP(o Options, parent link.Link, queues link.Queues) (p *ports, err err
 		if i == maxQueues {
 			return p, fmt.Errorf("no AF_XDP: the device may have more than the %d queues that the filter has room for", maxQueues)
 		}
-		s, err := xsk.Open(o.Parent, xsk.Options{Queue: i, Frame: parent.MTU + etherLen, Queues: queues.Rx})
+		s, err := xsk.Open(o.Parent, xsk.Options{Queue: i, Frame: parent.MTU + etherLen, Queues: queues.Rx, Admit: bpf.Admit})
 		if errors.Is(err, xsk.ErrNoQueue) && i > 0 {
 			break // the device has room for more queues than it uses
 		}

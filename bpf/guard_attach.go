@@ -1,0 +1,168 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+)
+
+// withGuard calls do with the guard that is attached, one process at a time. If
+// none is, or another version's, this one's is attached before if told; else
+// do has nil.
+func withGuard(attach bool, do func(*guard) error) error {
+	cgroup, err := cgroupRoot()
+	if errors.Is(err, ErrNoGuard) && !attach {
+		return do(nil)
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(cgroup)
+	// The lock goes with the file, however this process ends.
+	if err := uninterrupted(func() error { return unix.Flock(cgroup, unix.LOCK_EX) }); err != nil {
+		return fmt.Errorf("lock the guard: %w", err)
+	}
+	all, err := findGuards(cgroup)
+	defer func() {
+		for _, g := range all {
+			g.Close()
+		}
+	}()
+	if err != nil {
+		return fmt.Errorf("find the guard: %w", err)
+	}
+	if attach {
+		spec, err := loadGuard()
+		if err != nil {
+			return fmt.Errorf("read the object: %w", err)
+		}
+		if all, err = renewGuard(cgroup, spec, all); err != nil {
+			return err
+		}
+	}
+	if len(all) == 0 {
+		return do(nil)
+	}
+	return do(all[0])
+}
+
+func uninterrupted(call func() error) (err error) {
+	for {
+		if err = call(); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}
+
+// cgroupRoot opens the root of the cgroups, version 2, that this process sees,
+// mounted or not.
+func cgroupRoot() (int, error) {
+	fs, err := unix.Fsopen("cgroup2", unix.FSOPEN_CLOEXEC)
+	if errors.Is(err, unix.ENODEV) {
+		return -1, ErrNoGuard
+	}
+	if err != nil {
+		return -1, fmt.Errorf("open the cgroups: %w", remedy(err))
+	}
+	defer unix.Close(fs)
+	if err := unix.FsconfigCreate(fs); err != nil {
+		return -1, fmt.Errorf("open the cgroups: %w", remedy(err))
+	}
+	mount, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("open the cgroups: %w", remedy(err))
+	}
+	defer unix.Close(mount)
+	// A mount's file is a path alone (O_PATH): it cannot be locked.
+	root, err := unix.Openat(mount, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("open the cgroups: %w", err)
+	}
+	return root, nil
+}
+
+// findGuards finds the guards that are attached: one, or two where who replaced
+// it was interrupted.
+func findGuards(cgroup int) (all []*guard, err error) {
+	res, err := link.QueryPrograms(link.QueryOptions{Target: cgroup, Attach: ebpf.AttachCGroupSetsockopt})
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, ebpf.ErrNotSupported) {
+		return nil, nil // no CONFIG_CGROUP_BPF
+	}
+	if err != nil {
+		return nil, remedy(err)
+	}
+	for _, a := range res.Programs {
+		prog, err := ebpf.NewProgramFromID(a.ID)
+		if err != nil {
+			return all, fmt.Errorf("open program %d: %w", a.ID, remedy(err))
+		}
+		p := &program{Program: prog}
+		info, err := prog.Info()
+		if err == nil && info.Name == guardProgLinksealGuard {
+			p.tag = info.Tag
+			_, err = p.open(info)
+		}
+		if g := newGuard(cgroup, p); err == nil && g.guarded != nil && g.known != nil {
+			all = append(all, g)
+			continue
+		}
+		p.Close()
+		if err != nil {
+			return all, err
+		}
+	}
+	return all, nil
+}
+
+func newGuard(cgroup int, p *program) *guard {
+	return &guard{program: p, cgroup: cgroup, guarded: p.maps[guardMapGuarded], known: p.maps[guardMapKnown]}
+}
+
+// renewGuard is old if that is one guard, that of spec; else one that is
+// attached anew and guards what old did: the new comes before the old goes.
+func renewGuard(cgroup int, spec *ebpf.CollectionSpec, old []*guard) ([]*guard, error) {
+	with := map[string]*ebpf.Map{}
+	if len(old) > 0 {
+		for name, m := range map[string]*ebpf.Map{guardMapGuarded: old[0].guarded, guardMapKnown: old[0].known} {
+			if spec.Maps[name].Compatible(m) == nil {
+				with[name] = m
+			}
+		}
+	}
+	var obj guardObjects
+	if err := spec.LoadAndAssign(&obj, &ebpf.CollectionOptions{MapReplacements: with}); err != nil {
+		return old, noGuard(err)
+	}
+	defer obj.guardMaps.Close()
+	p := &program{Program: obj.LinksealGuard}
+	if err := p.complete(mapsByName{guardMapGuarded: obj.Guarded, guardMapKnown: obj.Known}); err != nil {
+		p.Close()
+		return old, err
+	}
+	n := newGuard(cgroup, p)
+	if len(old) == 1 && old[0].tag == n.tag && len(with) == 2 {
+		n.Close()
+		return old, nil
+	}
+	err := link.RawAttachProgram(link.RawAttachProgramOptions{Target: cgroup, Program: n.Program, Attach: ebpf.AttachCGroupSetsockopt, Flags: unix.BPF_F_ALLOW_MULTI})
+	if err != nil {
+		n.Close()
+		return old, noGuard(err)
+	}
+	var errs []error
+	for _, g := range old {
+		errs = append(errs, g.detach(), g.program.Program.Close(), g.maps.Close())
+	}
+	return []*guard{n}, errors.Join(errs...)
+}
+
+// noGuard names what a kernel without the hook answers.
+func noGuard(err error) error {
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, ebpf.ErrNotSupported) {
+		return fmt.Errorf("%w (%w)", ErrNoGuard, err)
+	}
+	return remedy(err)
+}
