@@ -9,7 +9,7 @@ export VERSION FUZZTIME SPEED
 # Keys are erased from stacks, registers and garbage (keymgmt/secret/erase).
 export GOEXPERIMENT := runtimesecret
 
-.PHONY: all deps demo test test-host test-vm test-vm-interop test-vm-rest bench soak fuzz generate lint clean
+.PHONY: all deps demo test test-host test-vm test-vm-interop test-vm-rest bench soak fuzz generate lint promtool clean
 
 all: bin/linkseal
 
@@ -38,7 +38,7 @@ demo: bin/linkseal
 # All tests, on this machine and in two guests at once, each of which keeps one
 # processor busy: what two appliances do to each other takes as long as the rest.
 INTEROP := ./tests/interop
-test: deps
+test: deps promtool
 	@$(MAKE) --no-print-directory -j3 test-host test-vm-interop test-vm-rest
 
 # On this machine: all tests, under the race detector.
@@ -80,6 +80,10 @@ lint:
 
 deps:
 	@tests/deps
+
+# What tries the alert rules in monitoring/, alone of Debian's prometheus.
+promtool:
+	@tests/promtool
 
 clean:
 	rm -rf bin

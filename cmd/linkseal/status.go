@@ -1,76 +1,66 @@
 package main
 
 import (
-	"context"
+	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/spf13/cobra"
-
-	"github.com/linkseal/linkseal/dataplane/status"
+	"golang.org/x/sys/unix"
 )
 
 func statusVerb() *cobra.Command {
 	var daemon daemonFlags
 	var asJSON, watch bool
+	var interval time.Duration
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "Show ports, peers, SAs and counters of the running daemon",
-		Args:  noArgs,
+		Long: `Show ports, peers, SAs and counters of the running daemon.
+
+With --watch a table is redrawn on a terminal until ctrl-C: state, rates by
+direction and verdict, SAs, peers, keys and what is wrong. Where the output is no
+terminal it is a block at each interval, with --json one document a line. A daemon
+that is away is told, and tried again.`,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			switch {
+			case c.Flags().Changed("interval") && !watch:
+				return usage(errors.New("--interval is for --watch alone; give both"))
+			case interval < leastInterval:
+				return usage(fmt.Errorf("--interval %s; accepted: %s and more", interval, leastInterval))
+			}
 			client, err := daemon.client(c)
 			if err != nil {
 				return err
 			}
-			show := showStatus(client, asJSON)
 			if watch {
-				ctx, stop := onlyFirst(untilSignal(c))
+				// Whatever ends it, the terminal is given back.
+				ctx, stop := onlyFirst(untilSignal(c, unix.SIGHUP, unix.SIGQUIT))
 				defer stop()
-				return watchStatus(ctx, c.OutOrStdout(), show, asJSON)
+				w := &watcher{client: client, interval: interval, out: c.OutOrStdout(), errOut: c.ErrOrStderr()}
+				if asJSON {
+					return w.documents(ctx)
+				}
+				return w.table(ctx)
 			}
-			return show(c.Context(), c.OutOrStdout())
+			if asJSON {
+				document, err := client.Document(c.Context())
+				if err == nil {
+					_, err = c.OutOrStdout().Write(document)
+				}
+				return err
+			}
+			s, err := client.Status(c.Context())
+			if err != nil {
+				return err
+			}
+			return s.Write(c.OutOrStdout(), time.Now())
 		},
 	}
 	daemon.add(c)
-	c.Flags().BoolVar(&asJSON, "json", false, "one JSON document")
-	c.Flags().BoolVar(&watch, "watch", false, "show it anew every second, until interrupted")
+	c.Flags().BoolVar(&asJSON, "json", false, "one JSON document; with --watch one a line")
+	c.Flags().BoolVar(&watch, "watch", false, "show it anew at each interval, with rates, until interrupted")
+	c.Flags().DurationVar(&interval, "interval", time.Second, "with --watch: how often, a `DURATION`")
 	return c
-}
-
-func showStatus(client *status.Client, asJSON bool) func(context.Context, io.Writer) error {
-	return func(ctx context.Context, w io.Writer) error {
-		if asJSON {
-			document, err := client.Document(ctx)
-			if err == nil {
-				_, err = w.Write(document)
-			}
-			return err
-		}
-		s, err := client.Status(ctx)
-		if err != nil {
-			return err
-		}
-		return s.Write(w, time.Now())
-	}
-}
-
-// watchStatus shows it every second. In text it begins again at the top of
-// the screen.
-func watchStatus(ctx context.Context, w io.Writer, show func(context.Context, io.Writer) error, asJSON bool) error {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		if !asJSON {
-			fmt.Fprint(w, "\x1b[H\x1b[2J")
-		}
-		if err := show(ctx, w); err != nil && ctx.Err() == nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-	}
 }

@@ -178,3 +178,6 @@ func age(d time.Duration) string {
 	}
 	return fmt.Sprintf("%ds", d/time.Second)
 }
+
+// Age is d as the texts have it, to the second, in the two greatest units.
+func Age(d time.Duration) string { return age(d) }
