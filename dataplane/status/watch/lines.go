@@ -39,6 +39,7 @@ func (v View) Lines() []Line {
 		}
 	}
 	b.table(v.counted())
+	b.table(v.events())
 	b.table(v.sas())
 	b.table(v.participants())
 	b.table(v.keys())

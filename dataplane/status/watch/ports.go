@@ -94,6 +94,9 @@ func (v View) counted() table {
 			}
 			t.row(p.Name, "mka", way, verdict, short(counters.of(name)), "-", strconv.FormatUint(p.Counters[name], 10))
 		}
+		if p.EventsLost > 0 {
+			t.row(p.Name, "events", "-", "lost, not told of", "-", "-", strconv.FormatUint(p.EventsLost, 10))
+		}
 	}
 	return t
 }

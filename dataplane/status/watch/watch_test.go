@@ -18,6 +18,8 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
+var udp = uint8(17)
+
 func at(d time.Duration) *time.Time {
 	t := noon.Add(d)
 	return &t
@@ -38,7 +40,11 @@ func example() Sample {
 			Counters: map[string]uint64{"in_pkts_ok": 814, "in_octets_decrypted": 81400, "in_octets_validated": 0, "in_pkts_late": 5, "in_pkts_untagged": 0,
 				"out_pkts_encrypted": 4710, "out_octets_encrypted": 4710000, "mkpdus_sent": 12, "mkpdus_received": 11, "mkpdus_icv_bad": 3},
 			Filter: map[string]uint64{"ingress_macsec_packets": 820, "ingress_macsec_octets": 90000, "ingress_dropped_packets": 3, "ingress_dropped_octets": 180,
-				"egress_macsec_packets": 4710, "egress_macsec_octets": 4860000, "egress_tagged_packets": 1, "egress_tagged_octets": 64, "egress_clear_packets": 0}},
+				"ingress_eapol_limited_packets": 7, "ingress_eapol_limited_octets": 700, "egress_macsec_packets": 4710, "egress_macsec_octets": 4860000, "egress_tagged_packets": 1, "egress_tagged_octets": 64, "egress_clear_packets": 0},
+			Events: []status.Event{{Time: *at(-time.Second), Direction: "egress", Reason: "dropped", Size: 98, Source: "02:00:00:00:00:01", Destination: "02:00:00:00:00:02",
+				VLANs: []uint16{7, 9}, EtherType: "0x0800", Protocol: &udp, From: "192.0.2.1:53", To: "192.0.2.2:53"},
+				{Time: *at(-time.Minute), Direction: "ingress", Reason: "eapol_limited", Size: 60, Source: "02:00:00:00:00:03", Destination: "01:80:c2:00:00:03", EtherType: "0x888e"}},
+			EventsLost: 4},
 		{Name: "link2", Dataplane: "userspace", State: status.Unsecured, Secure: "should", Cipher: "gcm-aes-256", Passing: status.PassingClear,
 			UnsecuredReason: "no live peer: ICV of MKPDUs from 02:00:00:00:00:04 under CKN 01 is bad: the CAK differs",
 			Remedy:          "compare `linkseal keys list` at both ends",
