@@ -43,8 +43,8 @@ func TestBuildTags(t *testing.T) {
 	}
 }
 
-// Enforcement is there before the first frame is tagged, and the last is tagged
-// before it goes.
+// Enforcement is there before the first frame is tagged, and goes after the
+// last.
 func TestTagsBetween(t *testing.T) {
 	p := link1()
 	p.Tags = twoTags
@@ -66,7 +66,7 @@ set macsec1 up
 	p.Tags, p.Must = nil, false
 	want = `remove the tags from macsec1
 enable IPv6 on eth1 (no must-secure port is on it)
-remove the filter from eth1 (no must-secure port is on it)
+count frames on eth1: MACsec and EAPOL (0x888e to 01:80:c2:00:00:03) are told from what is in clear; all pass (no must-secure port is on it)
 `
 	if d := cmp.Diff(want, lines(Build(Desired{Ports: []Port{p}}, o))); d != "" {
 		t.Errorf("to nothing (-want +got):\n%s", d)
