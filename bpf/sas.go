@@ -42,6 +42,8 @@ func (a SA) String() string {
 // ErrNoCounter says that all counters of SAs are in use.
 var ErrNoCounter = errors.New("every counter is that of an SA which is there")
 
+var errBothWays = errors.New("its SC is one that goes the other way")
+
 // SAs are the counters of a port's MACsec frames by key. Begin gives a key its
 // counter before its SA is installed, End takes the SA's AN from it when the SA
 // is gone; who reads, settles. What they count outlives the process, as the
@@ -127,19 +129,32 @@ func (s *SAs) Begin(a SA, now time.Time) error {
 }
 
 func (s *SAs) begin(a SA, now time.Time) error {
-	var mine int
-	before := s.slots.current(func(n *portSaName) bool { return n.Direction == uint8(a.Direction) && n.Sci == a.SCI && n.An == a.AN })
-	if i := slices.IndexFunc(before, func(i int) bool { return s.slots[i].Key == a.Key }); i >= 0 {
-		mine = before[i]
-		before = slices.Delete(before, i, i+1)
-	} else {
+	sc := s.slots.current(func(n *portSaName) bool { return n.Sci == a.SCI })
+	if len(sc) > 0 && s.slots[sc[0]].Direction != uint8(a.Direction) {
+		return errBothWays
+	}
+	var before []int // what the AN had
+	mine := 0
+	for _, i := range sc {
+		switch n := &s.slots[i]; {
+		case n.An != a.AN:
+		case n.Key == a.Key:
+			mine = i
+		default:
+			before = append(before, i)
+		}
+	}
+	if mine == 0 {
 		var err error
 		if mine, err = s.take(a, now); err != nil {
 			return err
 		}
 	}
-	sc := portSc{Direction: uint32(a.Direction)}
-	err := s.filter.maps[portMapScs].Update(a.SCI, sc, ebpf.UpdateNoExist)
+	how := ebpf.UpdateNoExist
+	if len(sc) == 0 {
+		how = ebpf.UpdateAny // one that is there has been left
+	}
+	err := s.filter.maps[portMapScs].Update(a.SCI, portSc{Direction: uint32(a.Direction)}, how)
 	if err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
 		return fmt.Errorf("make its SC: %w", err)
 	}

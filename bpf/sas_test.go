@@ -3,6 +3,7 @@ package bpf
 import (
 	"encoding/binary"
 	"errors"
+	"os"
 	"runtime"
 	"sync"
 	"testing"
@@ -153,7 +154,10 @@ func TestAccountsAreExact(t *testing.T) {
 // Keys begin while frames flow, and counters are used again: each frame is of
 // one key.
 func TestBeginWhileFramesFlow(t *testing.T) {
-	const n = 100000
+	n := uint32(30000)
+	if os.Getenv("LINKSEAL_SOAK") != "" {
+		n = 1000000
+	}
 	w := newWire(t, link.Queues{Rx: 2, Tx: 2})
 	w.attach(t, plain, modes{in: Native})
 	s := w.sas(t)
@@ -186,7 +190,7 @@ func TestBeginWhileFramesFlow(t *testing.T) {
 			flows = false
 			s.start(t, keyed(Egress, 1, 1<<20))
 			settle(0)
-			if sum != (Counter{2 * n, octets}) {
+			if sum != (Counter{2 * uint64(n), octets}) {
 				t.Errorf("%d keys count %+v, sent were %d frames of %d octets", keys, sum, 2*n, octets)
 			}
 		default:
@@ -274,6 +278,33 @@ func TestNoCounter(t *testing.T) {
 		t.Error(err)
 	}
 	s.start(t, keyed(Egress, 2, 1))
+}
+
+// An SCI is that of one sender: a peer that has the port's takes no counter
+// from it, for as long as the port has it.
+func TestBothWays(t *testing.T) {
+	w := newWire(t)
+	w.attach(t, plain, modes{})
+	s, port, peer := w.sas(t), w.station(t, w.port), w.station(t, w.peer)
+	ours, theirs := keyed(Egress, 0, 1), keyed(Egress, 0, 1)
+	theirs.Direction = Ingress
+	s.start(t, ours)
+	if err := s.Begin(theirs, time.Now()); !errors.Is(err, errBothWays) {
+		t.Errorf("a peer with the port's SCI: %v", err)
+	}
+	port.send(t, protected(portSCI, 0, 1, 60))
+	if all := s.unsettled(t); len(all) != 1 || all[0].Packets != 1 {
+		t.Errorf("accounts: %+v", all)
+	}
+	if err := s.End(ours, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	s.start(t, theirs)
+	peer.send(t, protected(portSCI, 0, 1, 60))
+	port.until(t, protected(portSCI, 0, 1, 60))
+	if all := s.unsettled(t); len(all) != 2 || all[1].Packets != 1 {
+		t.Errorf("accounts: %+v", all)
+	}
 }
 
 // What a SecY in user space sent is of the key that the AN has.
