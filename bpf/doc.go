@@ -106,6 +106,30 @@
 // root of the cgroups, held by that as the filter is by the device. Only sockets
 // that a SecY has Admitted transmit by AF_XDP.
 //
+// # A tunnel's underlay
+//
+// With Filter.Underlay and CountOnly, what is from or to a protected prefix is
+// dropped (Protected), IPv4 and IPv6, behind up to two tags, each fragment by its
+// addresses; the tunnel's own flows pass (Tunnel), each counted by itself and
+// direction; other frames pass (Clear). One level of IP in IP, GRE and 6in4 in
+// clear is looked into. ARP and neighbour discovery pass.
+//
+// What cannot be told is dropped as if it were protected: all of IP before a set
+// of prefixes has been written; three tags, MPLS, PPPoE and what else carries IP;
+// cut headers, more than 8 extension headers or options, source routes; L2TP,
+// IPComp and what else may have IP in it; later fragments of an encapsulation.
+//
+// Later fragments have no ports and no SPI: they are a tunnel's only where ESP
+// passes by its addresses (AnySPI), and else dropped where its far end is in a
+// protected prefix. A tunnel's packets are to fit its underlay's MTU.
+//
+// A tunnel in UDP that is not named here (VXLAN, Geneve, another WireGuard)
+// between addresses that are not protected passes unseen.
+//
+// The prefixes are one map in a slot, replaced in one step; flows that are new
+// come before those that go. Both are in the maps of the programs, and stay
+// while either is attached.
+//
 // # What it cannot see
 //
 // Egress hooks are passed over by packet sockets with PACKET_QDISC_BYPASS and by

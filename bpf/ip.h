@@ -114,7 +114,7 @@ static __noinline int extensions(struct packet *p)
 			p->at = h;
 			return 1;
 		}
-		if ((const void *)(h + 8) > p->end)
+		if (i == MAX_EXTENSIONS || (const void *)(h + 8) > p->end)
 			return 0;
 		here = protocol;
 		protocol = h[0];
@@ -146,16 +146,17 @@ enum ip4_option {
 	STRICT_SOURCE_ROUTE = 137,
 };
 
-#define MAX_OPTIONS 40
+#define OPTIONS_OCTETS 40
+#define MAX_OPTIONS 8
 
-// options is 0 where the options of an IPv4 packet, that many octets, are cut
-// or send it elsewhere than its destination says (RFC 791 3.1).
+// options is 0 where the options of an IPv4 packet, that many octets, are cut,
+// too many, or send it elsewhere than its destination says (RFC 791 3.1).
 static __noinline int options(const __u8 *start, const void *end, __u32 octets)
 {
 	__u64 i = 0, unknown = end - (const void *)start;
 	const __u8 *stop = start + octets, *o;
 
-	for (int n = 0; n < MAX_OPTIONS; n++) {
+	for (int n = 0; n <= MAX_OPTIONS; n++) {
 		forget(i, unknown);
 		o = start + i;
 		if (o >= stop)
@@ -171,10 +172,10 @@ static __noinline int options(const __u8 *start, const void *end, __u32 octets)
 		if (*o == LOOSE_SOURCE_ROUTE || *o == STRICT_SOURCE_ROUTE || (const void *)(o + 2) > end || o[1] < 2)
 			return 0;
 		i += o[1];
-		if (i > 255)
+		if (i > OPTIONS_OCTETS)
 			return 0;
 	}
-	return 1;
+	return 0;
 }
 
 // dissect4 is 0 for what cannot be told.
@@ -192,7 +193,7 @@ static __always_inline int dissect4(struct packet *p, const struct frame *f)
 	p->at = ip + 1;
 	if (ip->version_ihl != 0x45) {
 		octets = ((ip->version_ihl & 0xf) - 5) * 4;
-		if (ip->version_ihl >> 4 != 4 || octets > MAX_OPTIONS || !options(p->at, f->end, octets))
+		if (ip->version_ihl >> 4 != 4 || octets > OPTIONS_OCTETS || !options(p->at, f->end, octets))
 			return 0;
 		p->at += octets;
 	}

@@ -292,7 +292,7 @@ func TestBothWays(t *testing.T) {
 	if err := s.Begin(theirs, time.Now()); !errors.Is(err, errBothWays) {
 		t.Errorf("a peer with the port's SCI: %v", err)
 	}
-	port.send(t, protected(portSCI, 0, 1, 60))
+	port.send(t, framed(portSCI, 0, 1, 60))
 	if all := s.unsettled(t); len(all) != 1 || all[0].Packets != 1 {
 		t.Errorf("accounts: %+v", all)
 	}
@@ -300,8 +300,8 @@ func TestBothWays(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.start(t, theirs)
-	peer.send(t, protected(portSCI, 0, 1, 60))
-	port.until(t, protected(portSCI, 0, 1, 60))
+	peer.send(t, framed(portSCI, 0, 1, 60))
+	port.until(t, framed(portSCI, 0, 1, 60))
 	if all := s.unsettled(t); len(all) != 2 || all[1].Packets != 1 {
 		t.Errorf("accounts: %+v", all)
 	}

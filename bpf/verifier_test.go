@@ -84,7 +84,7 @@ func kernel(t testing.TB) string {
 func measureEfforts(t *testing.T) map[string]effort {
 	t.Helper()
 	all := map[string]effort{}
-	for name, f := range map[string]Filter{"plain": plain, "everything": everything, "counting": counting} {
+	for name, f := range map[string]Filter{"plain": plain, "everything": everything, "counting": counting, "underlay": overlay} {
 		p := loaded(t, f)
 		for _, prog := range []*ebpf.Program{p.in.Program, p.out.Program} {
 			info, err := prog.Info()
