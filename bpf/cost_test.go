@@ -91,7 +91,7 @@ func runFor(prog *ebpf.Program, o *ebpf.RunOptions) (time.Duration, uint32, erro
 // rounds measures all points in interleaved rounds, and keeps the best of each.
 func rounds(n int, each time.Duration, points []*point) error {
 	for _, p := range points {
-		const first = 50_000
+		const first = 10_000
 		if _, err := p.run(first); err != nil { // what it touches is touched
 			return err
 		}

@@ -121,6 +121,7 @@ func TestVerifierEffort(t *testing.T) {
 		if err := os.WriteFile(verifierFile, recorded.text(), 0o644); err != nil {
 			t.Fatal(err)
 		}
+		t.Logf("with -update, %s is\n%s", verifierFile, recorded.text()) // what a guest writes goes with it
 		return
 	}
 	for name, e := range got {
