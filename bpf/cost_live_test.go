@@ -195,12 +195,12 @@ func (l *lane) bare(b *testing.B, on netlink.Link, answer int32) {
 // bareTC puts a bare program where Attach puts the filter's.
 func (l *lane) bareTC(b *testing.B, answer int32) {
 	b.Helper()
-	p := &program{Program: bareProgram(b, ebpf.SchedCLS, answer)}
+	p, h := bareProgram(b, ebpf.SchedCLS, answer), portEgress(l.port)
 	l.do(b, func() error {
 		if probe.TCX.Check().OK {
-			return attachTCX(l.port, p, nil, false)
+			return h.attachTCX(p, nil, false)
 		}
-		return attachClsact(l.port, p)
+		return h.attachClsact(p)
 	})
 }
 
