@@ -27,31 +27,31 @@ func hello(from [6]byte, mi byte, ckn []byte) []byte {
 }
 
 var (
-	knownMAC, newMAC = [6]byte{2, 0, 0, 0, 0, 2}, [6]byte{2, 0, 0, 0, 0, 3}
-	long             = bytes.Repeat([]byte{7}, 32)
+	heard, other = [6]byte{2, 0, 0, 0, 0, 2}, [6]byte{2, 0, 0, 0, 0, 3}
+	long         = bytes.Repeat([]byte{7}, 32)
 )
 
 func TestEAPOLLimit(t *testing.T) {
 	const burst = 20
 	members := []Member{
-		{CKN: []byte{7}, Peers: []Peer{{knownMAC, [12]byte(bytes.Repeat([]byte{1}, 12))}}},
-		{CKN: long, Peers: []Peer{{knownMAC, [12]byte(bytes.Repeat([]byte{2}, 12))}}},
+		{CKN: []byte{7}, Peers: []Peer{{heard, [12]byte(bytes.Repeat([]byte{1}, 12))}}},
+		{CKN: long, Peers: []Peer{{heard, [12]byte(bytes.Repeat([]byte{2}, 12))}}},
 	}
-	cut := hello(knownMAC, 1, []byte{7})[:50] // ends before the CKN
+	cut := hello(heard, 1, []byte{7})[:50] // ends before the CKN
 	for _, tt := range []struct {
 		name   string
 		frame  []byte
 		passes int // of 500 in a moment
 	}{
-		{"a known peer", hello(knownMAC, 1, []byte{7}), 500},
-		{"a known peer, CKN of 32 octets", hello(knownMAC, 2, long), 500},
-		{"a peer of another CKN", hello(knownMAC, 2, []byte{7}), burst},
-		{"a peer that restarted", hello(knownMAC, 9, []byte{7}), burst},
-		{"a new address with the MI of a peer", hello(newMAC, 1, []byte{7}), burst},
-		{"a CKN that is longer", hello(knownMAC, 1, []byte{7, 0}), burst},
-		{"a CKN of nobody's", hello(knownMAC, 1, []byte{8}), burst},
-		{"a CKN that is too long", hello(knownMAC, 1, bytes.Repeat([]byte{7}, 33)), burst},
-		{"no CKN", hello(knownMAC, 1, nil), burst},
+		{"a known peer", hello(heard, 1, []byte{7}), 500},
+		{"a known peer, CKN of 32 octets", hello(heard, 2, long), 500},
+		{"a peer of another CKN", hello(heard, 2, []byte{7}), burst},
+		{"a peer that restarted", hello(heard, 9, []byte{7}), burst},
+		{"a new address with the MI of a peer", hello(other, 1, []byte{7}), burst},
+		{"a CKN that is longer", hello(heard, 1, []byte{7, 0}), burst},
+		{"a CKN of nobody's", hello(heard, 1, []byte{8}), burst},
+		{"a CKN that is too long", hello(heard, 1, bytes.Repeat([]byte{7}, 33)), burst},
+		{"no CKN", hello(heard, 1, nil), burst},
 		{"cut", cut, burst},
 		{"no MKPDU", octets(t, pae+peerMAC+"888e"+"0301", 60), burst},
 	} {
@@ -93,10 +93,10 @@ func TestEAPOLLimit(t *testing.T) {
 // not take the one of a peer that restarts, nor another CKN's.
 func TestBudgetsAreApart(t *testing.T) {
 	p := loaded(t, plain)
-	if err := limitOf(p).Set([]Member{{CKN: []byte{7}, Peers: []Peer{{knownMAC, [12]byte{1}}}}, {CKN: []byte{8}}}); err != nil {
+	if err := limitOf(p).Set([]Member{{CKN: []byte{7}, Peers: []Peer{{heard, [12]byte{1}}}}, {CKN: []byte{8}}}); err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range [][]byte{hello(newMAC, 3, []byte{9}), hello(newMAC, 3, []byte{7}), hello(knownMAC, 3, []byte{7}), hello(knownMAC, 3, []byte{8})} {
+	for _, f := range [][]byte{hello(other, 3, []byte{9}), hello(other, 3, []byte{7}), hello(heard, 3, []byte{7}), hello(heard, 3, []byte{8})} {
 		if got, err := p.in.Run(&ebpf.RunOptions{Data: f}); err != nil || got != xdpPass {
 			t.Fatalf("the first is dropped: %d, %v", got, err)
 		}
@@ -158,7 +158,7 @@ func TestSetReplaces(t *testing.T) {
 	if err := l.Set(many); err == nil {
 		t.Error("more CKNs than there is room for are taken")
 	}
-	stranger := hello(newMAC, 3, []byte{9})
+	stranger := hello(other, 3, []byte{9})
 	for range 100 {
 		if got, err := p.in.Run(&ebpf.RunOptions{Data: stranger}); err != nil || got != xdpPass {
 			t.Fatalf("without a table EAPOL is limited: %d, %v", got, err)

@@ -7,9 +7,9 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// classes is how many counters of classes there are, SLOTS of secured.c. The first is that of
+// classSlots are the counters of classes, SLOTS of secured.c. The first is that of
 // frames that no rule matches.
-const classes = 129
+const classSlots = 129
 
 // tagsMagic is TAGS_MAGIC of tags.h.
 const tagsMagic = 0x6c7365616c740001
@@ -67,10 +67,10 @@ func compile(rules []Rule, old *securedTagRules) (*tagging, error) {
 // place gives each rule the counters of its class.
 func (t *tagging) place(rules []Rule, old *securedTagRules) {
 	had := make(map[string]uint8)
-	taken := [classes]bool{true}
+	taken := [classSlots]bool{true}
 	if old != nil {
 		for _, w := range old.Rule[:min(int(old.Count), MaxRules)] {
-			if s := w.Slot; s > 0 && s < classes {
+			if s := w.Slot; s > 0 && s < classSlots {
 				had[securedTagRule(w).name()], taken[s] = s, true
 			}
 		}

@@ -66,7 +66,7 @@ var waysIn = []struct {
 		return way{device: "nowhere", native: true}, netlink.LinkSetXdpFdWithFlags(l, p.FD(), unix.XDP_FLAGS_DRV_MODE)
 	}},
 	{"bpf_redirect, as if received, from another device", func(w *testWire) (way, error) {
-		l, err := other()
+		l, err := otherDevice()
 		if err != nil {
 			return way{}, err
 		}
@@ -87,15 +87,15 @@ const (
 	bpfIngress = 1 // BPF_F_INGRESS
 )
 
-// heard is a packet socket that counts what the port receives.
-type heard struct {
+// reception is a packet socket that counts what the port receives.
+type reception struct {
 	fd int
 	n  uint64
 }
 
-func (w *testWire) listen(t *testing.T) *heard {
+func (w *testWire) listen(t *testing.T) *reception {
 	t.Helper()
-	h := &heard{fd: w.station(t, w.port).fd}
+	h := &reception{fd: w.station(t, w.port).fd}
 	if err := unix.SetsockoptInt(h.fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1); err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func (w *testWire) listen(t *testing.T) *heard {
 }
 
 // count is how many frames so far, whether there was room for them or not.
-func (h *heard) count(t *testing.T) uint64 {
+func (h *reception) count(t *testing.T) uint64 {
 	t.Helper()
 	s, err := unix.GetsockoptTpacketStats(h.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)
 	if err != nil {
@@ -144,7 +144,7 @@ func TestWaysIn(t *testing.T) {
 				at := w.listen(t)
 				start := e.counters(t).Ingress
 				if x.unseen && m.in != Generic { // generic XDP is in the stack
-					blast(t, burst, send, func() uint64 { return at.count(t) })
+					blast(t, wave, send, func() uint64 { return at.count(t) })
 					if c := e.counters(t).Ingress; c != start {
 						t.Errorf("ingress saw %+v after %+v", c, start)
 					}

@@ -84,9 +84,9 @@ func (w *testWire) bridged() (way, error) {
 	return way{device: "behind"}, errors.Join(netlink.LinkSetMaster(member, br), netlink.LinkSetMaster(w.port, br), netlink.LinkSetUp(br))
 }
 
-// other is a device that has nothing to do with the port but what its egress
+// otherDevice is one that has nothing to do with the port but what its egress
 // will do.
-func other() (netlink.Link, error) {
+func otherDevice() (netlink.Link, error) {
 	l, err := pairUp("other", "nowhere")
 	if err != nil {
 		return nil, err
@@ -95,7 +95,7 @@ func other() (netlink.Link, error) {
 }
 
 func (w *testWire) mirred() (way, error) {
-	l, err := other()
+	l, err := otherDevice()
 	if err != nil {
 		return way{}, err
 	}
@@ -106,7 +106,7 @@ func (w *testWire) mirred() (way, error) {
 }
 
 func (w *testWire) redirected(by asm.BuiltinFunc) (way, error) {
-	l, err := other()
+	l, err := otherDevice()
 	if err != nil {
 		return way{}, err
 	}
@@ -218,9 +218,9 @@ func (w *testWire) sender(t *testing.T, device string) func() error {
 	return func() error { _, err := unix.Write(fd, clearFrame); return err }
 }
 
-// burst is how many frames may be on the way: what waits for a processor is
+// wave is how many frames may be on the way: what waits for a processor is
 // dropped from 1000 on (net.core.netdev_max_backlog).
-const burst = 256
+const wave = 256
 
 // blast sends n frames from all processors, each its share, and waits now and
 // then until seen, a counter, has them all.
@@ -228,7 +228,7 @@ func blast(t *testing.T, n int, send func() error, seen func() uint64) {
 	t.Helper()
 	start, cpus := seen(), runtime.NumCPU()
 	for sent := 0; sent < n; {
-		share := min(burst, n-sent) / cpus
+		share := min(wave, n-sent) / cpus
 		if share == 0 {
 			share = 1
 		}
@@ -356,7 +356,7 @@ func TestWaysOut(t *testing.T) {
 				w.warm(t, e, send, x.unseen)
 				before, start := w.arrived(t), e.counters(t).Egress
 				if x.unseen {
-					blast(t, burst, send, func() uint64 { return w.arrived(t) })
+					blast(t, wave, send, func() uint64 { return w.arrived(t) })
 					if c := e.counters(t).Egress; c != start {
 						t.Errorf("egress saw %+v after %+v: say so in doctor", c, start)
 					}

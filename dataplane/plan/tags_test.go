@@ -43,8 +43,8 @@ func TestBuildTags(t *testing.T) {
 	}
 }
 
-// Enforcement is there before the first frame is tagged, and goes after the
-// last.
+// Enforcement is there before the first frame is tagged, and the last is tagged
+// before it goes.
 func TestTagsBetween(t *testing.T) {
 	p := link1()
 	p.Tags = twoTags
@@ -63,13 +63,19 @@ set macsec1 up
 	l := o.Links["macsec1"]
 	l.Tags = twoTags
 	o.Links["macsec1"] = l
-	p.Tags, p.Must = nil, false
-	want = `remove the tags from macsec1
+	p.Tags = nil
+	p.Device = "eth2"
+	o.Links["eth2"] = Link{Name: "eth2", MTU: 1532, MAC: MAC{2, 0, 0, 0, 0, 2}, Up: true}
+	p.Dataplane, l.MACsec, l.Parent, l.Tap = Userspace, nil, "", true
+	o.Links["macsec1"] = l
+	want = `filter eth2: only MACsec and EAPOL (0x888e to 01:80:c2:00:00:03) may pass
+set macsec1 mac 02:00:00:00:00:02 (that of eth2)
+remove the tags from macsec1
 enable IPv6 on eth1 (no must-secure port is on it)
-count frames on eth1: MACsec and EAPOL (0x888e to 01:80:c2:00:00:03) are told from what is in clear; all pass (no must-secure port is on it)
+remove the filter from eth1 (no must-secure port is on it)
 `
 	if d := cmp.Diff(want, lines(Build(Desired{Ports: []Port{p}}, o))); d != "" {
-		t.Errorf("to nothing (-want +got):\n%s", d)
+		t.Errorf("to another device, without (-want +got):\n%s", d)
 	}
 }
 
