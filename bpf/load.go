@@ -35,7 +35,7 @@ func load(spec *ebpf.CollectionSpec, s portSettings, old pair) (p pair, err erro
 		return p, fmt.Errorf("settings: %w", err)
 	}
 	shared, err := maps(spec, old, s.Underlay == 1)
-	defer shared.Close()
+	defer func() { shared.Close() }() // after an error too: some are there
 	if err != nil {
 		return p, fmt.Errorf("maps: %w", remedy(err))
 	}

@@ -57,7 +57,7 @@ func ReadTags(ifindex int) (r TagTraffic, err error) {
 		return r, fmt.Errorf("bpf: device %d: %w", ifindex, err)
 	}
 	t, err := findTaggers(l)
-	defer t.Close()
+	defer func() { t.Close() }()
 	if c := t.current(); err == nil && (c == nil || t[0] == nil || t[1] == nil) {
 		err = ErrNotTagged
 	} else if err == nil {

@@ -49,7 +49,7 @@ func attachTags(ifindex int, rules []Rule, mode Mode) error {
 
 func tagOn(l netlink.Link, rules []Rule, mode Mode) error {
 	old, err := findTaggers(l)
-	defer old.Close()
+	defer func() { old.Close() }()
 	if err != nil {
 		return err
 	}
@@ -75,6 +75,8 @@ func (t taggers) Close() {
 	}
 }
 
+// findTaggers are those of both hooks. With an error it is one, or none; Close
+// comes then too.
 func findTaggers(l netlink.Link) (t taggers, err error) {
 	for d, h := range taggerHooks(l) {
 		if t[d], err = h.findTagger(); err != nil {
@@ -174,7 +176,7 @@ func ObserveTags(ifindex int) (Tagging, error) {
 		return Tagging{}, fmt.Errorf("bpf: observe tags of device %d: %w", ifindex, err)
 	}
 	t, err := findTaggers(l)
-	defer t.Close()
+	defer func() { t.Close() }()
 	if err != nil {
 		return Tagging{}, fmt.Errorf("bpf: observe tags of device %s: %w", l.Attrs().Name, err)
 	}
@@ -212,7 +214,7 @@ func DetachTags(ifindex int) error {
 		return fmt.Errorf("bpf: remove the tags of device %d: %w", ifindex, err)
 	}
 	t, err := findTaggers(l)
-	defer t.Close()
+	defer func() { t.Close() }()
 	errs := []error{err}
 	for d, h := range taggerHooks(l) {
 		switch {
