@@ -22,18 +22,18 @@ func rootOrGroup(s *server, by peercred.Cred) bool { return by.UID == 0 || by.In
 // caller is who connected, or why that is not known.
 type caller struct {
 	peercred.Cred
-	err error
+	err  error
+	full string // why the connection has no place
 }
 
 type callerKey struct{}
 
 // identify puts a connection's caller into its requests' context.
-func (s *server) identify(ctx context.Context, c net.Conn) context.Context {
+func identify(ctx context.Context, c net.Conn) context.Context {
 	if b, ok := c.(*counted); ok {
-		c = b.Conn
+		return context.WithValue(ctx, callerKey{}, b.by)
 	}
-	by, err := s.who(c)
-	return context.WithValue(ctx, callerKey{}, caller{by, err})
+	return ctx
 }
 
 func credentials(c net.Conn) (peercred.Cred, error) {
