@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -62,6 +63,7 @@ type chain struct {
 	followers []*follower
 	report    Report
 	problem   string // of the schedule
+	foreign   string // of the journal
 }
 
 func (c *chain) run(ctx context.Context) {
@@ -101,6 +103,10 @@ func (c *chain) resume() {
 	if err == nil && b != nil {
 		var s *course.State
 		if s, err = course.Decode(b); err == nil && !s.Ended() {
+			if why := s.Foreign(c.Name, c.Place, c.Owner); why != "" {
+				c.refuse(s, why)
+				return
+			}
 			c.cur = course.Resume(time.Now(), s)
 			c.log.Info("a rotation goes on", "phase", string(s.Reached), "pair", s.Order.ID)
 		}
@@ -108,6 +114,15 @@ func (c *chain) resume() {
 	if err != nil {
 		c.log.Error("the journal of the rotation is lost; old keys may be left, which linkseal keys list shows", "error", err)
 	}
+}
+
+// refuse leaves a journal alone that is of something else: its pair, and what
+// it would retire, are not there, or not ours.
+func (c *chain) refuse(s *course.State, why string) {
+	c.mu.Lock()
+	c.foreign = fmt.Sprintf("the journal of a rotation that is under way (rotations/%s.json in the state directory) is another's: %s; it is not gone on with, and pair %s and those before it stay as they are; was the state directory copied, or the keychain's source changed? Put that right, or remove the journal; the next rotation replaces it", c.Name, why, s.Order.ID)
+	c.mu.Unlock()
+	c.log.Error("the journal of a rotation is refused", "error", c.foreign)
 }
 
 // wait lets d pass; false: something else came first.
@@ -154,7 +169,7 @@ func (c *chain) begin(p course.Plan) {
 	if _, err := io.ReadFull(c.o.Rand, id); err != nil {
 		panic("no random numbers: " + err.Error()) // crypto/rand's never fail
 	}
-	p.Keychain, p.ID, p.Owner, p.Octets, p.Hold, p.Sweep = c.Name, hex.EncodeToString(id), c.Owner, c.Octets, c.Hold, c.Sweep
+	p.Keychain, p.Store, p.ID, p.Owner, p.Octets, p.Hold, p.Sweep = c.Name, c.Place, hex.EncodeToString(id), c.Owner, c.Octets, c.Hold, c.Sweep
 	if c.before = c.cur; c.before != nil {
 		p.Old = append([]string{}, c.before.Old...)
 	}
@@ -221,6 +236,9 @@ func (c *chain) did(d course.Do, r course.Result) {
 	}
 	if d.Kind == course.Save && r.Err == nil {
 		c.before, c.fresh = nil, false // the journal is this one's now
+		c.mu.Lock()
+		c.foreign = ""
+		c.mu.Unlock()
 	}
 	for _, e := range c.cur.Did(time.Now(), d, r) {
 		c.tell(e)
@@ -310,7 +328,9 @@ func (c *chain) publish() {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r.Error = c.problem
+	if r.Error = c.problem; c.foreign != "" {
+		r.Error = strings.TrimSuffix(c.foreign+"; "+c.problem, "; ")
+	}
 	c.report = r
 }
 

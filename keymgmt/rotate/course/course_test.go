@@ -69,7 +69,7 @@ func TestOwned(t *testing.T) {
 	before := w.ids()
 	c := Begin(w.now, plan())
 	w.drive(c, nil)
-	if e := w.last(); e.Phase != Failed || !strings.Contains(e.Error, "rotated by them") || !strings.Contains(e.Error, "remove the tag") || !c.Owned {
+	if e := w.last(); e.Phase != Failed || !strings.Contains(e.Error, "rotated by them") || !strings.Contains(e.Error, "linkseal keys generate link1 --take-over") || !c.Owned {
 		t.Errorf("%+v", e)
 	}
 	if d := cmp.Diff(before, w.ids()); d != "" || w.journal != nil {

@@ -1,0 +1,83 @@
+package rotate
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/linkseal/linkseal/keymgmt/rotate/course"
+)
+
+// The journal of another keychain, store or owner is refused and named, and not
+// gone on with; the next rotation replaces it.
+func TestForeignJournal(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*site, *Chain)
+		why    string // empty: it is ours
+	}{
+		"ours":           {func(*site, *Chain) {}, ""},
+		"other vault":    {func(_ *site, c *Chain) { c.Place = "vault v2 cak ckn" }, `of keys in "vault v1 cak ckn", not "vault v2 cak ckn"`},
+		"other owner":    {func(_ *site, c *Chain) { c.Owner = "them" }, `of the owner "us", not "them"`},
+		"other keychain": {func(s *site, c *Chain) { s.saved["link2"], c.Name = s.saved["link1"], "link2" }, `of keychain "link1", not "link2"`},
+		"no store named": {func(s *site, _ *Chain) {
+			s.saved["link1"] = []byte(strings.Replace(string(s.saved["link1"]), `"store"`, `"former"`, 1))
+		}, `of keys in "", not "vault v1 cak ckn"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSite()
+				chain := s.chain()
+				chain.Place = "vault v1 cak ckn"
+				r, stop := s.run(t, chain)
+				if err := r.Rotate(t.Context(), "link1", nil); err != nil {
+					t.Fatal(err)
+				}
+				stop() // while the old pair is held
+				s.set(func() {
+					c.change(s, &chain)
+					// As in another vault, whose pairs the journal does not know.
+					if c.why != "" {
+						s.pairs[0].Owner, s.pairs[1].Owner = "", ""
+					}
+				})
+				before, saved := s.ids(), string(s.saved[chain.Name])
+				r, stop = s.run(t, chain)
+				time.Sleep(2 * chain.Hold)
+				synctest.Wait()
+				if c.why == "" {
+					if ids := s.ids(); len(ids) != 1 || len(r.Reports()) != 0 {
+						t.Errorf("the old pair is not retired: %q, %+v", ids, r.Reports())
+					}
+					stop()
+					return
+				}
+				if d := cmp.Diff(before, s.ids()); d != "" || saved != string(s.saved[chain.Name]) {
+					t.Errorf("it was gone on with: %s", d)
+				}
+				all := r.Reports()
+				if len(all) != 1 || !strings.Contains(all[0].Error, c.why) || !strings.Contains(all[0].Error, "rotations/"+chain.Name+".json") || all[0].Phase != "" {
+					t.Errorf("reports %+v", all)
+				}
+				s.mu.Lock()
+				if n := strings.Count(s.log.String(), "the journal of a rotation is refused"); n != 1 {
+					t.Errorf("logged %d times", n)
+				}
+				s.mu.Unlock()
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				var l timeline
+				if err := r.Rotate(ctx, chain.Name, l.emit); err != nil || l.events[len(l.events)-1].Phase != course.Done {
+					t.Error(err, l.phases())
+				}
+				if all := r.Reports(); len(all) != 1 || all[0].Error != "" || all[0].Phase == "" {
+					t.Errorf("reports after a rotation %+v", all)
+				}
+				stop()
+			})
+		})
+	}
+}
