@@ -1,6 +1,8 @@
 package reconcile
 
 import (
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -8,6 +10,18 @@ import (
 	"github.com/linkseal/linkseal/dataplane/config"
 	"github.com/linkseal/linkseal/keymgmt/keychain"
 )
+
+const (
+	// keptPatience is how long a start waits for what was kept. A TPM takes a
+	// second or two; one that hangs must not keep ports from other sources.
+	keptPatience = 3 * time.Second
+	// endPatience is how long an end waits for a Save.
+	endPatience = 10 * time.Second
+)
+
+// ErrLater is that of a Load which did not find out what was kept, and may if it
+// is asked again.
+var ErrLater = errors.New("later")
 
 // stamp is how old the time in what is kept may become before it is written
 // again for that alone.
@@ -30,17 +44,19 @@ func (k *Kept) zero() {
 // Keeper keeps them, sealed.
 type Keeper interface {
 	// Load returns what was saved last; the caller owns it. An error may come
-	// with what could be read in spite of it.
+	// with what could be read in spite of it; if it is ErrLater Load is called
+	// again, and Save not before it has answered.
 	Load() (Kept, error)
-	// Save replaces it. It is called from any goroutine, one at a time, may
-	// take a second, and keeps nothing of k.
+	// Save replaces it. Both are called from any goroutine, one at a time, may
+	// take their time, and keep nothing of k.
 	Save(k Kept) error
 }
 
 // Restoring is a Source that takes the keys of an earlier run, and holds what
 // it reads against them.
 type Restoring interface {
-	// Restore is called before Watch. The keychain stays the caller's.
+	// Restore is called while Load has no keys, before Watch or, if what was
+	// kept could not be read then, after. The keychain stays the caller's.
 	Restore(*keychain.Keychain)
 }
 
@@ -60,18 +76,99 @@ type keeping struct {
 	// kept before this process, and what an earlier ring had of the same source.
 	loaded map[string]*keychain.Keychain
 	saving chan error // nil: no Save runs
-	dirty  bool
-	err    string // of the last Save
-	held   bool   // the clock is earlier than time
+	// loading has what the first Load that answers says; nil: none runs. Until
+	// then unread is true: a Save would lose what is kept.
+	loading chan keptLoad
+	unread  bool
+	dirty   bool
+	err     string // of the last Save, or of the Load
+	held    bool   // the clock is earlier than time
 }
 
-// loadKept reads what was kept before this process.
+// keptLoad is what a Load returned.
+type keptLoad struct {
+	Kept
+	err error
+}
+
+// loadKept reads what was kept before this process, or goes on without it for
+// now: what is slow comes later.
 func (r *Reconciler) loadKept() {
-	k, err := r.o.Keeper.Load()
-	if err != nil {
-		r.log.Error("keys that were sealed cannot be used; ports wait for their keychains' sources", "error", err)
+	r.kept.unread = true
+	r.askKept()
+	timer := time.NewTimer(keptPatience)
+	defer timer.Stop()
+	select {
+	case l := <-r.kept.loading:
+		r.keptLoaded(l)
+	case <-r.ctx.Done():
+	case <-timer.C:
+		r.keptFault(fmt.Errorf("what was sealed has not been read in %s; it is waited for", keptPatience))
 	}
-	r.kept.time, r.kept.loaded = k.Time, k.Keychains
+}
+
+func (r *Reconciler) askKept() {
+	done := make(chan keptLoad, 1)
+	r.kept.loading = done
+	go func() {
+		k, err := r.o.Keeper.Load()
+		done <- keptLoad{k, err}
+	}()
+}
+
+// keptLoaded takes what was kept. Rings that have no keys yet get theirs.
+func (r *Reconciler) keptLoaded(l keptLoad) {
+	r.kept.loading = nil
+	if errors.Is(l.err, ErrLater) {
+		l.zero()
+		r.keptFault(l.err)
+		return
+	}
+	r.kept.unread = false
+	switch {
+	case l.err != nil:
+		r.kept.err = "" // a Save follows, and tells
+		r.log.Error("keys that were sealed cannot be used; ports wait for their keychains' sources", "error", l.err)
+	case r.kept.err != "":
+		r.kept.err = ""
+		r.log.Info("what was sealed is read after all")
+	}
+	r.kept.time = l.Time
+	for name, chain := range r.kept.loaded { // of rings that have ended since: newer
+		if old := l.Keychains[name]; old != nil {
+			old.Zero()
+		}
+		if l.Keychains == nil {
+			l.Keychains = make(map[string]*keychain.Keychain)
+		}
+		l.Keychains[name] = chain
+	}
+	r.kept.loaded = l.Keychains
+	for name, n := range r.rings {
+		if n.chain != nil {
+			r.kept.drop(n.cfg)
+			continue
+		}
+		r.restore(n)
+		r.reread(name)
+	}
+}
+
+// keptFault tells that what was kept could not be read yet, once.
+func (r *Reconciler) keptFault(err error) {
+	if text := "sealed keys cannot be read yet, nor saved: " + err.Error(); text != r.kept.err {
+		r.kept.err = text
+		r.log.Error("sealed keys cannot be read yet, nor saved; ports wait for their keychains' sources; it is tried again", "error", err)
+	}
+}
+
+// restore gives a source that takes them the keys that were kept of it.
+func (r *Reconciler) restore(n *ring) {
+	s, ok := n.source.(Restoring)
+	if chain := r.kept.loaded[keptName(n.cfg)]; ok && chain != nil {
+		s.Restore(chain)
+		r.log.Info("keychain has its sealed keys until its source answers", "keychain", n.cfg.Name, "keys", chain.Len(), "sealed", r.kept.time)
+	}
 }
 
 // retain keeps the keys of a ring that ends for the next of the same source.
@@ -128,6 +225,12 @@ func (r *Reconciler) startKept(n *ring) {
 // keep saves the keys of all rings, if they or the time have changed, in a
 // goroutine: a TPM takes its time.
 func (r *Reconciler) keep() {
+	if r.kept.unread {
+		if r.kept.loading == nil {
+			r.askKept()
+		}
+		return
+	}
 	now := r.now()
 	if now.Sub(r.kept.time) >= stamp && len(r.kept.live(r.rings)) > 0 {
 		r.kept.dirty = true
@@ -186,13 +289,21 @@ func (r *Reconciler) keptDone(err error) {
 }
 
 // endKept waits for a Save that runs, saves what is not saved yet, and zeroes
-// what was loaded.
+// what was loaded. It does not wait for ever.
 func (r *Reconciler) endKept() {
+	timer := time.NewTimer(endPatience)
+	defer timer.Stop()
 	for range 2 {
 		if r.kept.saving != nil {
-			r.keptDone(<-r.kept.saving)
+			select {
+			case err := <-r.kept.saving:
+				r.keptDone(err)
+			case <-timer.C:
+				r.log.Error("keys are not sealed in time for the end; a restart has those that were sealed before", "waited", endPatience)
+				r.kept.saving, r.kept.dirty = nil, false
+			}
 		}
-		if r.kept.dirty {
+		if r.kept.dirty && !r.kept.unread {
 			r.keep()
 		}
 	}

@@ -235,6 +235,10 @@ func (r *Reconciler) Run(ctx context.Context) error {
 		case name := <-r.loaded:
 			r.reread(name)
 			soon()
+		case l := <-r.kept.loading:
+			r.keptLoaded(l)
+			r.publish()
+			soon()
 		case err := <-r.kept.saving:
 			if r.keptDone(err); err == nil {
 				r.keep() // what came meanwhile
