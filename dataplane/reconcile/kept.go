@@ -232,7 +232,9 @@ func (r *Reconciler) keep() {
 		return
 	}
 	now := r.now()
-	if now.Sub(r.kept.time) >= stamp && len(r.kept.live(r.rings)) > 0 {
+	// A clock that was set may be earlier, too: what was sealed by a wrong one must
+	// not hold the next start.
+	if now.Sub(r.kept.time).Abs() >= stamp && len(r.kept.live(r.rings)) > 0 {
 		r.kept.dirty = true
 	}
 	if !r.kept.dirty || r.kept.saving != nil {
@@ -313,20 +315,32 @@ func (r *Reconciler) endKept() {
 	r.kept.loaded = nil
 }
 
+// far is how much later than the sealed time a clock may be that nobody has set,
+// and be believed: an appliance may have been off.
+const far = 365 * 24 * time.Hour
+
 // now is what windows of keys are held against: the clock; the newest time
-// that was sealed, if the clock is earlier and nothing has set it: it started
-// anew, and its time server may be behind the very link.
+// that was sealed, if nothing has set the clock and it is earlier, or later by
+// more than an appliance is off: it started anew, and its time server may be
+// behind the very link.
 func (r *Reconciler) now() time.Time {
 	now, set := r.o.Clock()
-	held := !set && now.Before(r.kept.time)
-	if held != r.kept.held {
+	wrong := ""
+	switch after := now.Sub(r.kept.time); {
+	case set || r.kept.time.IsZero():
+	case after < 0:
+		wrong = "the clock is earlier than when keys were sealed, and no time server has set it; keys stay as they were then"
+	case after > far:
+		wrong = "the clock is more than a year later than when keys were sealed, and no time server has set it; keys stay as they were then"
+	}
+	if held := wrong != ""; held != r.kept.held {
 		if r.kept.held = held; held {
-			r.log.Warn("the clock is earlier than when keys were sealed, and no time server has set it; keys stay as they were then", "clock", now, "sealed", r.kept.time)
+			r.log.Warn(wrong, "clock", now, "sealed", r.kept.time)
 		} else {
 			r.log.Info("the clock is trusted again", "clock", now)
 		}
 	}
-	if held {
+	if wrong != "" {
 		return r.kept.time
 	}
 	return now

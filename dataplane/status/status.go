@@ -25,7 +25,7 @@ type Status struct {
 	// restart without their source would have none.
 	SealError string `json:"seal_error,omitempty"`
 	// ClockHeld is the time by which keys are chosen, while the machine's
-	// clock is earlier than when they were sealed; else absent.
+	// clock is earlier than when they were sealed, or much later, and not set; else absent.
 	ClockHeld *time.Time `json:"clock_held,omitempty"`
 	// Reload is the last reload's errors, one each; absent if it went well.
 	Reload []string `json:"reload_errors,omitempty"`
