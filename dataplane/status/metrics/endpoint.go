@@ -12,9 +12,9 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/linkseal/linkseal/dataplane/status"
-
 	"golang.org/x/net/netutil"
+
+	"github.com/linkseal/linkseal/dataplane/status"
 )
 
 const (
