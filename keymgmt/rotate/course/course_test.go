@@ -281,6 +281,27 @@ func TestIdlePort(t *testing.T) {
 	}
 }
 
+// While the keys cannot be sealed the traffic moves, and the old pairs stay: a
+// restart without the store would have them alone.
+func TestUnsealed(t *testing.T) {
+	for _, hold := range []time.Duration{0, time.Hour} {
+		w := newWorld(t, "p1")
+		w.unsealed = "no space left"
+		p := plan()
+		p.Hold = hold
+		c := Begin(w.now, p)
+		w.drive(c, func(Do) bool { return w.now.Sub(t0) > 2*time.Hour })
+		if len(w.pairs) != 2 || c.Reached != Settled || !slices.Contains(w.phases(), string(Waiting)) {
+			t.Errorf("hold %v: %q, %q", hold, w.ids(), w.phases())
+		}
+		w.unsealed = ""
+		w.drive(c, nil)
+		if c.Outcome != Done || len(w.pairs) != 1 {
+			t.Errorf("hold %v: %s, %q", hold, c.Outcome, w.ids())
+		}
+	}
+}
+
 // In the hold a port that goes down after it has moved does not count, one
 // that goes back to the old pair begins the hold anew.
 func TestHold(t *testing.T) {

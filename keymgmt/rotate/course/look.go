@@ -164,9 +164,14 @@ func (c *Course) hold(t *teller, ready, back bool, missing string) {
 		c.end(t, Done, "")
 		return
 	}
-	if ready && !t.now.Before(c.RetireAt()) {
-		c.sweepNow = true
+	if !ready || t.now.Before(c.RetireAt()) {
+		return
 	}
+	if c.view.Unsealed != "" {
+		t.once("unsealed", Event{Phase: Waiting, Detail: "the old pairs are kept: the keys cannot be sealed: " + c.view.Unsealed})
+		return
+	}
+	c.sweepNow = true
 }
 
 // watch tells when ports lose or regain what secures them.
