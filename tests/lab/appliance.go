@@ -168,7 +168,7 @@ func (a *Appliance) Kill() error { return a.end(context.Background(), syscall.SI
 // that may do other things too.
 const endsWithin = 20 * time.Second
 
-// Stop ends the daemon with SIGTERM, and after five seconds with SIGKILL. One
+// Stop ends the daemon with SIGTERM, and after some time with SIGKILL. One
 // that does not run is no error. It is one, here and of Kill, if a key is found
 // outside of the daemon: in its log, status, arguments, environment or files.
 func (a *Appliance) Stop(ctx context.Context) error { return a.end(ctx, syscall.SIGTERM) }
