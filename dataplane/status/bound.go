@@ -99,7 +99,7 @@ func (b *bounded) Accept() (net.Conn, error) {
 		out.by.Cred, out.by.err = b.s.who(c)
 		uid, from := out.by.holder(), &b.open
 		if out.by.full = from.take(uid); out.by.full != "" {
-			if left, ok := b.s.crowds.take(time.Now()); ok {
+			if left, ok := b.s.crowds.Take(time.Now()); ok {
 				b.s.Log.Warn("the control socket has no place for a connection", "why", out.by.full, "uid", out.by.UID, "gid", out.by.GID, "pid", out.by.PID, "not_logged", left)
 			}
 			if from = &b.refused; from.take(uid) != "" {

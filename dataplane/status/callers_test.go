@@ -48,7 +48,7 @@ func TestStrangers(t *testing.T) {
 		if n := strings.Count(l.String(), "refuses a caller"); n != 1 || !strings.Contains(l.String(), "method=GET path=/v1/status not_logged=0 uid=1001 gid=1002 pid=42 group=990") {
 			t.Errorf("%d lines of log:\n%s", n, l)
 		}
-		time.Sleep(refusalPause)
+		time.Sleep(pause)
 		if _, err := c.Status(t.Context()); err == nil {
 			t.Error("status is told")
 		}

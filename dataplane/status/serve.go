@@ -70,8 +70,8 @@ type server struct {
 	group     uint32
 	groupName string // for people
 	who       func(net.Conn) (peercred.Cred, error)
-	refusals  quiet
-	crowds    quiet
+	refusals  Quiet
+	crowds    Quiet
 	long      places // of requests that take their time
 }
 
