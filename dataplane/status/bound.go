@@ -9,23 +9,26 @@ import (
 
 // How much the callers of the control socket may hold, so that they use up
 // neither the daemon's file descriptors nor each other's places. Root has
-// places of its own beside those of all others: it is always let in.
+// places of its own beside those of all others, and so many that only a fault
+// takes them all.
 const (
-	// most connections are open in all, and each of one uid.
-	most, each = 128, 16
-	// Of requests that take their time, reloads and rotations that are
-	// followed, there are fewer: the rest is for what is answered at once.
-	mostLong, eachLong = 64, 8
+	// most connections are open in all, each of one uid, and roots of root.
+	most, each, roots = 128, 16, 512
+	// Of requests that take their time there are fewer, and of each kind by
+	// itself: who follows rotations may reload, and there is room beside both
+	// for what is answered at once.
+	mostFollowed, eachFollowed, rootsFollowed = 64, 8, 384
+	mostReloads, eachReloads, rootsReloads    = 32, 4, 64
 	// told is how many connections beyond its own a uid may have for as long
 	// as it takes to tell that there are too many.
 	told = 4
 )
 
-// places are what callers may hold: so many in all but root's, and so many of
-// one uid.
+// places are what callers may hold: so many in all but root's, so many of one
+// uid, and so many of root.
 type places struct {
-	all, one int
-	what     string // for people
+	all, one, root int
+	what           string // for people
 
 	mu    sync.Mutex
 	taken int // by all but root
@@ -46,8 +49,12 @@ func (c caller) holder() int64 {
 func (p *places) take(uid int64) (full string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	one := p.one
+	if uid == 0 {
+		one = p.root
+	}
 	switch {
-	case p.by[uid] >= p.one:
+	case p.by[uid] >= one:
 		return fmt.Sprintf("uid %d has %d %s already, the most that one may have; end some, and try again", uid, p.by[uid], p.what)
 	case uid != 0 && p.taken >= p.all:
 		return fmt.Sprintf("there are %d %s already, the most that all but root may have; try again later, or as root", p.taken, p.what)
@@ -79,8 +86,8 @@ func (p *places) give(uid int64) {
 // closed.
 func (s *server) bound(l net.Listener) net.Listener {
 	return &bounded{Listener: l, s: s,
-		open:    places{all: most, one: each, what: "connections"},
-		refused: places{all: told * told, one: told, what: "connections"}}
+		open:    places{all: most, one: each, root: roots, what: "connections"},
+		refused: places{all: told * told, one: told, root: told, what: "connections"}}
 }
 
 type bounded struct {

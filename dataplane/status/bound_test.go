@@ -89,12 +89,11 @@ func TestStreamsOfOne(t *testing.T) {
 	rotate, reload := post("/v1/rotate", "12")+`{"name":"a"}`, post("/v1/reload", "2")+"{}"
 	crowded(t, d, func(c *crowd) {
 		var held []net.Conn
-		for range eachLong {
+		for range eachFollowed {
 			held = append(held, c.want("a stream", ok, 1001, rotate))
 		}
-		for what, text := range map[string]string{"one stream too many": rotate, "a reload beside them": reload} {
-			c.want(what, many, 1001, text).Close()
-		}
+		c.want("one stream too many", many, 1001, rotate).Close()
+		c.want("a reload beside them", ok, 1001, reload).Close()
 		for range 2 * each { // more than there are places for
 			c.want("its status", ok, 1001, getStatus).Close()
 			synctest.Wait()
@@ -102,8 +101,8 @@ func TestStreamsOfOne(t *testing.T) {
 		c.want("another's status", ok, 1002, getStatus).Close()
 		held = append(held, c.want("another's stream", ok, 1002, rotate))
 		c.want("another's reload", ok, 1003, reload).Close()
-		for uid := uint32(1010); uid < 1010+mostLong/eachLong; uid++ {
-			for range eachLong {
+		for uid := uint32(1010); uid < 1010+mostFollowed/eachFollowed; uid++ {
+			for range eachFollowed {
 				conn, _ := c.sends(uid, rotate)
 				held = append(held, conn)
 			}
@@ -117,6 +116,55 @@ func TestStreamsOfOne(t *testing.T) {
 		time.Sleep(keepAlive) // it is noticed
 		synctest.Wait()
 		held = append(held, c.want("a stream after two ended", ok, 1001, rotate))
+		for _, conn := range held {
+			conn.Close()
+		}
+	})
+}
+
+// Root is kept from nothing by all that it follows itself, nor by the reloads
+// that it waits for.
+func TestRootGetsIn(t *testing.T) {
+	hold := func(ctx context.Context) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	d := Daemon{Snapshot: example, Rotate: func(ctx context.Context, _ string, _ peercred.Cred, emit func(any) error) error {
+		emit(step{"begun"})
+		return hold(ctx)
+	}, Reload: func(ctx context.Context) ([]string, error) { return nil, hold(ctx) }}
+	rotate, reload := post("/v1/rotate", "12")+`{"name":"a"}`, post("/v1/reload", "2")+"{}"
+	crowded(t, d, func(c *crowd) {
+		var held []net.Conn
+		for range rootsFollowed {
+			held = append(held, c.want("root's stream", ok, 0, rotate))
+		}
+		c.want("one that only a fault asks for", many, 0, rotate).Close()
+		for range rootsReloads {
+			held = append(held, c.want("root's reload", "", 0, reload)) // it is waited for
+		}
+		held = append(held, c.want("root's status", ok, 0, getStatus), c.want("another's stream", ok, 1001, rotate))
+		for _, conn := range held {
+			conn.Close()
+		}
+	})
+}
+
+// Reloads that hang keep their caller neither from rotations nor from the
+// status.
+func TestReloadsOfOne(t *testing.T) {
+	d := Daemon{Snapshot: example, Rotate: func(context.Context, string, peercred.Cred, func(any) error) error { return nil },
+		Reload: func(ctx context.Context) ([]string, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}}
+	rotate, reload := post("/v1/rotate", "12")+`{"name":"a"}`, post("/v1/reload", "2")+"{}"
+	crowded(t, d, func(c *crowd) {
+		var held []net.Conn
+		for range eachReloads {
+			held = append(held, c.want("a reload", "", 1001, reload))
+		}
+		held = append(held, c.want("one too many", many, 1001, reload), c.want("a rotation", ok, 1001, rotate), c.want("its status", ok, 1001, getStatus))
 		for _, conn := range held {
 			conn.Close()
 		}

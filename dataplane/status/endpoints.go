@@ -85,7 +85,7 @@ func (s *server) reload(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusNotImplemented, failure{"this daemon does not reload"})
 		return
 	}
-	end, ok := s.begin(w, r)
+	end, ok := begin(w, r, &s.reloads)
 	if !ok {
 		return
 	}
@@ -106,15 +106,15 @@ func (s *server) reload(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// begin takes a place for a request that takes its time, until end, or answers
-// that there is none.
-func (s *server) begin(w http.ResponseWriter, r *http.Request) (end func(), ok bool) {
+// begin takes a place of p for a request that takes its time, until end, or
+// answers that there is none.
+func begin(w http.ResponseWriter, r *http.Request, p *places) (end func(), ok bool) {
 	uid := callerOf(r).holder()
-	if full := s.long.take(uid); full != "" {
+	if full := p.take(uid); full != "" {
 		refuse(w, r, http.StatusTooManyRequests, full)
 		return nil, false
 	}
-	return func() { s.long.give(uid) }, true
+	return func() { p.give(uid) }, true
 }
 
 // asked logs who asked for what changes something.

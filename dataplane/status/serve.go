@@ -72,14 +72,16 @@ type server struct {
 	who       func(net.Conn) (peercred.Cred, error)
 	refusals  Quiet
 	crowds    Quiet
-	long      places // of requests that take their time
+	followed  places
+	reloads   places
 }
 
 // errStops is why requests that are under way end.
 var errStops = errors.New("the daemon stops")
 
 func (s *server) serve(ctx context.Context, l net.Listener) error {
-	s.long = places{all: mostLong, one: eachLong, what: "reloads and rotations that are waited for"}
+	s.followed = places{all: mostFollowed, one: eachFollowed, root: rootsFollowed, what: "rotations that are followed"}
+	s.reloads = places{all: mostReloads, one: eachReloads, root: rootsReloads, what: "reloads that are waited for"}
 	requests, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer end(errStops)
 	h := &http.Server{

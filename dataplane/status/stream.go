@@ -33,7 +33,7 @@ func (s *server) rotate(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusNotImplemented, failure{"this daemon does not rotate keys"})
 		return
 	}
-	end, ok := s.begin(w, r)
+	end, ok := begin(w, r, &s.followed)
 	if !ok {
 		return
 	}
