@@ -181,14 +181,16 @@ func (c *chain) finish(ctx context.Context) {
 	ended := c.cur
 	c.drop()
 	if c.fresh {
-		// It came to nothing before the journal was its own. Whatever is in
-		// that now must not be taken up after a restart.
-		if c.before == nil {
+		// It came to nothing before the journal was its own.
+		switch {
+		case c.before != nil:
+			c.before.Keep()
+		case ended.Reached != course.None:
+			// What it may have written must not be taken up after a restart.
+			// Before the claim it wrote nothing, and one refused stays.
 			if r := c.do(ctx, course.Do{Kind: course.Save}); r.Err != nil {
 				c.log.Warn("the journal cannot be saved", "error", r.Err)
 			}
-		} else {
-			c.before.Keep()
 		}
 	}
 	c.cur, c.before, c.fresh = c.before, nil, false

@@ -2,6 +2,7 @@ package rotate
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -67,6 +68,16 @@ func TestForeignJournal(t *testing.T) {
 					t.Errorf("logged %d times", n)
 				}
 				s.mu.Unlock()
+				// A rotation that changes nothing leaves it as it is.
+				s.set(func() { s.err = errors.New("the vault is away") })
+				if err := r.Rotate(t.Context(), chain.Name, nil); !errors.Is(err, ErrFailed) {
+					t.Error(err)
+				}
+				synctest.Wait()
+				s.set(func() { s.err = nil })
+				if saved != string(s.saved[chain.Name]) {
+					t.Errorf("a rotation that failed before its claim has replaced the journal: %s", s.saved[chain.Name])
+				}
 				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 				defer cancel()
 				var l timeline
