@@ -234,7 +234,7 @@ func (c *Course) pause(now time.Time) time.Duration {
 			d = min(d, max(at.Sub(now), 0))
 		}
 		// Never a busy loop, whatever keeps the pairs from being retired.
-		return max(d, lookOften)
+		return max(d, lookSeldom)
 	case now.Before(c.phaseAt.Add(eager)) && !now.Before(c.phaseAt):
 		return lookOften
 	}
@@ -340,6 +340,8 @@ func (c *Course) afterwards() string {
 		return "the old pairs are retired"
 	case c.RetireAt().IsZero():
 		return "the old pairs are kept until the ports without a peer have moved too"
+	case c.Hold == 0 && c.view.Unsealed != "":
+		return "the old pairs are kept until the keys can be sealed"
 	}
 	return fmt.Sprintf("the old pairs are retired at %s, after a hold of %v", stamp(c.RetireAt()), c.Hold)
 }

@@ -167,8 +167,14 @@ func (c *Course) hold(t *teller, ready, back bool, missing string) {
 	if !ready || t.now.Before(c.RetireAt()) {
 		return
 	}
-	if c.view.Unsealed != "" {
-		t.once("unsealed", Event{Phase: Waiting, Detail: "the old pairs are kept: the keys cannot be sealed: " + c.view.Unsealed})
+	if why := c.view.Unsealed; why != "" {
+		if t.now.Sub(c.RetireAt()) < patience {
+			return // they may be on their way
+		}
+		t.once("unsealed", Event{Phase: Waiting, Detail: "the old pairs are kept: the keys cannot be sealed: " + why})
+		if c.Outcome == "" { // the traffic has moved; nobody need wait for the rest
+			c.end(t, Done, "")
+		}
 		return
 	}
 	c.sweepNow = true
