@@ -25,6 +25,9 @@ const (
 	askOwner = time.Hour
 	// askClock is how often a clock that cannot be trusted is looked at.
 	askClock = time.Minute
+	// askRefused is how often it is looked whether a journal that was refused
+	// is still there.
+	askRefused = time.Minute
 	// The wait after a failure of the schedule doubles from the first to the
 	// second.
 	firstRetry, lastRetry = 5 * time.Second, 30 * time.Minute
@@ -63,7 +66,7 @@ type chain struct {
 	followers []*follower
 	report    Report
 	problem   string // of the schedule
-	foreign   string // of the journal
+	foreign   string // of the journal; written by the goroutine alone
 }
 
 func (c *chain) run(ctx context.Context) {
@@ -85,7 +88,14 @@ func (c *chain) run(ctx context.Context) {
 				c.finish(ctx)
 				continue
 			}
-			c.wait(ctx, c.untilPlan())
+			if c.removed() {
+				continue // to tell it
+			}
+			pause := c.untilPlan()
+			if c.foreign != "" {
+				pause = min(pause, askRefused)
+			}
+			c.wait(ctx, pause)
 		case course.Look:
 			if d.After > 0 && !c.wait(ctx, min(d.After, c.untilPlan())) {
 				continue // another rotation may have begun
@@ -123,6 +133,33 @@ func (c *chain) refuse(s *course.State, why string) {
 	c.foreign = fmt.Sprintf("the journal of a rotation that is under way (rotations/%s.json in the state directory) is another's: %s; it is not gone on with, and pair %s and those before it stay as they are; was the state directory copied, or the keychain's source changed? Put that right, or remove the journal; the next rotation replaces it", c.Name, why, s.Order.ID)
 	c.mu.Unlock()
 	c.log.Error("the journal of a rotation is refused", "error", c.foreign)
+}
+
+// removed tells whether a journal that was refused is there no more, and clears
+// the alarm if so: it was removed, or is of a rotation of ours that has ended.
+func (c *chain) removed() bool {
+	if c.foreign == "" {
+		return false
+	}
+	b, err := c.o.Journal.Load(c.Name)
+	if err != nil {
+		return false
+	}
+	if b != nil {
+		if s, err := course.Decode(b); err != nil || !s.Ended() {
+			return false
+		}
+	}
+	c.accept()
+	c.log.Info("the journal that was refused is there no more")
+	return true
+}
+
+// accept ends the alarm of a journal that was refused.
+func (c *chain) accept() {
+	c.mu.Lock()
+	c.foreign = ""
+	c.mu.Unlock()
 }
 
 // wait lets d pass; false: something else came first.
@@ -238,9 +275,7 @@ func (c *chain) did(d course.Do, r course.Result) {
 	}
 	if d.Kind == course.Save && r.Err == nil {
 		c.before, c.fresh = nil, false // the journal is this one's now
-		c.mu.Lock()
-		c.foreign = ""
-		c.mu.Unlock()
+		c.accept()
 	}
 	for _, e := range c.cur.Did(time.Now(), d, r) {
 		c.tell(e)

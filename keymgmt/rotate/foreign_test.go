@@ -92,3 +92,31 @@ func TestForeignJournal(t *testing.T) {
 		})
 	}
 }
+
+// A journal that was refused is removed: the alarm ends without a restart.
+func TestForeignJournalRemoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite()
+		chain := s.chain()
+		r, stop := s.run(t, chain)
+		if err := r.Rotate(t.Context(), "link1", nil); err != nil {
+			t.Fatal(err)
+		}
+		stop()
+		chain.Place = "vault v2 cak ckn"
+		r, stop = s.run(t, chain)
+		defer stop()
+		alarms := func() int { time.Sleep(2 * askRefused); synctest.Wait(); return len(r.Reports()) }
+		if n := alarms(); n != 1 {
+			t.Errorf("%d alarms while it is there", n)
+		}
+		s.set(func() { s.journal = errors.New("the disk is away") })
+		if n := alarms(); n != 1 {
+			t.Errorf("%d alarms while it cannot be read", n)
+		}
+		s.set(func() { s.journal = nil; delete(s.saved, "link1") })
+		if n := alarms(); n != 0 {
+			t.Errorf("after its removal: %+v", r.Reports())
+		}
+	})
+}
