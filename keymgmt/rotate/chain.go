@@ -113,6 +113,7 @@ func (c *chain) resume() {
 	if err == nil && b != nil {
 		var s *course.State
 		if s, err = course.Decode(b); err == nil && !s.Ended() {
+			s.Adopt(c.Place)
 			if why := s.Foreign(c.Name, c.Place, c.Owner); why != "" {
 				c.refuse(s, why)
 				return

@@ -13,6 +13,11 @@ import (
 	"github.com/linkseal/linkseal/keymgmt/rotate/course"
 )
 
+// nameNoStore makes the journal one from before the store was noted.
+func (s *site) nameNoStore() {
+	s.saved["link1"] = []byte(strings.Replace(string(s.saved["link1"]), `"store"`, `"former"`, 1))
+}
+
 // The journal of another keychain, store or owner is refused and named, and not
 // gone on with; the next rotation replaces it.
 func TestForeignJournal(t *testing.T) {
@@ -24,9 +29,11 @@ func TestForeignJournal(t *testing.T) {
 		"other vault":    {func(_ *site, c *Chain) { c.Place = "vault v2 cak ckn" }, `of keys in "vault v1 cak ckn", not "vault v2 cak ckn"`},
 		"other owner":    {func(_ *site, c *Chain) { c.Owner = "them" }, `of the owner "us", not "them"`},
 		"other keychain": {func(s *site, c *Chain) { s.saved["link2"], c.Name = s.saved["link1"], "link2" }, `of keychain "link1", not "link2"`},
-		"no store named": {func(s *site, _ *Chain) {
-			s.saved["link1"] = []byte(strings.Replace(string(s.saved["link1"]), `"store"`, `"former"`, 1))
-		}, `of keys in "", not "vault v1 cak ckn"`},
+		"no store named": {func(s *site, _ *Chain) { s.nameNoStore() }, ""},
+		"no store named, other owner": {func(s *site, c *Chain) {
+			s.nameNoStore()
+			c.Owner = "them"
+		}, `of the owner "us", not "them"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -52,6 +59,9 @@ func TestForeignJournal(t *testing.T) {
 				if c.why == "" {
 					if ids := s.ids(); len(ids) != 1 || len(r.Reports()) != 0 {
 						t.Errorf("the old pair is not retired: %q, %+v", ids, r.Reports())
+					}
+					if js := string(s.saved[chain.Name]); !strings.Contains(js, `"store": "vault v1 cak ckn"`) {
+						t.Errorf("the journal names no store: %s", js)
 					}
 					stop()
 					return
@@ -98,6 +108,7 @@ func TestForeignJournalRemoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite()
 		chain := s.chain()
+		chain.Place = "vault v1 cak ckn"
 		r, stop := s.run(t, chain)
 		if err := r.Rotate(t.Context(), "link1", nil); err != nil {
 			t.Fatal(err)

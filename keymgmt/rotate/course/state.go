@@ -22,7 +22,8 @@ const version = 1
 type State struct {
 	Version  int    `json:"version"`
 	Keychain string `json:"keychain"`
-	// Store is where the pairs are: another's journal is not gone on with.
+	// Store is where the pairs are: another's journal is not gone on with. Empty
+	// in a journal from before it was noted.
 	Store string        `json:"store"`
 	Cause string        `json:"cause"`
 	Order Order         `json:"order"`
@@ -66,6 +67,14 @@ func (s *State) RetireAt() time.Time {
 		return time.Time{}
 	}
 	return s.Since.Add(s.Hold)
+}
+
+// Adopt has a state that names no store be of store: keychain and owner alone
+// tell whose it is.
+func (s *State) Adopt(store string) {
+	if s.Store == "" {
+		s.Store = store
+	}
 }
 
 // Foreign says why the state is not that of a rotation of keychain in store by
