@@ -225,3 +225,22 @@ func TestReloadWhileVaultAway(t *testing.T) {
 		})
 	}
 }
+
+// The end waits for the keys to be sealed while MKA goes on: peers count a
+// session's silence.
+func TestEndSealsBeforeSessionsLeave(t *testing.T) {
+	runWith(t, newMachine("eth1"), portLine("a", "eth1", ""), func(w *world) {
+		w.keeper.takes = 5 * time.Second
+	}, func(w *world) {
+		s := w.started()[0]
+		ended := make(chan struct{})
+		go func() { defer close(ended); w.stop() }()
+		time.Sleep(w.keeper.takes / 2)
+		s.mu.Lock()
+		w.want("suspended or closed while keys are being sealed", false, s.suspended || s.closed)
+		s.mu.Unlock()
+		<-ended
+		w.want("closed", true, s.closed)
+		w.want("sealed", []string{k1Kept + ": 11"}, w.keeper.has())
+	})
+}
