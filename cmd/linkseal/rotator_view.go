@@ -14,7 +14,7 @@ func viewOf(s status.Status, name string) (v course.View) {
 	if s.ClockHeld != nil {
 		v.Clock = "the clock is not that of when the keys were last sealed, and nothing has set it; set it"
 	}
-	v.Unsealed = s.SealError
+	v.Unsealed = s.Unsealed
 	for _, k := range s.Keychains {
 		if k.Name != name {
 			continue

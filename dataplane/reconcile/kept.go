@@ -262,6 +262,17 @@ func (r *Reconciler) keep() {
 	r.kept.time = k.Time
 }
 
+// unsealed is why the keys in use are not known to be sealed; empty if they are.
+func (k *keeping) unsealed() string {
+	switch {
+	case k.err != "":
+		return k.err
+	case k.unread || k.dirty || k.saving != nil:
+		return "sealing them has not ended yet"
+	}
+	return ""
+}
+
 // live are the keychains in use, by keptName.
 func (*keeping) live(rings map[string]*ring) map[string]*keychain.Keychain {
 	all := make(map[string]*keychain.Keychain)

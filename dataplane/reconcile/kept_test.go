@@ -91,6 +91,7 @@ func TestSealingFails(t *testing.T) {
 		w.keeper.err = errors.New("TPM in lockout")
 	}, func(w *world) {
 		w.want("alarm", "TPM in lockout", w.r.Status().SealError)
+		w.want("unsealed", "TPM in lockout", w.r.Status().Unsealed)
 		time.Sleep(10 * resync)
 		w.settle()
 		if n := strings.Count(w.log.String(), "TPM in lockout"); n != 1 {
@@ -119,7 +120,12 @@ func TestKeysWhileSealing(t *testing.T) {
 		w.sources["k1"].set(keys(32, 0x11, 0x12), true)
 		w.settle()
 		w.want("sealed, while it is being done", []string(nil), w.keeper.has())
-		time.Sleep(2 * w.keeper.takes)
+		w.want("unsealed", "sealing them has not ended yet", w.r.Status().Unsealed)
+		w.want("alarm", "", w.r.Status().SealError)
+		time.Sleep(w.keeper.takes + w.keeper.takes/2) // the first Save has ended, the next has not
+		w.want("unsealed, while the next Save runs", "sealing them has not ended yet", w.r.Status().Unsealed)
+		time.Sleep(w.keeper.takes)
+		w.want("unsealed", "", w.r.Status().Unsealed)
 		w.want("sealed", []string{k1Kept + ": 11 12"}, w.keeper.has())
 	})
 }

@@ -134,6 +134,7 @@ type Reconciler struct {
 	view         []view
 	keychains    []keychainView
 	sealError    string
+	unsealed     string
 	clockHeld    *time.Time
 	name         string
 	reloadErrors []string
