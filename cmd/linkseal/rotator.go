@@ -99,7 +99,11 @@ func chainOf(c *config.Config, k config.Keychain, state string, octets int, log 
 	if err != nil {
 		return chain, err
 	}
-	if former != "" {
+	switch former {
+	case "":
+	case owner:
+		log.Warn("the state directory is from another machine with the same name: if that is still in use this is a copy, and both rotate as one owner; give this one another name", "state", state, "owner", owner)
+	default:
 		log.Warn("the state directory is another appliance's, or a copy of it: neither name nor machine are the same; this is an owner of its own now", "state", state, "former", former, "owner", owner)
 	}
 	chain.Store, chain.Owner, chain.Sweep = vaultStore{keyvault.NewHelper(vaultConfig(k.Vault))}, owner, true
@@ -119,7 +123,7 @@ func placeOf(k config.Keychain) string {
 }
 
 // ownerOf is what marks this appliance's pairs in a vault, and whose the state
-// directory was if it is a copy.
+// directory was if it is, or may be, a copy.
 func ownerOf(c *config.Config, state string) (owner, former string, err error) {
 	name := c.Name
 	if name == "" {

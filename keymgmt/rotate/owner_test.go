@@ -26,16 +26,28 @@ func TestOwner(t *testing.T) {
 	if !strings.HasPrefix(a, "ce-ams-1/") {
 		t.Error(a)
 	}
-	for _, c := range []struct{ what, name, machine string }{
-		{"again", "ce-ams-1", machine1},
-		{"renamed", "ce-fra-7", machine1},
-		{"renamed, and restarted", "ce-fra-7", machine1},
-		{"named as before, on new hardware", "ce-ams-1", machine2},
-		{"renamed there", "ce-fra-7", machine2},
-		{"a machine without an id", "ce-ams-1", ""},
+	for _, c := range []struct{ what, name, machine, former string }{
+		{"again", "ce-ams-1", machine1, ""},
+		{"renamed", "ce-fra-7", machine1, ""},
+		{"renamed, and restarted", "ce-fra-7", machine1, ""},
+		{"named as before, on new hardware", "ce-ams-1", machine2, a},
+		{"told once", "ce-ams-1", machine2, ""},
+		{"a machine without an id", "ce-ams-1", "", ""},
+		{"back, and renamed", "ce-fra-7", machine1, ""},
 	} {
-		if is, former := owner(t, dir, c.name, c.machine); is != a || former != "" {
-			t.Errorf("%s: %s, former %q, want %s", c.what, is, former, a)
+		if is, former := owner(t, dir, c.name, c.machine); is != a || former != c.former {
+			t.Errorf("%s: %s, former %q, want %s, former %q", c.what, is, former, a, c.former)
+		}
+	}
+	owner(t, dir, "ce-ams-1", machine2)
+	if is, former := owner(t, dir, "ce-fra-7", machine2); is == a || former != a {
+		t.Errorf("a copy that is renamed later: %s, former %q", is, former)
+	}
+	dir = t.TempDir()
+	a, _ = owner(t, dir, "ce-ams-1", "")
+	for _, name := range []string{"ce-ams-1", "ce-fra-7"} {
+		if is, former := owner(t, dir, name, machine1); is != a || former != "" {
+			t.Errorf("a machine that has an id now, called %s: %s, former %q, want %s", name, is, former, a)
 		}
 	}
 	for _, machine := range []string{machine2, ""} {
