@@ -117,7 +117,7 @@ func chainOf(c *config.Config, k config.Keychain, state string, octets int, log 
 // placeOf names where the keys of a keychain are.
 func placeOf(k config.Keychain) string {
 	if v := k.Vault; v != nil {
-		return strings.Join([]string{k.Source, strings.TrimSuffix(v.URL, "/"), v.CAK, v.CKN}, " ")
+		return k.Source + " " + strings.TrimSpace(v.Place())
 	}
 	return k.Source + " " + absolute(k.Path)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/linkseal/linkseal/dataplane/config"
@@ -64,9 +65,30 @@ type Restoring interface {
 // configuration now has are not its keys.
 func keptName(c config.Keychain) string {
 	if v := c.Vault; v != nil {
-		return c.Name + " " + c.Source + " " + v.URL + " " + v.CAK + " " + v.CKN + " " + v.PSK
+		return c.Name + " " + c.Source + " " + v.Place()
 	}
 	return c.Name + " " + c.Source + " " + c.Path
+}
+
+// rename gives what was kept its keptName: an earlier release kept a vault as it
+// was spelt.
+func (k *Kept) rename() {
+	for _, name := range slices.Sorted(maps.Keys(k.Keychains)) {
+		f := strings.Split(name, " ")
+		if len(f) != 6 || f[1] != config.SourceVault {
+			continue
+		}
+		now := keptName(config.Keychain{Name: f[0], Source: f[1], Vault: &config.Vault{URL: f[2], CAK: f[3], CKN: f[4], PSK: f[5]}})
+		if now == name {
+			continue
+		}
+		if k.Keychains[now] == nil {
+			k.Keychains[now] = k.Keychains[name]
+		} else {
+			k.Keychains[name].Zero() // kept under both: the other is newer
+		}
+		delete(k.Keychains, name)
+	}
 }
 
 // keeping is what the reconciler knows of what is kept.
@@ -134,6 +156,7 @@ func (r *Reconciler) keptLoaded(l keptLoad) {
 		r.log.Info("what was sealed is read after all")
 	}
 	r.kept.time = l.Time
+	l.rename()
 	for name, chain := range r.kept.loaded { // of rings that have ended since: newer
 		if old := l.Keychains[name]; old != nil {
 			old.Zero()

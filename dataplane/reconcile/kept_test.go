@@ -2,6 +2,8 @@ package reconcile
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -229,6 +231,42 @@ func TestReloadWhileVaultAway(t *testing.T) {
 				w.want("sealed", []string{vaultKept + ": 32", "k2 file /k2: 22"}, w.keeper.has())
 			})
 		})
+	}
+}
+
+// Keys that were sealed of a vault spelt otherwise, as an earlier release kept
+// them, are its keys.
+func TestSealedOfVaultSpeltOtherwise(t *testing.T) {
+	const is = "k1 azure-key-vault https://v.vault.azure.net a c "
+	for name, was := range map[string]string{
+		"as spelt": "k1 azure-key-vault https://V.vault.azure.net/ A c ", "of another release and spelling": "k1 azure-key-vault https://v.vault.azure.net:443 a C ", "as now": is,
+	} {
+		t.Run(name, func(t *testing.T) {
+			ports := portLine("a", "eth1", "")
+			runWith(t, newMachine("eth1"), ports, func(w *world) {
+				w.file = strings.Replace(header, "k1: {source: file, path: /k1}", "k1: {source: azure-key-vault, vault: https://V.vault.azure.net/, cak: A, ckn: c, credential: {type: managed-identity}}", 1) + ports
+				c, _ := keys(32, 0x31)()
+				w.keeper.kept = Kept{Time: time.Now(), Keychains: map[string]*keychain.Keychain{was: c}}
+				w.sources["k1"].load = pending
+			}, func(w *world) {
+				w.want("keys", []string{"31/32"}, w.started()[0].hasKeys())
+				time.Sleep(2 * stamp)
+				w.settle()
+				w.want("sealed", []string{is + ": 31"}, w.keeper.has())
+			})
+		})
+	}
+}
+
+func TestRenameKept(t *testing.T) {
+	const now = "k1 azure-key-vault https://v.vault.azure.net a c "
+	old, _ := keys(32, 0x31)()
+	newer, _ := keys(32, 0x32)()
+	file, _ := keys(32, 0x33)()
+	k := Kept{Keychains: map[string]*keychain.Keychain{now: newer, "k1 azure-key-vault https://V.vault.azure.net a c ": old, "k1 file /A b c d": file}}
+	k.rename()
+	if len(k.Keychains) != 2 || k.Keychains[now] != newer || k.Keychains["k1 file /A b c d"] != file {
+		t.Errorf("kept %v", slices.Collect(maps.Keys(k.Keychains)))
 	}
 }
 
