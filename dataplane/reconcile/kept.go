@@ -363,9 +363,9 @@ func (r *Reconciler) now() time.Time {
 	switch after := now.Sub(r.kept.time); {
 	case set || r.kept.time.IsZero():
 	case after < 0:
-		wrong = "the clock is earlier than when keys were sealed, and no time server has set it; keys stay as they were then"
+		wrong = "the clock is earlier than when keys were sealed, and nothing has set it; keys stay as they were then; if it is right, or to set it: date -s, or timedatectl set-time, while the daemon runs"
 	case after > far:
-		wrong = "the clock is more than a year later than when keys were sealed, and no time server has set it; keys stay as they were then"
+		wrong = "the clock is more than a year later than when keys were sealed, and nothing has set it; keys stay as they were then; if it is right, or to set it: date -s, or timedatectl set-time, while the daemon runs"
 	}
 	if held := wrong != ""; held != r.kept.held {
 		if r.kept.held = held; held {

@@ -101,7 +101,7 @@ type Options struct {
 	Seen SeenStore
 	// Keeper keeps the last good keys, sealed.
 	Keeper Keeper
-	// Clock is the wall clock, and whether somebody keeps it right.
+	// Clock is the wall clock, and whether somebody keeps it right or has set it.
 	Clock func() (now time.Time, set bool)
 	Log   *slog.Logger
 	// Version of linkseal, for the status.
