@@ -26,10 +26,10 @@ const Path = "/metrics"
 const inFlight = 4
 
 // Handler answers GET and HEAD of Path with what c collects, and with the Go
-// runtime's and the process's own metrics.
+// runtime's and the process's own metrics; scrapes within fresh share them.
 func Handler(c *Collector, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET "+Path, promhttp.HandlerFor(newRegistry(c), promhttp.HandlerOpts{
+	mux.Handle("GET "+Path, promhttp.HandlerFor(&shared{from: newRegistry(c), now: c.Now}, promhttp.HandlerOpts{
 		ErrorLog: &errorLog{log: log, now: c.Now},
 		// One thing that cannot be told must not keep the rest.
 		ErrorHandling:       promhttp.ContinueOnError,
