@@ -18,10 +18,8 @@ const calm = 2 * time.Second
 // that does other things besides holds up both, and through the link as many
 // threads again have to get their turn. What is over it the rotation did: it
 // held frames back until somebody asked again, or lost some of TCP's, which are
-// sent again after 200 ms or more. In short, guests share the processors.
-func late(otherwise time.Duration) time.Duration {
-	return 2*otherwise + times(150*time.Millisecond, 500*time.Millisecond)
-}
+// sent again after 200 ms or more.
+func late(otherwise time.Duration) time.Duration { return 2*otherwise + 150*time.Millisecond }
 
 // load is a pair under as much TCP as goes, datagrams, and datagrams that stay
 // on west's loopback device, to compare with.
