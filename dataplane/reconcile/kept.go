@@ -104,7 +104,7 @@ type keeping struct {
 	unread  bool
 	dirty   bool
 	err     string // of the last Save, or of the Load
-	held    bool   // the clock is earlier than time
+	held    bool   // the clock is not believed: see now
 }
 
 // keptLoad is what a Load returned.
@@ -359,13 +359,14 @@ const far = 365 * 24 * time.Hour
 // behind the very link.
 func (r *Reconciler) now() time.Time {
 	now, set := r.o.Clock()
+	const stays = ", and nothing has set it; keys stay as they were then; if it is right, or to set it: date -s, or timedatectl set-time, while the daemon runs"
 	wrong := ""
 	switch after := now.Sub(r.kept.time); {
 	case set || r.kept.time.IsZero():
 	case after < 0:
-		wrong = "the clock is earlier than when keys were sealed, and nothing has set it; keys stay as they were then; if it is right, or to set it: date -s, or timedatectl set-time, while the daemon runs"
+		wrong = "the clock is earlier than when keys were sealed" + stays
 	case after > far:
-		wrong = "the clock is more than a year later than when keys were sealed, and nothing has set it; keys stay as they were then; if it is right, or to set it: date -s, or timedatectl set-time, while the daemon runs"
+		wrong = "the clock is more than a year later than when keys were sealed" + stays
 	}
 	if held := wrong != ""; held != r.kept.held {
 		if r.kept.held = held; held {
