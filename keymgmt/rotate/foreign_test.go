@@ -38,13 +38,7 @@ func TestForeignJournal(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newSite()
-				chain := s.chain()
-				chain.Place = "vault v1 cak ckn"
-				r, stop := s.run(t, chain)
-				if err := r.Rotate(t.Context(), "link1", nil); err != nil {
-					t.Fatal(err)
-				}
-				stop() // while the old pair is held
+				chain := s.interrupted(t)
 				s.set(func() {
 					c.change(s, &chain)
 					// As in another vault, whose pairs the journal does not know.
@@ -53,7 +47,7 @@ func TestForeignJournal(t *testing.T) {
 					}
 				})
 				before, saved := s.ids(), string(s.saved[chain.Name])
-				r, stop = s.run(t, chain)
+				r, stop := s.run(t, chain)
 				time.Sleep(2 * chain.Hold)
 				synctest.Wait()
 				if c.why == "" {
@@ -103,19 +97,27 @@ func TestForeignJournal(t *testing.T) {
 	}
 }
 
+// interrupted is a chain whose rotation has ended but for its hold, with the
+// store vault v1.
+func (s *site) interrupted(t *testing.T) Chain {
+	t.Helper()
+	chain := s.chain()
+	chain.Place = "vault v1 cak ckn"
+	r, stop := s.run(t, chain)
+	defer stop()
+	if err := r.Rotate(t.Context(), "link1", nil); err != nil {
+		t.Fatal(err)
+	}
+	return chain
+}
+
 // A journal that was refused is removed: the alarm ends without a restart.
 func TestForeignJournalRemoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite()
-		chain := s.chain()
-		chain.Place = "vault v1 cak ckn"
-		r, stop := s.run(t, chain)
-		if err := r.Rotate(t.Context(), "link1", nil); err != nil {
-			t.Fatal(err)
-		}
-		stop()
+		chain := s.interrupted(t)
 		chain.Place = "vault v2 cak ckn"
-		r, stop = s.run(t, chain)
+		r, stop := s.run(t, chain)
 		defer stop()
 		alarms := func() int { time.Sleep(2 * askRefused); synctest.Wait(); return len(r.Reports()) }
 		if n := alarms(); n != 1 {
