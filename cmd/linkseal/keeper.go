@@ -8,6 +8,7 @@ import (
 	"github.com/linkseal/linkseal/dataplane/config"
 	"github.com/linkseal/linkseal/dataplane/reconcile"
 	"github.com/linkseal/linkseal/keymgmt/sealed"
+	"github.com/linkseal/linkseal/keymgmt/sealed/tpm"
 )
 
 // keeper keeps the last good keys in the state directory, sealed. What they
@@ -40,10 +41,15 @@ func (k *keeper) open() error {
 
 // Load implements reconcile.Keeper.
 func (k *keeper) Load() (reconcile.Kept, error) {
-	if err := k.open(); err != nil {
+	if err := k.open(); errors.Is(err, tpm.ErrHangs) {
+		return reconcile.Kept{}, later{err}
+	} else if err != nil {
 		return reconcile.Kept{}, err
 	}
 	c, err := k.store.Load()
+	if errors.Is(err, tpm.ErrHangs) {
+		return reconcile.Kept{}, later{err}
+	}
 	for _, r := range k.store.Refused() {
 		if err == nil { // else it is told with err
 			k.log.Warn("a file of sealed keys is refused; the other one is used", "error", r)
@@ -54,6 +60,13 @@ func (k *keeper) Load() (reconcile.Kept, error) {
 	}
 	return reconcile.Kept(c), err
 }
+
+// later marks the error of a TPM that may yet answer.
+type later struct{ error }
+
+func (l later) Unwrap() error { return l.error }
+
+func (later) Is(target error) bool { return target == reconcile.ErrLater }
 
 // Save implements reconcile.Keeper.
 func (k *keeper) Save(c reconcile.Kept) error {

@@ -25,6 +25,7 @@ type generateFlags struct {
 	config, out, cipher, notBefore, expires, pair string
 	cknLength                                     int // 0: the default
 	expiresHard, fallback, json, showKeys         bool
+	takeOver                                      bool
 }
 
 // generated is what keys generate prints with --json.
@@ -70,7 +71,8 @@ too. Bring the pair to the other end over a way that you trust with it.
 
 A pair for a keychain in a vault is written to it, with one pair id on both
 secrets, and read back; both ends take it from there. --pair ID completes one
-that was cut off, and finds one that is there: it can be run again.`,
+that was cut off, and finds one that is there: it can be run again. --take-over
+makes this appliance the one that rotates the keychain, in the place of another.`,
 		Example: `  linkseal keys generate link1 --config /etc/linkseal/linkseal.yaml --not-before 1h
   linkseal keys generate --out link1.yaml --cipher gcm-aes-xpn-256`,
 		Args: cobra.ArbitraryArgs,
@@ -103,6 +105,7 @@ that was cut off, and finds one that is there: it can be run again.`,
 	fl.BoolVar(&f.fallback, "fallback", false, "prefer it last")
 	fl.IntVar(&f.cknLength, "ckn-length", 0, "`OCTETS` of the CKN, 1 to 32 (default 16; in a vault as long as the CAK)")
 	fl.StringVar(&f.pair, "pair", "", "in a vault: the `ID` of the pair, to complete one that is half there (default: random)")
+	fl.BoolVar(&f.takeOver, "take-over", false, "in a vault: be the owner that rotates the keychain, though another is")
 	fl.BoolVar(&f.json, "json", false, "one JSON document on standard output")
 	fl.BoolVar(&f.showKeys, "show-keys", false, "print the CAK too")
 	return c
@@ -132,8 +135,8 @@ func (f *generateFlags) generate(ctx context.Context, args []string, now time.Ti
 	default:
 		return doc, usage(errors.New("keys generate takes KEYCHAIN and --config FILE, or --out FILE alone"))
 	}
-	if f.pair != "" {
-		return doc, usage(errors.New("--pair goes with a keychain in a vault alone"))
+	if f.pair != "" || f.takeOver {
+		return doc, usage(errors.New("--pair and --take-over go with a keychain in a vault alone"))
 	}
 	k, err := f.key(ports, now)
 	if err != nil {

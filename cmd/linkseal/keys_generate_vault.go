@@ -37,8 +37,8 @@ func (f *generateFlags) inVault(ctx context.Context, cfg *config.Config, k *conf
 		rand.Read(id) // never fails
 		pair.ID = hex.EncodeToString(id)
 	}
-	if k.Vault.Rotation != nil {
-		if pair.Owner, err = ownerOf(cfg, cfg.State); err != nil {
+	if k.Vault.Rotation != nil || f.takeOver {
+		if pair.Owner, _, err = ownerOf(cfg, cfg.State); err != nil {
 			return doc, err
 		}
 	}
@@ -48,7 +48,12 @@ func (f *generateFlags) inVault(ctx context.Context, cfg *config.Config, k *conf
 		return doc, err
 	}
 	if owned := course.Owned(k.Name, listed, pair.Owner); owned != nil {
-		return doc, owned
+		if !f.takeOver {
+			return doc, owned
+		}
+		if err := succeeds(course.Newest(listed), want.NotBefore, now); err != nil {
+			return doc, err
+		}
 	}
 	for _, p := range listed {
 		if !p.Whole && p.ID != pair.ID {
@@ -63,6 +68,19 @@ func (f *generateFlags) inVault(ctx context.Context, cfg *config.Config, k *conf
 	doc.keyDocument = keyDocument{CKN: &w.CKN, Octets: want.octets, State: window.State(now), ExpiresHard: f.expiresHard, Fallback: f.fallback,
 		NotBefore: status.Given(window.NotBefore), Expires: status.Given(window.Expires), Pair: w.Pinned.Pair, CAKVersion: w.Pinned.CAK, CKNVersion: w.Pinned.CKN}
 	return doc, nil
+}
+
+// succeeds tells that a pair that starts at start, or now where that is zero, is
+// newer than before: else its owner would not be the keychain's.
+func succeeds(before *course.Pair, start, now time.Time) error {
+	if start.IsZero() {
+		start = now
+	}
+	if start.After(before.Start()) {
+		return nil
+	}
+	after := before.Start().Add(time.Second).UTC().Format(time.RFC3339)
+	return fmt.Errorf("pair %s, its owner's newest, starts at %s, and one that takes over starts later: add --not-before %s", before.ID, before.Start().UTC().Format(time.RFC3339), after)
 }
 
 // wanted is what the flags say of a key but its octets.

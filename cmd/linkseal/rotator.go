@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"os"
@@ -60,7 +61,7 @@ func (r *rotator) configured(c *config.Config) {
 		if octets == 0 {
 			continue // no port uses it
 		}
-		chain, err := chainOf(c, k, r.state, octets)
+		chain, err := chainOf(c, k, r.state, octets, r.log)
 		if err != nil {
 			r.log.Error("keychain cannot be rotated", "keychain", k.Name, "error", err)
 			continue
@@ -81,7 +82,7 @@ func octetsFor(c *config.Config, keychain string) (octets int) {
 	return octets
 }
 
-func chainOf(c *config.Config, k config.Keychain, state string, octets int) (rotate.Chain, error) {
+func chainOf(c *config.Config, k config.Keychain, state string, octets int, log *slog.Logger) (rotate.Chain, error) {
 	same, err := json.Marshal(struct {
 		config.Keychain
 		Octets int
@@ -89,14 +90,21 @@ func chainOf(c *config.Config, k config.Keychain, state string, octets int) (rot
 	if err != nil {
 		return rotate.Chain{}, err
 	}
-	chain := rotate.Chain{Name: k.Name, Octets: octets, Hold: defaultHold, Same: string(same)}
+	chain := rotate.Chain{Name: k.Name, Place: placeOf(k), Octets: octets, Hold: defaultHold, Same: string(same)}
 	if k.Vault == nil {
 		chain.Store = rotate.FileStore{Path: k.Path, Rand: rand.Reader}
 		return chain, nil
 	}
-	owner, err := ownerOf(c, state)
+	owner, former, err := ownerOf(c, state)
 	if err != nil {
 		return chain, err
+	}
+	switch former {
+	case "":
+	case owner:
+		log.Warn("the state directory is from another machine with the same name: if that is still in use this is a copy, and both rotate as one owner; give this one another name", "state", state, "owner", owner)
+	default:
+		log.Warn("the state directory is another appliance's, or a copy of it: neither name nor machine are the same; this is an owner of its own now", "state", state, "former", former, "owner", owner)
 	}
 	chain.Store, chain.Owner, chain.Sweep = vaultStore{keyvault.NewHelper(vaultConfig(k.Vault))}, owner, true
 	if s := k.Vault.Rotation; s != nil {
@@ -106,13 +114,26 @@ func chainOf(c *config.Config, k config.Keychain, state string, octets int) (rot
 	return chain, nil
 }
 
-// ownerOf is what marks this appliance's pairs in a vault.
-func ownerOf(c *config.Config, state string) (string, error) {
+// placeOf names where the keys of a keychain are.
+func placeOf(k config.Keychain) string {
+	if v := k.Vault; v != nil {
+		return k.Source + " " + strings.TrimSpace(v.Place())
+	}
+	return k.Source + " " + absolute(k.Path)
+}
+
+// ownerOf is what marks this appliance's pairs in a vault, and whose the state
+// directory was if it is, or may be, a copy.
+func ownerOf(c *config.Config, state string) (owner, former string, err error) {
 	name := c.Name
 	if name == "" {
 		name, _ = os.Hostname()
 	}
-	return rotate.Owner(state, name)
+	machine, err := os.ReadFile("/etc/machine-id")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", "", err
+	}
+	return rotate.Owner(state, name, strings.TrimSpace(string(machine)))
 }
 
 // rotate is the control socket's: of a port, or of a keychain.

@@ -12,8 +12,9 @@ import (
 // viewOf is what a status says of a keychain and its ports, for a rotation.
 func viewOf(s status.Status, name string) (v course.View) {
 	if s.ClockHeld != nil {
-		v.Clock = "the clock is earlier than when the keys were last sealed; set it"
+		v.Clock = "the clock is not that of when the keys were last sealed, and nothing has set it; set it with date -s or timedatectl set-time, even if it is right"
 	}
+	v.Unsealed = s.Unsealed
 	for _, k := range s.Keychains {
 		if k.Name != name {
 			continue

@@ -154,7 +154,7 @@ func runDaemon(ctx context.Context, path string, cfg *config.Config, log *slog.L
 		},
 		Seen:    seenFile(filepath.Join(cfg.State, file.SeenName)),
 		Keeper:  newKeeper(cfg, log),
-		Clock:   clock.Now,
+		Clock:   new(clock.Clock).Now,
 		Log:     log,
 		Version: version(),
 		Notify:  sdnotify.Send,

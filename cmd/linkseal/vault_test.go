@@ -107,8 +107,19 @@ func TestKeysInVault(t *testing.T) {
 	// Somebody else's keychain is left alone.
 	c.Put("link1-ckn", strings.Repeat("cd", 32), map[string]string{"linkseal-pair": "z", course.OwnerTag: "them"}, azure.Attributes{NotBefore: time.Now().Add(time.Minute)})
 	c.Put("link1-cak", strings.Repeat("ef", 32), map[string]string{"linkseal-pair": "z", course.OwnerTag: "them"}, azure.Attributes{NotBefore: time.Now().Add(time.Minute)})
-	if _, errs, st = linkseal(t, "keys", "generate", "link1", "--config", path); st != 1 || !strings.Contains(errs, "is rotated by them") {
+	if _, errs, st = linkseal(t, "keys", "generate", "link1", "--config", path); st != 1 || !strings.Contains(errs, "is rotated by them") || !strings.Contains(errs, "linkseal keys generate link1 --take-over --config FILE") {
 		t.Errorf("%d, %s", st, errs)
+	}
+	// It is taken over by who says so, with a pair that is newer than theirs.
+	if _, errs, st = linkseal(t, "keys", "generate", "link1", "--config", path, "--take-over"); st != 1 || !strings.Contains(errs, "add --not-before ") {
+		t.Fatalf("%d, %s", st, errs)
+	}
+	_, later, _ := strings.Cut(strings.TrimSpace(errs), "--not-before ")
+	if _, errs, st = linkseal(t, "keys", "generate", "link1", "--config", path, "--take-over", "--not-before", later); st != 0 {
+		t.Fatalf("%d, %s", st, errs)
+	}
+	if _, errs, st = linkseal(t, "keys", "generate", "link1", "--config", path, "--not-before", "5m"); st != 0 {
+		t.Errorf("after it was taken over: %d, %s", st, errs)
 	}
 }
 

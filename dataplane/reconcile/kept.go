@@ -1,13 +1,28 @@
 package reconcile
 
 import (
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/linkseal/linkseal/dataplane/config"
 	"github.com/linkseal/linkseal/keymgmt/keychain"
 )
+
+const (
+	// keptPatience is how long a start waits for what was kept. A TPM takes a
+	// second or two; one that hangs must not keep ports from other sources.
+	keptPatience = 3 * time.Second
+	// endPatience is how long an end waits for a Save.
+	endPatience = 10 * time.Second
+)
+
+// ErrLater is that of a Load which did not find out what was kept, and may if it
+// is asked again.
+var ErrLater = errors.New("later")
 
 // stamp is how old the time in what is kept may become before it is written
 // again for that alone.
@@ -30,17 +45,19 @@ func (k *Kept) zero() {
 // Keeper keeps them, sealed.
 type Keeper interface {
 	// Load returns what was saved last; the caller owns it. An error may come
-	// with what could be read in spite of it.
+	// with what could be read in spite of it; if it is ErrLater Load is called
+	// again, and Save not before it has answered.
 	Load() (Kept, error)
-	// Save replaces it. It is called from any goroutine, one at a time, may
-	// take a second, and keeps nothing of k.
+	// Save replaces it. Both are called from any goroutine, one at a time, may
+	// take their time, and keep nothing of k.
 	Save(k Kept) error
 }
 
 // Restoring is a Source that takes the keys of an earlier run, and holds what
 // it reads against them.
 type Restoring interface {
-	// Restore is called before Watch. The keychain stays the caller's.
+	// Restore is called while Load has no keys, before Watch or, if what was
+	// kept could not be read then, after. The keychain stays the caller's.
 	Restore(*keychain.Keychain)
 }
 
@@ -48,9 +65,30 @@ type Restoring interface {
 // configuration now has are not its keys.
 func keptName(c config.Keychain) string {
 	if v := c.Vault; v != nil {
-		return c.Name + " " + c.Source + " " + v.URL + " " + v.CAK + " " + v.CKN + " " + v.PSK
+		return c.Name + " " + c.Source + " " + v.Place()
 	}
 	return c.Name + " " + c.Source + " " + c.Path
+}
+
+// rename gives what was kept its keptName: an earlier release kept a vault as it
+// was spelt.
+func (k *Kept) rename() {
+	for _, name := range slices.Sorted(maps.Keys(k.Keychains)) {
+		f := strings.Split(name, " ")
+		if len(f) != 6 || f[1] != config.SourceVault {
+			continue
+		}
+		now := keptName(config.Keychain{Name: f[0], Source: f[1], Vault: &config.Vault{URL: f[2], CAK: f[3], CKN: f[4], PSK: f[5]}})
+		if now == name {
+			continue
+		}
+		if k.Keychains[now] == nil {
+			k.Keychains[now] = k.Keychains[name]
+		} else {
+			k.Keychains[name].Zero() // kept under both: the other is newer
+		}
+		delete(k.Keychains, name)
+	}
 }
 
 // keeping is what the reconciler knows of what is kept.
@@ -60,18 +98,100 @@ type keeping struct {
 	// kept before this process, and what an earlier ring had of the same source.
 	loaded map[string]*keychain.Keychain
 	saving chan error // nil: no Save runs
-	dirty  bool
-	err    string // of the last Save
-	held   bool   // the clock is earlier than time
+	// loading has what the first Load that answers says; nil: none runs. Until
+	// then unread is true: a Save would lose what is kept.
+	loading chan keptLoad
+	unread  bool
+	dirty   bool
+	err     string // of the last Save, or of the Load
+	held    bool   // the clock is not believed: see now
 }
 
-// loadKept reads what was kept before this process.
+// keptLoad is what a Load returned.
+type keptLoad struct {
+	Kept
+	err error
+}
+
+// loadKept reads what was kept before this process, or goes on without it for
+// now: what is slow comes later.
 func (r *Reconciler) loadKept() {
-	k, err := r.o.Keeper.Load()
-	if err != nil {
-		r.log.Error("keys that were sealed cannot be used; ports wait for their keychains' sources", "error", err)
+	r.kept.unread = true
+	r.askKept()
+	timer := time.NewTimer(keptPatience)
+	defer timer.Stop()
+	select {
+	case l := <-r.kept.loading:
+		r.keptLoaded(l)
+	case <-r.ctx.Done():
+	case <-timer.C:
+		r.keptFault(fmt.Errorf("what was sealed has not been read in %s; it is waited for", keptPatience))
 	}
-	r.kept.time, r.kept.loaded = k.Time, k.Keychains
+}
+
+func (r *Reconciler) askKept() {
+	done := make(chan keptLoad, 1)
+	r.kept.loading = done
+	go func() {
+		k, err := r.o.Keeper.Load()
+		done <- keptLoad{k, err}
+	}()
+}
+
+// keptLoaded takes what was kept. Rings that have no keys yet get theirs.
+func (r *Reconciler) keptLoaded(l keptLoad) {
+	r.kept.loading = nil
+	if errors.Is(l.err, ErrLater) {
+		l.zero()
+		r.keptFault(l.err)
+		return
+	}
+	r.kept.unread = false
+	switch {
+	case l.err != nil:
+		r.kept.err = "" // a Save follows, and tells
+		r.log.Error("keys that were sealed cannot be used; ports wait for their keychains' sources", "error", l.err)
+	case r.kept.err != "":
+		r.kept.err = ""
+		r.log.Info("what was sealed is read after all")
+	}
+	r.kept.time = l.Time
+	l.rename()
+	for name, chain := range r.kept.loaded { // of rings that have ended since: newer
+		if old := l.Keychains[name]; old != nil {
+			old.Zero()
+		}
+		if l.Keychains == nil {
+			l.Keychains = make(map[string]*keychain.Keychain)
+		}
+		l.Keychains[name] = chain
+	}
+	r.kept.loaded = l.Keychains
+	for name, n := range r.rings {
+		if n.chain != nil {
+			r.kept.drop(n.cfg)
+			continue
+		}
+		r.restore(n)
+		r.reread(name)
+	}
+}
+
+// keptFault tells that what was kept could not be read yet, once.
+func (r *Reconciler) keptFault(err error) {
+	if text := "sealed keys cannot be read yet, nor saved: " + err.Error(); text != r.kept.err {
+		r.kept.err = text
+		r.log.Error("sealed keys cannot be read yet, nor saved; ports wait for their keychains' sources; it is tried again", "error", err)
+	}
+}
+
+// restore gives a source that takes them the keys that were kept of it.
+func (r *Reconciler) restore(n *ring) {
+	s, ok := n.source.(Restoring)
+	if chain := r.kept.loaded[keptName(n.cfg)]; ok && chain != nil {
+		s.Restore(chain)
+		r.log.Info("keychain has its sealed keys until its source answers", "keychain", n.cfg.Name, "keys", chain.Len(), "sealed", r.kept.time)
+	}
 }
 
 // retain keeps the keys of a ring that ends for the next of the same source.
@@ -128,8 +248,16 @@ func (r *Reconciler) startKept(n *ring) {
 // keep saves the keys of all rings, if they or the time have changed, in a
 // goroutine: a TPM takes its time.
 func (r *Reconciler) keep() {
+	if r.kept.unread {
+		if r.kept.loading == nil {
+			r.askKept()
+		}
+		return
+	}
 	now := r.now()
-	if now.Sub(r.kept.time) >= stamp && len(r.kept.live(r.rings)) > 0 {
+	// A clock that was set may be earlier, too: what was sealed by a wrong one must
+	// not hold the next start.
+	if now.Sub(r.kept.time).Abs() >= stamp && len(r.kept.live(r.rings)) > 0 {
 		r.kept.dirty = true
 	}
 	if !r.kept.dirty || r.kept.saving != nil {
@@ -155,6 +283,17 @@ func (r *Reconciler) keep() {
 		done <- err
 	}(r.kept.saving)
 	r.kept.time = k.Time
+}
+
+// unsealed is why the keys in use are not known to be sealed; empty if they are.
+func (k *keeping) unsealed() string {
+	switch {
+	case k.err != "":
+		return k.err
+	case k.unread || k.dirty || k.saving != nil:
+		return "sealing them has not ended yet"
+	}
+	return ""
 }
 
 // live are the keychains in use, by keptName.
@@ -186,13 +325,21 @@ func (r *Reconciler) keptDone(err error) {
 }
 
 // endKept waits for a Save that runs, saves what is not saved yet, and zeroes
-// what was loaded.
+// what was loaded. It does not wait for ever.
 func (r *Reconciler) endKept() {
+	timer := time.NewTimer(endPatience)
+	defer timer.Stop()
 	for range 2 {
 		if r.kept.saving != nil {
-			r.keptDone(<-r.kept.saving)
+			select {
+			case err := <-r.kept.saving:
+				r.keptDone(err)
+			case <-timer.C:
+				r.log.Error("keys are not sealed in time for the end; a restart has those that were sealed before", "waited", endPatience)
+				r.kept.saving, r.kept.dirty = nil, false
+			}
 		}
-		if r.kept.dirty {
+		if r.kept.dirty && !r.kept.unread {
 			r.keep()
 		}
 	}
@@ -202,20 +349,33 @@ func (r *Reconciler) endKept() {
 	r.kept.loaded = nil
 }
 
+// far is how much later than the sealed time a clock may be that nobody has set,
+// and be believed: an appliance may have been off.
+const far = 365 * 24 * time.Hour
+
 // now is what windows of keys are held against: the clock; the newest time
-// that was sealed, if the clock is earlier and nothing has set it: it started
-// anew, and its time server may be behind the very link.
+// that was sealed, if nothing has set the clock and it is earlier, or later by
+// more than an appliance is off: it started anew, and its time server may be
+// behind the very link.
 func (r *Reconciler) now() time.Time {
 	now, set := r.o.Clock()
-	held := !set && now.Before(r.kept.time)
-	if held != r.kept.held {
+	const stays = ", and nothing has set it; keys stay as they were then; if it is right, or to set it: date -s, or timedatectl set-time, while the daemon runs"
+	wrong := ""
+	switch after := now.Sub(r.kept.time); {
+	case set || r.kept.time.IsZero():
+	case after < 0:
+		wrong = "the clock is earlier than when keys were sealed" + stays
+	case after > far:
+		wrong = "the clock is more than a year later than when keys were sealed" + stays
+	}
+	if held := wrong != ""; held != r.kept.held {
 		if r.kept.held = held; held {
-			r.log.Warn("the clock is earlier than when keys were sealed, and no time server has set it; keys stay as they were then", "clock", now, "sealed", r.kept.time)
+			r.log.Warn(wrong, "clock", now, "sealed", r.kept.time)
 		} else {
 			r.log.Info("the clock is trusted again", "clock", now)
 		}
 	}
-	if held {
+	if wrong != "" {
 		return r.kept.time
 	}
 	return now

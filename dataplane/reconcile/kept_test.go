@@ -2,6 +2,8 @@ package reconcile
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -91,6 +93,7 @@ func TestSealingFails(t *testing.T) {
 		w.keeper.err = errors.New("TPM in lockout")
 	}, func(w *world) {
 		w.want("alarm", "TPM in lockout", w.r.Status().SealError)
+		w.want("unsealed", "TPM in lockout", w.r.Status().Unsealed)
 		time.Sleep(10 * resync)
 		w.settle()
 		if n := strings.Count(w.log.String(), "TPM in lockout"); n != 1 {
@@ -119,7 +122,12 @@ func TestKeysWhileSealing(t *testing.T) {
 		w.sources["k1"].set(keys(32, 0x11, 0x12), true)
 		w.settle()
 		w.want("sealed, while it is being done", []string(nil), w.keeper.has())
-		time.Sleep(2 * w.keeper.takes)
+		w.want("unsealed", "sealing them has not ended yet", w.r.Status().Unsealed)
+		w.want("alarm", "", w.r.Status().SealError)
+		time.Sleep(w.keeper.takes + w.keeper.takes/2) // the first Save has ended, the next has not
+		w.want("unsealed, while the next Save runs", "sealing them has not ended yet", w.r.Status().Unsealed)
+		time.Sleep(w.keeper.takes)
+		w.want("unsealed", "", w.r.Status().Unsealed)
 		w.want("sealed", []string{k1Kept + ": 11 12"}, w.keeper.has())
 	})
 }
@@ -224,4 +232,59 @@ func TestReloadWhileVaultAway(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Keys that were sealed of a vault spelt otherwise, as an earlier release kept
+// them, are its keys.
+func TestSealedOfVaultSpeltOtherwise(t *testing.T) {
+	const is = "k1 azure-key-vault https://v.vault.azure.net a c "
+	for name, was := range map[string]string{
+		"as spelt": "k1 azure-key-vault https://V.vault.azure.net/ A c ", "of another release and spelling": "k1 azure-key-vault https://v.vault.azure.net:443 a C ", "as now": is,
+	} {
+		t.Run(name, func(t *testing.T) {
+			ports := portLine("a", "eth1", "")
+			runWith(t, newMachine("eth1"), ports, func(w *world) {
+				w.file = strings.Replace(header, "k1: {source: file, path: /k1}", "k1: {source: azure-key-vault, vault: https://V.vault.azure.net/, cak: A, ckn: c, credential: {type: managed-identity}}", 1) + ports
+				c, _ := keys(32, 0x31)()
+				w.keeper.kept = Kept{Time: time.Now(), Keychains: map[string]*keychain.Keychain{was: c}}
+				w.sources["k1"].load = pending
+			}, func(w *world) {
+				w.want("keys", []string{"31/32"}, w.started()[0].hasKeys())
+				time.Sleep(2 * stamp)
+				w.settle()
+				w.want("sealed", []string{is + ": 31"}, w.keeper.has())
+			})
+		})
+	}
+}
+
+func TestRenameKept(t *testing.T) {
+	const now = "k1 azure-key-vault https://v.vault.azure.net a c "
+	old, _ := keys(32, 0x31)()
+	newer, _ := keys(32, 0x32)()
+	file, _ := keys(32, 0x33)()
+	k := Kept{Keychains: map[string]*keychain.Keychain{now: newer, "k1 azure-key-vault https://V.vault.azure.net a c ": old, "k1 file /A b c d": file}}
+	k.rename()
+	if len(k.Keychains) != 2 || k.Keychains[now] != newer || k.Keychains["k1 file /A b c d"] != file {
+		t.Errorf("kept %v", slices.Collect(maps.Keys(k.Keychains)))
+	}
+}
+
+// The end waits for the keys to be sealed while MKA goes on: peers count a
+// session's silence.
+func TestEndSealsBeforeSessionsLeave(t *testing.T) {
+	runWith(t, newMachine("eth1"), portLine("a", "eth1", ""), func(w *world) {
+		w.keeper.takes = 5 * time.Second
+	}, func(w *world) {
+		s := w.started()[0]
+		ended := make(chan struct{})
+		go func() { defer close(ended); w.stop() }()
+		time.Sleep(w.keeper.takes / 2)
+		s.mu.Lock()
+		w.want("suspended or closed while keys are being sealed", false, s.suspended || s.closed)
+		s.mu.Unlock()
+		<-ended
+		w.want("closed", true, s.closed)
+		w.want("sealed", []string{k1Kept + ": 11"}, w.keeper.has())
+	})
 }

@@ -69,12 +69,7 @@ func (r *Reconciler) follow() {
 			r.startKept(n)
 			continue
 		}
-		if s, ok := n.source.(Restoring); ok {
-			if chain := r.kept.loaded[keptName(*c)]; chain != nil {
-				s.Restore(chain)
-				r.log.Info("keychain has its sealed keys until its source answers", "keychain", name, "keys", chain.Len(), "sealed", r.kept.time)
-			}
-		}
+		r.restore(n)
 		tokens := n.source.Watch(ctx) // before Load: nothing is missed
 		r.reread(name)
 		go func() {

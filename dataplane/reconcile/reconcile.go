@@ -118,7 +118,7 @@ type Options struct {
 	// Keeper keeps the last good keys, sealed.
 	Keeper Keeper
 	Drops  Drops
-	// Clock is the wall clock, and whether somebody keeps it right.
+	// Clock is the wall clock, and whether somebody keeps it right or has set it.
 	Clock func() (now time.Time, set bool)
 	Log   *slog.Logger
 	// Version of linkseal, for the status.
@@ -142,6 +142,7 @@ type Reconciler struct {
 	kept    keeping
 	loaded  chan string   // a keychain's name: its source has changed
 	reloads chan struct{} // a token: to be read anew
+	pace    bucket        // of reloads
 	retry   time.Duration // 0: nothing fails
 	failed  string        // why the machine could not be observed; "" if it was
 	ctx     context.Context
@@ -150,6 +151,7 @@ type Reconciler struct {
 	view         []view
 	keychains    []keychainView
 	sealError    string
+	unsealed     string
 	clockHeld    *time.Time
 	name         string
 	reloadErrors []string
@@ -162,7 +164,7 @@ func New(cfg *config.Config, o Options) *Reconciler {
 		loaded: make(chan string), reloads: make(chan struct{}, 1)}
 }
 
-// Reload asks for the configuration to be read anew. It does not wait.
+// Reload asks for the configuration to be read anew, soon. It does not wait.
 func (r *Reconciler) Reload() {
 	select {
 	case r.reloads <- struct{}{}:
@@ -205,8 +207,10 @@ func (r *Reconciler) Run(ctx context.Context) error {
 	r.configured()
 	alive, stopAlive := r.ticker()
 	defer stopAlive()
-	due := time.NewTimer(0)
+	due, turn := time.NewTimer(0), time.NewTimer(time.Hour)
+	turn.Stop() // of a reload that waits
 	defer due.Stop()
+	defer turn.Stop()
 	var last time.Time
 	soon := func() {
 		gap := settle
@@ -223,6 +227,16 @@ func (r *Reconciler) Run(ctx context.Context) error {
 		last = time.Now()
 		due.Reset(r.wait())
 	}
+	reload := func() {
+		if wait := r.pace.take(time.Now()); wait > 0 {
+			turn.Reset(wait)
+			return
+		}
+		tell := r.reload()
+		look()
+		tell()
+		r.pace.spent(time.Now())
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -233,11 +247,15 @@ func (r *Reconciler) Run(ctx context.Context) error {
 		case <-events:
 			soon()
 		case <-r.reloads:
-			tell := r.reload()
-			look()
-			tell()
+			reload()
+		case <-turn.C:
+			reload()
 		case name := <-r.loaded:
 			r.reread(name)
+			soon()
+		case l := <-r.kept.loading:
+			r.keptLoaded(l)
+			r.publish()
 			soon()
 		case err := <-r.kept.saving:
 			if r.keptDone(err); err == nil {

@@ -142,6 +142,7 @@ func (r *Reconciler) setReloadErrors(texts []string) {
 // nothing passes, so that routing takes another way.
 func (r *Reconciler) end() {
 	r.notify(sdnotify.Stopping)
+	r.endKept() // MKA goes on while a TPM takes its time
 	var leaving sync.WaitGroup
 	for _, p := range r.ports {
 		if p.session != nil && !p.place.Userspace {
@@ -165,7 +166,6 @@ func (r *Reconciler) end() {
 		}
 		r.log.Info(what, "port", p.cfg.Name, "interface", p.cfg.Interface, "device", p.cfg.Device, "enforcement", enforcement)
 	}
-	r.endKept()
 	for _, n := range r.rings {
 		n.stop()
 		if n.chain != nil {

@@ -73,6 +73,71 @@ func TestAwaitReloadTogether(t *testing.T) {
 	})
 }
 
+// Who asks in a loop leaves time for all else, however slow a reload is, and
+// each answer is of a reload that began after it was asked for.
+func TestAwaitReloadInALoop(t *testing.T) {
+	for name, takes := range map[string]time.Duration{"quick": 0, "slow": 3 * between} {
+		t.Run(name, func(t *testing.T) {
+			run(t, newMachine("eth1"), portLine("a", "eth1", ""), func(w *world) {
+				w.sources["k1"].set(func() (*keychain.Keychain, error) {
+					time.Sleep(takes / 2) // a reload reads it twice
+					return keys(32, 0x11)()
+				}, false)
+				const loop = time.Minute
+				ctx, stop := context.WithTimeout(w.t.Context(), loop)
+				defer stop()
+				var asked, busy int
+				for ctx.Err() == nil && asked < 1000 {
+					asked++
+					before := strings.Count(w.log.String(), "configuration reloaded")
+					began := time.Now()
+					if _, err := w.r.AwaitReload(ctx); err != nil {
+						break // the loop is over
+					}
+					if strings.Count(w.log.String(), "configuration reloaded") != before+1 {
+						t.Errorf("an answer of an earlier reload:\n%s", w.log.String())
+					}
+					if time.Since(began) < takes+between/2 {
+						busy++
+					}
+				}
+				if most := int(loop/(takes+between)) + reloadsAtOnce + 1; asked > most {
+					t.Errorf("%d reloads in %s, want %d at most", asked, loop, most)
+				}
+				if busy > reloadsAtOnce {
+					t.Errorf("%d reloads without a pause before, want %d", busy, reloadsAtOnce)
+				}
+				time.Sleep(reloadsAtOnce * (takes + between))
+				w.settle()
+				began := time.Now()
+				if _, err := w.r.AwaitReload(w.t.Context()); err != nil || time.Since(began) > takes {
+					t.Errorf("one after a pause took %s, %v", time.Since(began), err)
+				}
+			})
+		})
+	}
+}
+
+func TestBucket(t *testing.T) {
+	var b bucket
+	now := time.Unix(1e9, 0)
+	for i := range reloadsAtOnce {
+		if wait := b.take(now); wait != 0 {
+			t.Fatalf("number %d waits %s", i, wait)
+		}
+	}
+	if wait := b.take(now.Add(between / 4)); wait != 3*between/4 {
+		t.Errorf("one more waits %s", wait)
+	}
+	if wait := b.take(now.Add(between)); wait != 0 {
+		t.Errorf("after %s it waits %s", between, wait)
+	}
+	b.spent(now.Add(10 * between))
+	if wait := b.take(now.Add(10 * between)); wait != between {
+		t.Errorf("after a long one it waits %s", wait)
+	}
+}
+
 func TestAwaitReloadOfTheDead(t *testing.T) {
 	run(t, newMachine("eth1"), portLine("a", "eth1", ""), func(w *world) {
 		w.stop()

@@ -46,7 +46,7 @@ func (r *Reconciler) publish() {
 	now := r.now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.view, r.keychains, r.sealError, r.clockHeld = all, keychains, r.kept.err, nil
+	r.view, r.keychains, r.sealError, r.unsealed, r.clockHeld = all, keychains, r.kept.err, r.kept.unsealed(), nil
 	if r.kept.held {
 		r.clockHeld = &now
 	}
@@ -58,7 +58,7 @@ func (r *Reconciler) publish() {
 // Status is a snapshot. It may be called from any goroutine while Run runs.
 func (r *Reconciler) Status() status.Status {
 	r.mu.Lock()
-	s := status.Status{Name: r.name, Version: r.o.Version, Reload: r.reloadErrors, SealError: r.sealError, ClockHeld: r.clockHeld}
+	s := status.Status{Name: r.name, Version: r.o.Version, Reload: r.reloadErrors, SealError: r.sealError, Unsealed: r.unsealed, ClockHeld: r.clockHeld}
 	all, keychains := r.view, r.keychains
 	r.mu.Unlock()
 	for _, k := range keychains {

@@ -31,6 +31,8 @@ type world struct {
 	log     syncBuffer
 	stop    func()
 	keeper  *fakeKeeper
+	keep    Keeper     // nil: keeper
+	vault   *fakeVault // nil: k1 is one of sources
 	clock   func() (time.Time, bool)
 
 	mu       sync.Mutex
@@ -83,7 +85,9 @@ func runWith(t *testing.T, machine *fakeMachine, ports string, before, test func
 		w := &world{t: t, machine: machine, file: header + ports,
 			sources: map[string]*fakeSource{"k1": {load: keys(32, 0x11), tokens: make(chan struct{}, 1)}, "k2": {load: keys(32, 0x22), tokens: make(chan struct{}, 1)}}}
 		w.keeper, w.clock = &fakeKeeper{}, func() (time.Time, bool) { return time.Now(), true }
-		before(w)
+		if before(w); w.keep == nil {
+			w.keep = w.keeper
+		}
 		machine.tokens = make(chan struct{}, 1)
 		machine.observed = make(chan struct{}, 1000)
 		cfg, err := w.config()
@@ -102,10 +106,15 @@ func runWith(t *testing.T, machine *fakeMachine, ports string, before, test func
 				w.sessions = append(w.sessions, s)
 				return s, nil
 			},
-			Source: func(k config.Keychain) (Source, error) { return w.sources[k.Name], nil },
+			Source: func(k config.Keychain) (Source, error) {
+				if w.vault != nil && k.Name == "k1" {
+					return w.vault, nil
+				}
+				return w.sources[k.Name], nil
+			},
 			Load:   w.config,
 			Seen:   &fakeSeen{},
-			Keeper: w.keeper,
+			Keeper: w.keep,
 			Clock:  func() (time.Time, bool) { return w.clock() },
 			Log:    slog.New(slog.NewTextHandler(&w.log, nil)),
 			Notify: func(states ...string) error {

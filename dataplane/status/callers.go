@@ -22,18 +22,18 @@ func rootOrGroup(s *server, by peercred.Cred) bool { return by.UID == 0 || by.In
 // caller is who connected, or why that is not known.
 type caller struct {
 	peercred.Cred
-	err error
+	err  error
+	full string // why the connection has no place
 }
 
 type callerKey struct{}
 
 // identify puts a connection's caller into its requests' context.
-func (s *server) identify(ctx context.Context, c net.Conn) context.Context {
+func identify(ctx context.Context, c net.Conn) context.Context {
 	if b, ok := c.(*counted); ok {
-		c = b.Conn
+		return context.WithValue(ctx, callerKey{}, b.by)
 	}
-	by, err := s.who(c)
-	return context.WithValue(ctx, callerKey{}, caller{by, err})
+	return ctx
 }
 
 func credentials(c net.Conn) (peercred.Cred, error) {
@@ -63,7 +63,7 @@ func (s *server) admit(w http.ResponseWriter, r *http.Request, may rule) bool {
 	if by.err != nil {
 		text = fmt.Sprintf("it cannot be told who is asking: %v; look at the daemon's log", by.err)
 	}
-	if left, ok := s.refusals.take(time.Now()); ok {
+	if left, ok := s.refusals.Take(time.Now()); ok {
 		log := s.Log.With("method", r.Method, "path", r.URL.Path, "not_logged", left)
 		if by.err != nil {
 			log.Error("the control socket refuses a caller whom it cannot identify", "error", by.err)
@@ -84,23 +84,24 @@ func groupName(id uint32) string {
 	return number
 }
 
-// refusalPause is the least time between two refusals in the log: a caller
+// pause is the least time between two lines of a kind in the log: a caller
 // must not be able to fill the disk.
-const refusalPause = time.Minute
+const pause = time.Minute
 
-// quiet thins lines of a log out.
-type quiet struct {
+// Quiet thins lines of a log out that a caller can cause: one a minute. The
+// zero Quiet is ready, and may be used from any goroutine.
+type Quiet struct {
 	mu   sync.Mutex
 	last time.Time
 	left int
 }
 
-// take reports whether a line may be logged now, and how many were left out
+// Take reports whether a line may be logged now, and how many were left out
 // since the last.
-func (q *quiet) take(now time.Time) (left int, ok bool) {
+func (q *Quiet) Take(now time.Time) (left int, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if !q.last.IsZero() && now.Sub(q.last) < refusalPause {
+	if !q.last.IsZero() && now.Sub(q.last) < pause {
 		q.left++
 		return 0, false
 	}

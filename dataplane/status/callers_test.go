@@ -48,7 +48,7 @@ func TestStrangers(t *testing.T) {
 		if n := strings.Count(l.String(), "refuses a caller"); n != 1 || !strings.Contains(l.String(), "method=GET path=/v1/status not_logged=0 uid=1001 gid=1002 pid=42 group=990") {
 			t.Errorf("%d lines of log:\n%s", n, l)
 		}
-		time.Sleep(refusalPause)
+		time.Sleep(pause)
 		if _, err := c.Status(t.Context()); err == nil {
 			t.Error("status is told")
 		}
@@ -103,45 +103,6 @@ func TestUnknownCaller(t *testing.T) {
 		p.Close()
 		if err := <-done; !errors.Is(err, net.ErrClosed) {
 			t.Errorf("serve over a listener that ended: %v", err)
-		}
-	})
-}
-
-// No more connections than the bound are open, and the next gets its turn.
-func TestBound(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := &pipes{dialed: make(chan net.Conn), closed: make(chan struct{})}
-		l := Bound(p, 2)
-		accepted := make(chan net.Conn, 10)
-		ended := make(chan error, 1)
-		go func() {
-			for {
-				c, err := l.Accept()
-				if err != nil {
-					ended <- err
-					return
-				}
-				accepted <- c
-			}
-		}()
-		for range 4 {
-			go p.dial(t.Context(), "", "")
-		}
-		synctest.Wait()
-		if len(accepted) != 2 {
-			t.Fatalf("%d are open", len(accepted))
-		}
-		first := <-accepted
-		first.Close()
-		first.Close() // gives its place back once
-		synctest.Wait()
-		if len(accepted) != 2 {
-			t.Errorf("%d of 2 others are open", len(accepted))
-		}
-		l.Close()
-		synctest.Wait()
-		if err := <-ended; !errors.Is(err, net.ErrClosed) {
-			t.Errorf("Accept after Close: %v", err)
 		}
 	})
 }

@@ -30,6 +30,10 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !s.admit(w, r, rootOrGroup) {
 		return
 	}
+	if full := callerOf(r).full; full != "" {
+		refuse(w, r, http.StatusTooManyRequests, full)
+		return
+	}
 	for _, e := range endpoints {
 		switch {
 		case e.path != r.URL.Path:
@@ -81,6 +85,11 @@ func (s *server) reload(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusNotImplemented, failure{"this daemon does not reload"})
 		return
 	}
+	end, ok := begin(w, r, &s.reloads)
+	if !ok {
+		return
+	}
+	defer end()
 	s.asked(r, "a reload was asked for")
 	ctx, cancel := context.WithTimeout(r.Context(), reloadTime)
 	defer cancel()
@@ -95,6 +104,17 @@ func (s *server) reload(w http.ResponseWriter, r *http.Request) {
 	default:
 		answer(w, http.StatusOK, reloaded{Reloaded: true})
 	}
+}
+
+// begin takes a place of p for a request that takes its time, until end, or
+// answers that there is none.
+func begin(w http.ResponseWriter, r *http.Request, p *places) (end func(), ok bool) {
+	uid := callerOf(r).holder()
+	if full := p.take(uid); full != "" {
+		refuse(w, r, http.StatusTooManyRequests, full)
+		return nil, false
+	}
+	return func() { p.give(uid) }, true
 }
 
 // asked logs who asked for what changes something.

@@ -44,9 +44,6 @@ const (
 	readTime  = 10 * time.Second // for a request
 	writeTime = 10 * time.Second // for an answer, or a line of a stream
 	stopTime  = time.Second      // for answers that are under way when the daemon stops
-	// most is how many connections there may be: what is more waits, so that
-	// callers cannot use up the daemon's file descriptors.
-	most = 64
 )
 
 // Serve answers requests on l until ctx is done, and closes l. It returns nil
@@ -62,7 +59,7 @@ const (
 //	                  {"error": "..."} and no more if it did not end well
 //
 // All else is {"error": "..."}. Who is neither root nor in l's group gets 403,
-// whatever the mode of the socket's file has become.
+// whatever the mode of the socket's file has become; who has too much open, 429.
 func Serve(ctx context.Context, l *Listener, d Daemon) error {
 	return (&server{Daemon: d, group: l.group, groupName: groupName(l.group), who: credentials}).serve(ctx, l)
 }
@@ -73,13 +70,18 @@ type server struct {
 	group     uint32
 	groupName string // for people
 	who       func(net.Conn) (peercred.Cred, error)
-	refusals  quiet
+	refusals  Quiet
+	crowds    Quiet
+	followed  places
+	reloads   places
 }
 
 // errStops is why requests that are under way end.
 var errStops = errors.New("the daemon stops")
 
 func (s *server) serve(ctx context.Context, l net.Listener) error {
+	s.followed = places{all: mostFollowed, one: eachFollowed, root: rootsFollowed, what: "rotations that are followed"}
+	s.reloads = places{all: mostReloads, one: eachReloads, root: rootsReloads, what: "reloads that are waited for"}
 	requests, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer end(errStops)
 	h := &http.Server{
@@ -90,7 +92,7 @@ func (s *server) serve(ctx context.Context, l net.Listener) error {
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    8 << 10,
 		BaseContext:       func(net.Listener) context.Context { return requests },
-		ConnContext:       s.identify,
+		ConnContext:       identify,
 		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
 	}
 	stopped := make(chan struct{})
@@ -103,7 +105,7 @@ func (s *server) serve(ctx context.Context, l net.Listener) error {
 			h.Close()
 		}
 	})
-	err := h.Serve(Bound(l, most))
+	err := h.Serve(s.bound(l))
 	if !stop() {
 		<-stopped
 	}

@@ -28,8 +28,12 @@ type Status struct {
 	// SealError is why the last good keys cannot be sealed: an alarm. A
 	// restart without their source would have none.
 	SealError string `json:"seal_error,omitempty"`
+	// Unsealed is why a restart would not have the keys of Keychains now:
+	// SealError, or that they are yet to be sealed. Empty if it would. It is for
+	// the daemon itself: no part of the document.
+	Unsealed string `json:"-"`
 	// ClockHeld is the time by which keys are chosen, while the machine's
-	// clock is earlier than when they were sealed; else absent.
+	// clock is earlier than when they were sealed, or much later, and not set; else absent.
 	ClockHeld *time.Time `json:"clock_held,omitempty"`
 	// Reload is the last reload's errors, one each; absent if it went well.
 	Reload []string `json:"reload_errors,omitempty"`

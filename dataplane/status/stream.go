@@ -33,6 +33,11 @@ func (s *server) rotate(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusNotImplemented, failure{"this daemon does not rotate keys"})
 		return
 	}
+	end, ok := begin(w, r, &s.followed)
+	if !ok {
+		return
+	}
+	defer end()
 	s.asked(r, "a rotation was asked for", "port", ask.Name)
 	by := callerOf(r).Cred
 	follow(r.Context(), w, func(ctx context.Context, emit func(any) error) error {

@@ -37,7 +37,7 @@ func (s Status) Write(w io.Writer, now time.Time) error {
 		fmt.Fprintf(&b, "\nKEYS ARE NOT SEALED, so that a restart without their source would have none: %s\n", s.SealError)
 	}
 	if s.ClockHeld != nil {
-		fmt.Fprintf(&b, "\nTHE CLOCK IS BEHIND; keys are chosen as of %s\n", s.ClockHeld.UTC().Format(time.RFC3339))
+		fmt.Fprintf(&b, "\nTHE CLOCK IS WRONG; keys are chosen as of %s\n", s.ClockHeld.UTC().Format(time.RFC3339))
 	}
 	for _, k := range s.Keychains {
 		b.WriteByte('\n')

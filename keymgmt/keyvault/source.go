@@ -49,10 +49,14 @@ func NewSource(name string, poll time.Duration, v Vault, log *slog.Logger) *Sour
 
 // Restore has a keychain of an earlier run in use until the vault answers: the
 // sealed one. Versions that it names are held against the vault's. c stays the
-// caller's. Call it before Watch.
+// caller's. Call it before Watch; after, it does nothing once the vault has
+// given keys.
 func (s *Source) Restore(c *keychain.Keychain) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.state.chain != nil {
+		return
+	}
 	s.state.restore(c)
 	s.report.Restored, s.report.Keys = true, c.Len()
 }

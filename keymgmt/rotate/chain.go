@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,6 +25,9 @@ const (
 	askOwner = time.Hour
 	// askClock is how often a clock that cannot be trusted is looked at.
 	askClock = time.Minute
+	// askRefused is how often it is looked whether a journal that was refused
+	// is still there.
+	askRefused = time.Minute
 	// The wait after a failure of the schedule doubles from the first to the
 	// second.
 	firstRetry, lastRetry = 5 * time.Second, 30 * time.Minute
@@ -62,6 +66,7 @@ type chain struct {
 	followers []*follower
 	report    Report
 	problem   string // of the schedule
+	foreign   string // of the journal; written by the goroutine alone
 }
 
 func (c *chain) run(ctx context.Context) {
@@ -83,7 +88,14 @@ func (c *chain) run(ctx context.Context) {
 				c.finish(ctx)
 				continue
 			}
-			c.wait(ctx, c.untilPlan())
+			if c.removed() {
+				continue // to tell it
+			}
+			pause := c.untilPlan()
+			if c.foreign != "" {
+				pause = min(pause, askRefused)
+			}
+			c.wait(ctx, pause)
 		case course.Look:
 			if d.After > 0 && !c.wait(ctx, min(d.After, c.untilPlan())) {
 				continue // another rotation may have begun
@@ -101,6 +113,11 @@ func (c *chain) resume() {
 	if err == nil && b != nil {
 		var s *course.State
 		if s, err = course.Decode(b); err == nil && !s.Ended() {
+			s.Adopt(c.Place)
+			if why := s.Foreign(c.Name, c.Place, c.Owner); why != "" {
+				c.refuse(s, why)
+				return
+			}
 			c.cur = course.Resume(time.Now(), s)
 			c.log.Info("a rotation goes on", "phase", string(s.Reached), "pair", s.Order.ID)
 		}
@@ -108,6 +125,42 @@ func (c *chain) resume() {
 	if err != nil {
 		c.log.Error("the journal of the rotation is lost; old keys may be left, which linkseal keys list shows", "error", err)
 	}
+}
+
+// refuse leaves a journal alone that is of something else: its pair, and what
+// it would retire, are not there, or not ours.
+func (c *chain) refuse(s *course.State, why string) {
+	c.mu.Lock()
+	c.foreign = fmt.Sprintf("the journal of a rotation that is under way (rotations/%s.json in the state directory) is another's: %s; it is not gone on with, and pair %s and those before it stay as they are; was the state directory copied, or the keychain's source changed? Put that right, or remove the journal; the next rotation replaces it", c.Name, why, s.Order.ID)
+	c.mu.Unlock()
+	c.log.Error("the journal of a rotation is refused", "error", c.foreign)
+}
+
+// removed tells whether a journal that was refused is there no more, and clears
+// the alarm if so: it was removed, or is of a rotation of ours that has ended.
+func (c *chain) removed() bool {
+	if c.foreign == "" {
+		return false
+	}
+	b, err := c.o.Journal.Load(c.Name)
+	if err != nil {
+		return false
+	}
+	if b != nil {
+		if s, err := course.Decode(b); err != nil || !s.Ended() {
+			return false
+		}
+	}
+	c.accept()
+	c.log.Info("the journal that was refused is there no more")
+	return true
+}
+
+// accept ends the alarm of a journal that was refused.
+func (c *chain) accept() {
+	c.mu.Lock()
+	c.foreign = ""
+	c.mu.Unlock()
 }
 
 // wait lets d pass; false: something else came first.
@@ -154,7 +207,7 @@ func (c *chain) begin(p course.Plan) {
 	if _, err := io.ReadFull(c.o.Rand, id); err != nil {
 		panic("no random numbers: " + err.Error()) // crypto/rand's never fail
 	}
-	p.Keychain, p.ID, p.Owner, p.Octets, p.Hold, p.Sweep = c.Name, hex.EncodeToString(id), c.Owner, c.Octets, c.Hold, c.Sweep
+	p.Keychain, p.Store, p.ID, p.Owner, p.Octets, p.Hold, p.Sweep = c.Name, c.Place, hex.EncodeToString(id), c.Owner, c.Octets, c.Hold, c.Sweep
 	if c.before = c.cur; c.before != nil {
 		p.Old = append([]string{}, c.before.Old...)
 	}
@@ -166,14 +219,16 @@ func (c *chain) finish(ctx context.Context) {
 	ended := c.cur
 	c.drop()
 	if c.fresh {
-		// It came to nothing before the journal was its own. Whatever is in
-		// that now must not be taken up after a restart.
-		if c.before == nil {
+		// It came to nothing before the journal was its own.
+		switch {
+		case c.before != nil:
+			c.before.Keep()
+		case ended.Reached != course.None:
+			// What it may have written must not be taken up after a restart.
+			// Before the claim it wrote nothing, and one refused stays.
 			if r := c.do(ctx, course.Do{Kind: course.Save}); r.Err != nil {
 				c.log.Warn("the journal cannot be saved", "error", r.Err)
 			}
-		} else {
-			c.before.Keep()
 		}
 	}
 	c.cur, c.before, c.fresh = c.before, nil, false
@@ -221,6 +276,7 @@ func (c *chain) did(d course.Do, r course.Result) {
 	}
 	if d.Kind == course.Save && r.Err == nil {
 		c.before, c.fresh = nil, false // the journal is this one's now
+		c.accept()
 	}
 	for _, e := range c.cur.Did(time.Now(), d, r) {
 		c.tell(e)
@@ -310,7 +366,9 @@ func (c *chain) publish() {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r.Error = c.problem
+	if r.Error = c.problem; c.foreign != "" {
+		r.Error = strings.TrimSuffix(c.foreign+"; "+c.problem, "; ")
+	}
 	c.report = r
 }
 

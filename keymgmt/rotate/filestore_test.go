@@ -98,23 +98,3 @@ func TestSaveFails(t *testing.T) {
 		t.Errorf("left: %v, %v", all, err)
 	}
 }
-
-func TestOwner(t *testing.T) {
-	dir := t.TempDir()
-	a, err := Owner(dir, "ce-ams-1")
-	if err != nil || len(a) != len("ce-ams-1/")+16 || !strings.HasPrefix(a, "ce-ams-1/") {
-		t.Fatal(a, err)
-	}
-	if again, err := Owner(dir, "ce-ams-1"); again != a || err != nil {
-		t.Error(again, err)
-	}
-	if other, err := Owner(t.TempDir(), "ce-ams-1"); other == a || err != nil {
-		t.Error("another appliance of that name is the same owner", err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, ownerName), []byte("x\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Owner(dir, "ce-ams-1"); err == nil || !strings.Contains(err.Error(), "16 hex digits") {
-		t.Error(err)
-	}
-}

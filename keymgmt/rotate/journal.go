@@ -1,15 +1,11 @@
 package rotate
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
-	"strings"
 
 	"github.com/linkseal/linkseal/linux/durable"
 )
@@ -43,31 +39,4 @@ func (d Dir) Save(keychain string, state []byte) error {
 		return fmt.Errorf("journal: %w", err)
 	}
 	return durable.Write(d.path(keychain), state)
-}
-
-// ownerName is the file in the state directory that tells this appliance from
-// another of the same name.
-const ownerName = "owner-id"
-
-var ownerForm = regexp.MustCompile(`^[0-9a-f]{16}$`)
-
-// Owner is what marks the pairs of the appliance called name whose state
-// directory is state: "NAME/ID". The ID is made at the first use.
-func Owner(state, name string) (string, error) {
-	path := filepath.Join(state, ownerName)
-	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		id := make([]byte, 8)
-		rand.Read(id) // never fails
-		b = []byte(hex.EncodeToString(id) + "\n")
-		err = durable.Write(path, b)
-	}
-	if err != nil {
-		return "", fmt.Errorf("id of this appliance as an owner of keys: %w", err)
-	}
-	id := strings.TrimSpace(string(b))
-	if !ownerForm.MatchString(id) {
-		return "", fmt.Errorf("id of this appliance in %s is malformed; accepted: 16 hex digits", path)
-	}
-	return name + "/" + id, nil
 }

@@ -41,6 +41,8 @@ type Journal interface {
 type Chain struct {
 	Name  string
 	Store Store
+	// Place names the store among all: a journal of another is refused.
+	Place string
 	// Owner is what marks our pairs; empty where the store has no owners.
 	Owner  string
 	Octets int // of a CAK

@@ -1,6 +1,7 @@
 package sealed
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,6 +19,8 @@ type Options struct {
 	StateDir string
 	// Device is the TPM; empty: the first of tpm.Devices.
 	Device string
+	// Patience bounds an operation of it; 0: tpm.DefaultPatience.
+	Patience time.Duration
 	// Credentials is the directory of the service's credentials; empty:
 	// $CREDENTIALS_DIRECTORY (systemd.exec(5)).
 	Credentials string
@@ -26,7 +29,8 @@ type Options struct {
 // Choose returns the sealer, tried, and why it is that one. Where the options
 // name none, and keys have been sealed, it is what they are sealed with: never
 // another one in silence. Else it is the TPM if there is one that can be used,
-// the service's credential if it has one, a key file.
+// the service's credential if it has one, a key file. Nothing less takes the
+// place of a TPM that only hangs.
 func Choose(o Options) (s Sealer, reason string, err error) {
 	if o.With != "" {
 		s, err := o.try(o.With)
@@ -49,6 +53,9 @@ func Choose(o Options) (s Sealer, reason string, err error) {
 	if noTPM == nil {
 		return s, "auto: the TPM can be used", nil
 	}
+	if errors.Is(noTPM, tpm.ErrHangs) {
+		return nil, "", fmt.Errorf("sealing: %w; sealing: {with: file} in the configuration does without it", noTPM)
+	}
 	if o.credential() != "" {
 		if _, err := os.Stat(o.credential()); err == nil {
 			s, err := o.try(WithCredential)
@@ -68,10 +75,12 @@ func Choose(o Options) (s Sealer, reason string, err error) {
 func (o Options) try(with string) (Sealer, error) {
 	switch with {
 	case WithTPM:
-		if _, err := tpm.New(o.Device, o.PCRs).Probe(); err != nil {
+		t := tpm.New(o.Device, o.PCRs)
+		t.Patience = o.Patience
+		if _, err := t.Probe(); err != nil {
 			return nil, err
 		}
-		return TPM(o.Device, o.PCRs), nil
+		return tpmSealer{t}, nil
 	case WithCredential:
 		path := o.credential()
 		if path == "" {

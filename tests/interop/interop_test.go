@@ -16,6 +16,7 @@ import (
 	"github.com/linkseal/linkseal/dataplane/status"
 	"github.com/linkseal/linkseal/linux/probe"
 	"github.com/linkseal/linkseal/linux/probe/probetest"
+	"github.com/linkseal/linkseal/tests/built"
 	"github.com/linkseal/linkseal/tests/lab"
 )
 
@@ -57,13 +58,13 @@ func figure(t *testing.T, format string, args ...any) {
 // file system each page of a program that is new costs a round trip to the
 // host, which would be measured too.
 var found = sync.OnceValues(func() (string, error) {
-	path := os.Getenv("LINKSEAL_BIN")
-	if path == "" {
-		path = "../../bin/linkseal"
+	path, err := built.Linkseal()
+	if err != nil {
+		return "", err
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return "", fmt.Errorf("no linkseal to test: %w; run make first, or set LINKSEAL_BIN", err)
+		return "", err
 	}
 	dir, err := os.MkdirTemp("", "linkseal-bin-")
 	if err != nil {

@@ -7,10 +7,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/linkseal/linkseal/tests/built"
 )
 
 func TestMain(m *testing.M) {
@@ -25,15 +26,8 @@ func figure(format string, args ...any) { fmt.Printf("figure: %s\n", fmt.Sprintf
 
 func linkseal(t *testing.T) string {
 	t.Helper()
-	path := os.Getenv("LINKSEAL_BIN")
-	if path == "" {
-		path = "../../bin/linkseal"
-	}
-	path, err := filepath.Abs(path)
+	path, err := built.Linkseal()
 	check(t, err)
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("no linkseal to test: %v; run make first, or set LINKSEAL_BIN", err)
-	}
 	return path
 }
 

@@ -164,7 +164,11 @@ func (a *Appliance) Pid() int {
 // Kill ends the daemon with SIGKILL.
 func (a *Appliance) Kill() error { return a.end(context.Background(), syscall.SIGKILL) }
 
-// Stop ends the daemon with SIGTERM, and after five seconds with SIGKILL. One
+// endsWithin is how long a daemon may take to end: it seals its keys, on a machine
+// that may do other things too.
+const endsWithin = 20 * time.Second
+
+// Stop ends the daemon with SIGTERM, and after some time with SIGKILL. One
 // that does not run is no error. It is one, here and of Kill, if a key is found
 // outside of the daemon: in its log, status, arguments, environment or files.
 func (a *Appliance) Stop(ctx context.Context) error { return a.end(ctx, syscall.SIGTERM) }
@@ -178,7 +182,7 @@ func (a *Appliance) end(ctx context.Context, s os.Signal) error {
 	if err := a.daemon.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, endsWithin)
 	defer cancel()
 	select {
 	case <-a.exited:
@@ -187,7 +191,7 @@ func (a *Appliance) end(ctx context.Context, s os.Signal) error {
 	}
 	a.daemon.Process.Kill()
 	<-a.exited
-	return errors.Join(fmt.Errorf("appliance %s did not end within 5 s of %v and was killed", a.Name, s), a.leaks(shown))
+	return errors.Join(fmt.Errorf("appliance %s did not end within %v of %v and was killed", a.Name, endsWithin, s), a.leaks(shown))
 }
 
 // Log is what the daemons have written so far.

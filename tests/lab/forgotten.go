@@ -25,8 +25,8 @@ type Memory struct {
 // daemon, all of it, and at least so many are retired. A key is retired that is
 // in keys, or whose SAK was distributed, and that by its status the daemon has
 // neither before nor after a scan. Those that it has at both times are to be
-// found, each: that shows that the scan sees. It gives up with ctx, saying what
-// was found last.
+// found, each, and at least a CAK, its ICK and KEK, and a SAK: that shows that the
+// scan sees. It gives up with ctx, saying what was found last.
 func (s *SAKs) Forgotten(ctx context.Context, a *Appliance, keys []Key, least int) (Memory, error) {
 	start := time.Now()
 	for {
@@ -35,12 +35,12 @@ func (s *SAKs) Forgotten(ctx context.Context, a *Appliance, keys []Key, least in
 		switch {
 		case err != nil && ctx.Err() == nil:
 			return m, err
-		case err == nil && len(left) == 0 && m.Retired >= least:
+		case err == nil && len(left) == 0 && m.Retired >= least && m.Used >= 4:
 			return m, nil
 		}
 		select {
 		case <-ctx.Done():
-			texts := []string{fmt.Sprintf("%s: after %v, of %d retired keys %d parts are in its memory", a.Name, m.Took.Round(time.Second), m.Retired, len(left))}
+			texts := []string{fmt.Sprintf("%s: after %v, of %d retired keys %d parts are in its memory, and %d keys in use", a.Name, m.Took.Round(time.Second), m.Retired, len(left), m.Used)}
 			for _, f := range left {
 				texts = append(texts, f.String())
 			}

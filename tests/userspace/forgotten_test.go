@@ -43,9 +43,6 @@ func forgotten(t *testing.T, cipher string) {
 			check(t, err)
 			figure(t, "%s, %s, %s: %d keys in use found in %.1f MB of memory, %d retired ones not, after %v; not looked at: %v",
 				cipher, what, a.Name, m.Used, float64(m.Octets)/1e6, m.Retired, m.Took.Round(10*time.Millisecond), m.Unread)
-			if m.Used < 4 { // CAK, ICK, KEK, SAK
-				t.Errorf("%s: %d keys in use", a.Name, m.Used)
-			}
 		}
 	}
 	look("at first", 0)

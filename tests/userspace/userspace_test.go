@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/linkseal/linkseal/dataplane/status"
+	"github.com/linkseal/linkseal/tests/built"
 	"github.com/linkseal/linkseal/tests/kill"
 	"github.com/linkseal/linkseal/tests/lab"
 )
@@ -64,15 +64,8 @@ func linkseal(t *testing.T) string {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, for network namespaces and taps")
 	}
-	path := os.Getenv("LINKSEAL_BIN")
-	if path == "" {
-		path = "../../bin/linkseal"
-	}
-	path, err := filepath.Abs(path)
+	path, err := built.Linkseal()
 	check(t, err)
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("no linkseal to test: %v; run make first, or set LINKSEAL_BIN", err)
-	}
 	return path
 }
 

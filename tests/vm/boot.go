@@ -140,13 +140,18 @@ func (g *Guest) follow(r io.Reader, began time.Time) error {
 
 func (g *Guest) arguments(initrd string) []string {
 	accel := []string{"-accel", "tcg,thread=multi"}
+	// Emulated, CMPXCHG16B has been seen to leave the low half of RAX in EFLAGS
+	// (QEMU 7.2), which is a double fault some time later. Without the feature
+	// Linux does the same with interrupts off.
+	cpu := "max,-cx16"
 	switch {
 	case canKVM():
+		cpu = "max"
 		accel = append([]string{"-accel", "kvm"}, accel...)
 	case g.Steady:
 		accel = []string{"-accel", "tcg,thread=single", "-icount", "shift=0,sleep=on"}
 	}
-	args := append([]string{"-M", "q35,usb=off,smbus=off,vmport=off", "-cpu", "max"}, accel...)
+	args := append([]string{"-M", "q35,usb=off,smbus=off,vmport=off", "-cpu", cpu}, accel...)
 	return append(args,
 		"-smp", strconv.Itoa(g.CPUs), "-m", strconv.Itoa(g.MemoryM)+"M",
 		"-nodefaults", "-nographic", "-no-reboot", "-no-user-config",

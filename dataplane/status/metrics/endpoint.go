@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/net/netutil"
+
 	"github.com/linkseal/linkseal/dataplane/status"
 )
 
@@ -180,7 +182,7 @@ func (e *Endpoint) serve(ctx context.Context, l net.Listener, at netip.AddrPort)
 		ErrorLog:          slog.NewLogLogger(e.log.Handler(), slog.LevelDebug), // what clients do wrong is theirs
 	}
 	done := make(chan error, 1)
-	go func() { done <- h.Serve(status.Bound(l, most)) }()
+	go func() { done <- h.Serve(netutil.LimitListener(l, most)) }()
 	e.log.Info("metrics are served", "url", "http://"+l.Addr().String()+Path)
 	for e.address() == at && ctx.Err() == nil {
 		select {

@@ -140,7 +140,7 @@ func TestLint(t *testing.T) {
 	}
 }
 
-// While the clock is behind, what is left of keys is counted by the time that
+// While the clock is held, what is left of keys is counted by the time that
 // they are chosen by, and the SAs' age is not.
 func TestClockHeld(t *testing.T) {
 	s := example()

@@ -52,6 +52,7 @@ func Wait(err error, wait time.Duration) time.Duration {
 // Plan is a rotation that is to begin.
 type Plan struct {
 	Keychain string
+	Store    string // where the pairs are, of all stores
 	Cause    string // Asked or Scheduled
 	ID       string // of the pair: 32 hex digits, random
 	Owner    string // empty: the store has no owners
@@ -135,7 +136,7 @@ type seen struct {
 func Begin(now time.Time, p Plan) *Course {
 	now = plain(now)
 	return start(now, State{
-		Version: version, Keychain: p.Keychain, Cause: p.Cause, Hold: p.Hold, Sweep: p.Sweep, Old: p.Old,
+		Version: version, Keychain: p.Keychain, Store: p.Store, Cause: p.Cause, Hold: p.Hold, Sweep: p.Sweep, Old: p.Old,
 		Order:   Order{ID: p.ID, Owner: p.Owner, Octets: p.Octets},
 		Started: now, Times: map[Phase]time.Time{}, Lost: noLoss(), Counted: map[string]map[string]uint64{},
 	}, p.Window, p.Life)
@@ -233,7 +234,7 @@ func (c *Course) pause(now time.Time) time.Duration {
 			d = min(d, max(at.Sub(now), 0))
 		}
 		// Never a busy loop, whatever keeps the pairs from being retired.
-		return max(d, lookOften)
+		return max(d, lookSeldom)
 	case now.Before(c.phaseAt.Add(eager)) && !now.Before(c.phaseAt):
 		return lookOften
 	}
@@ -339,6 +340,8 @@ func (c *Course) afterwards() string {
 		return "the old pairs are retired"
 	case c.RetireAt().IsZero():
 		return "the old pairs are kept until the ports without a peer have moved too"
+	case c.Hold == 0 && c.view.Unsealed != "":
+		return "the old pairs are kept until the keys can be sealed"
 	}
 	return fmt.Sprintf("the old pairs are retired at %s, after a hold of %v", stamp(c.RetireAt()), c.Hold)
 }

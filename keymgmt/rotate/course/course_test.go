@@ -69,7 +69,7 @@ func TestOwned(t *testing.T) {
 	before := w.ids()
 	c := Begin(w.now, plan())
 	w.drive(c, nil)
-	if e := w.last(); e.Phase != Failed || !strings.Contains(e.Error, "rotated by them") || !strings.Contains(e.Error, "remove the tag") || !c.Owned {
+	if e := w.last(); e.Phase != Failed || !strings.Contains(e.Error, "rotated by them") || !strings.Contains(e.Error, "linkseal keys generate link1 --take-over") || !c.Owned {
 		t.Errorf("%+v", e)
 	}
 	if d := cmp.Diff(before, w.ids()); d != "" || w.journal != nil {
@@ -278,6 +278,57 @@ func TestIdlePort(t *testing.T) {
 	w.drive(c, nil)
 	if len(w.pairs) != 1 || w.now.Sub(t0) < 31*time.Hour {
 		t.Errorf("%q at %v", w.ids(), w.now)
+	}
+}
+
+// While the keys cannot be sealed the traffic moves, and the old pairs stay: a
+// restart without the store would have them alone. Whoever follows need not wait.
+func TestUnsealed(t *testing.T) {
+	for _, hold := range []time.Duration{0, time.Hour} {
+		w := newWorld(t, "p1")
+		w.unsealed = "no space left"
+		p := plan()
+		p.Hold = hold
+		c := Begin(w.now, p)
+		w.drive(c, func(Do) bool { return w.now.Sub(t0) > 2*time.Hour })
+		if len(w.pairs) != 2 || c.Reached != Settled || !slices.Contains(w.phases(), string(Waiting)) {
+			t.Errorf("hold %v: %q, %q", hold, w.ids(), w.phases())
+		}
+		done := slices.IndexFunc(w.events, func(e Event) bool { return e.Phase == Done })
+		if c.Outcome != Done || done < 0 {
+			t.Fatalf("hold %v: the rotation has not ended: %q", hold, w.phases())
+		}
+		if e := w.events[done]; hold == 0 && (e.Time.Sub(t0) > time.Minute || !strings.Contains(e.Detail, "until the keys can be sealed")) {
+			t.Errorf("%+v", e)
+		}
+		w.unsealed = ""
+		w.drive(c, nil)
+		if c.Outcome != Done || len(w.pairs) != 1 {
+			t.Errorf("hold %v: %s, %q", hold, c.Outcome, w.ids())
+		}
+	}
+}
+
+// Keys that are sealed soon are not waited for aloud, and the pairs are retired
+// before the end, as ever.
+func TestSealedSoon(t *testing.T) {
+	w := newWorld(t, "p1")
+	w.unsealed = "being sealed"
+	p := plan()
+	p.Hold = 0
+	c := Begin(w.now, p)
+	var settled time.Time
+	w.drive(c, func(Do) bool {
+		if c.Reached == Settled && settled.IsZero() {
+			settled = w.now
+		}
+		if !settled.IsZero() && w.now.Sub(settled) > patience/2 {
+			w.unsealed = ""
+		}
+		return false
+	})
+	if all := w.phases(); slices.Contains(all, string(Waiting)) || all[len(all)-2] != string(Retired) || all[len(all)-1] != string(Done) {
+		t.Errorf("%q", all)
 	}
 }
 

@@ -38,6 +38,6 @@
 // or failed. Beside them: resumed, after a restart of the daemon or for one
 // who follows a rotation that runs already; waiting, once for each cause;
 // retrying, once for each error; unsecured and secured, when a port's state
-// changes meanwhile. With a hold done comes before retired, which the daemon
-// sees to.
+// changes meanwhile. With a hold, or while the keys cannot be sealed, done comes
+// before retired, which the daemon sees to.
 package course

@@ -164,9 +164,20 @@ func (c *Course) hold(t *teller, ready, back bool, missing string) {
 		c.end(t, Done, "")
 		return
 	}
-	if ready && !t.now.Before(c.RetireAt()) {
-		c.sweepNow = true
+	if !ready || t.now.Before(c.RetireAt()) {
+		return
 	}
+	if why := c.view.Unsealed; why != "" {
+		if t.now.Sub(c.RetireAt()) < patience {
+			return // they may be on their way
+		}
+		t.once("unsealed", Event{Phase: Waiting, Detail: "the old pairs are kept: the keys cannot be sealed: " + why})
+		if c.Outcome == "" { // the traffic has moved; nobody need wait for the rest
+			c.end(t, Done, "")
+		}
+		return
+	}
+	c.sweepNow = true
 }
 
 // watch tells when ports lose or regain what secures them.

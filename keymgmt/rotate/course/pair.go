@@ -72,8 +72,8 @@ type OwnedError struct {
 }
 
 func (e *OwnedError) Error() string {
-	return fmt.Sprintf("keychain %s is rotated by %s, whose tag %s its newest pair %s carries, and this is %s; rotate there, or take it over: remove the tag from both versions of that pair",
-		e.Keychain, e.Owner, OwnerTag, e.Pair, e.Self)
+	return fmt.Sprintf("keychain %s is rotated by %s, whose tag %s its newest pair %s carries, and this is %s; rotate there, or take it over from here: linkseal keys generate %s --take-over --config FILE writes a pair with this one's tag",
+		e.Keychain, e.Owner, OwnerTag, e.Pair, e.Self, e.Keychain)
 }
 
 // Owned reports the owner if it is not self. An empty self stands for a store

@@ -20,11 +20,14 @@ const version = 1
 // State is the journal of a rotation: all that must be known to go on with it
 // after a restart. It has no secret.
 type State struct {
-	Version  int           `json:"version"`
-	Keychain string        `json:"keychain"`
-	Cause    string        `json:"cause"`
-	Order    Order         `json:"order"`
-	Hold     time.Duration `json:"hold_ns"`
+	Version  int    `json:"version"`
+	Keychain string `json:"keychain"`
+	// Store is where the pairs are: another's journal is not gone on with. Empty
+	// in a journal from before it was noted.
+	Store string        `json:"store"`
+	Cause string        `json:"cause"`
+	Order Order         `json:"order"`
+	Hold  time.Duration `json:"hold_ns"`
 	// Sweep retires every older pair; else only those that carried traffic
 	// when the rotation began.
 	Sweep bool         `json:"sweep"`
@@ -64,6 +67,27 @@ func (s *State) RetireAt() time.Time {
 		return time.Time{}
 	}
 	return s.Since.Add(s.Hold)
+}
+
+// Adopt has a state that names no store be of store: keychain and owner alone
+// tell whose it is.
+func (s *State) Adopt(store string) {
+	if s.Store == "" {
+		s.Store = store
+	}
+}
+
+// Foreign says why the state is not that of a rotation of keychain in store by
+// owner; empty if it is.
+func (s *State) Foreign(keychain, store, owner string) string {
+	for _, f := range []struct{ what, has, want string }{
+		{"of keychain", s.Keychain, keychain}, {"of keys in", s.Store, store}, {"of the owner", s.Order.Owner, owner},
+	} {
+		if f.has != f.want {
+			return fmt.Sprintf("it is %s %q, not %q", f.what, f.has, f.want)
+		}
+	}
+	return ""
 }
 
 // Encode is the state in JSON.

@@ -16,7 +16,11 @@ type View struct {
 	// Clock is why the clock cannot be trusted now; empty if it can. No rotation
 	// begins then.
 	Clock string
-	Ports []Port
+	// Unsealed is why the last good keys are not known to be sealed; empty if they are.
+	// Nothing is retired then: a restart without the store would have the old
+	// pairs alone.
+	Unsealed string
+	Ports    []Port
 }
 
 // Key is one of our own keychain.

@@ -27,6 +27,7 @@ type world struct {
 	outage       error // of the store
 	diskFull     error
 	fault, clock string
+	unsealed     string
 	events       []Event
 	polls        int
 }
@@ -104,7 +105,7 @@ func (w *world) settle() {
 
 func (w *world) view() View {
 	w.settle()
-	v := View{Fault: w.fault, Clock: w.clock}
+	v := View{Fault: w.fault, Clock: w.clock, Unsealed: w.unsealed}
 	for _, p := range w.pairs {
 		if w.has(p.ID, w.ours) {
 			v.Keys = append(v.Keys, Key{ID: p.ID, CKN: p.CKN, Start: p.Start(), Fallback: p.Fallback})

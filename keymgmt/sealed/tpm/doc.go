@@ -13,6 +13,10 @@
 // With PCRs the object also has the policy that they are as they were when it
 // was sealed (TPM2_PolicyPCR, SHA-256 bank).
 //
+// An operation is waited for until a deadline (TPM.Patience), since drivers and
+// TPMs have hung for good. What hangs is left to itself: until it has ended every
+// operation on that device fails at once (ErrHangs).
+//
 // What the TPM's library leaves behind in this process, buffers of commands
 // with a key in them, is the garbage collector's: package sealed calls inside
 // erase.Do.

@@ -102,6 +102,8 @@ func explain(path, op string, err error) *Error {
 			e.What = fmt.Sprintf("PCRs %v have not the values that they had when it was sealed", kept.pcrs)
 		}
 		e.Remedy = "firmware, boot loader or kernel were changed: start what was started then, or let the keys be fetched and sealed anew"
+	case errors.Is(err, ErrHangs):
+		e.Remedy = "if that lasts, power the machine off and on, or seal with a credential or a file"
 	case errors.Is(err, fs.ErrNotExist):
 		e.What, e.Err = "there is no TPM", nil
 		e.Remedy = "enable it in the firmware and load its driver (tpm_tis, tpm_crb), or seal with a credential or a file"

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"time"
 
 	"github.com/google/go-tpm/tpm2"
 	"github.com/google/go-tpm/tpm2/transport"
@@ -18,8 +19,12 @@ var Devices = []string{"/dev/tpmrm0", "/dev/tpm0"}
 
 // TPM seals with one TPM, opened for each operation. One operation at a time.
 type TPM struct {
+	// Patience bounds an operation; 0: DefaultPatience.
+	Patience time.Duration
+
 	path string
 	pcrs []int
+	open func(path string) (transport.TPMCloser, error)
 }
 
 // New returns the TPM at path, a character device or an emulator's Unix
@@ -35,7 +40,7 @@ func New(path string, pcrs []int) *TPM {
 			}
 		}
 	}
-	return &TPM{path: path, pcrs: pcrs}
+	return &TPM{path: path, pcrs: pcrs, open: open}
 }
 
 // Path is the device.
@@ -103,8 +108,9 @@ func property(tp transport.TPM, p tpm2.TPMPT) (uint32, error) {
 }
 
 // with opens the TPM for f; what it says in the error is what was to be done.
+// It returns in time, whatever the TPM does.
 func (t *TPM) with(what string, f func(transport.TPM) error) error {
-	tp, err := t.open()
+	tp, err := t.begin()
 	if err == nil {
 		err = f(tp)
 		err = errors.Join(err, tp.Close())
@@ -115,15 +121,15 @@ func (t *TPM) with(what string, f func(transport.TPM) error) error {
 	return nil
 }
 
-func (t *TPM) open() (transport.TPMCloser, error) {
-	info, err := os.Stat(t.path)
+func open(path string) (transport.TPMCloser, error) {
+	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
 	if info.Mode().Type() == fs.ModeSocket {
-		return linuxudstpm.Open(t.path)
+		return linuxudstpm.Open(path)
 	}
-	return linuxtpm.Open(t.path)
+	return linuxtpm.Open(path)
 }
 
 // primary is the storage key that data keys are sealed under.
