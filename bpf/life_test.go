@@ -169,7 +169,11 @@ func TestReload(t *testing.T) {
 				}
 			}()
 		}
-		for i := range 20 {
+		times := 6 // a load takes long while frames run
+		if os.Getenv("LINKSEAL_SOAK") != "" {
+			times = 100
+		}
+		for i := range times {
 			f := []Filter{everything, plain}[i%2]
 			w.attach(t, f, m)
 			if s := w.observe(t); !s.Enforces(f) {

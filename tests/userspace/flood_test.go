@@ -107,12 +107,14 @@ func newFlooded(t *testing.T) (*pair, []byte, *lab.Sender) {
 		}
 	})
 	check(t, err)
-	p.start(t)
-	eventually(t, "an MKPDU of east's", func() bool { mu.Lock(); defer mu.Unlock(); return heard != nil })
-	check(t, tap.Close())
+	// The station at the far end of the cable sends past east's filter, and has
+	// its socket since before east has the guard.
 	sender, err := lab.OpenSender(p.east, lab.Device, true)
 	check(t, err)
 	t.Cleanup(func() { sender.Close() })
+	p.start(t)
+	eventually(t, "an MKPDU of east's", func() bool { mu.Lock(); defer mu.Unlock(); return heard != nil })
+	check(t, tap.Close())
 	return p, heard, sender
 }
 
