@@ -9,8 +9,9 @@ import (
 	"github.com/linkseal/linkseal/linux/probe/probetest"
 )
 
-// A tag that travels beside the frame, for the NIC to insert, is a tag: MACsec
-// behind it does not leave. A VLAN device on the port makes such frames.
+// A tag that travels beside the frame, for the NIC to insert, is a tag: EAPOL
+// behind it does not leave, and MACsec is counted by it. A VLAN device on the
+// port makes such frames.
 func TestTagBesideTheFrame(t *testing.T) {
 	probetest.Need(t, probe.VLAN)
 	combinations(t, func(t *testing.T, m modes) {
@@ -24,24 +25,37 @@ func TestTagBesideTheFrame(t *testing.T) {
 		})
 		tagger, port, peer := w.station(t, vlan), w.station(t, w.port), w.station(t, w.peer)
 		macsec := octets(t, packets[1].frame, 60)
+		clear := octets(t, "0180c2000003"+otherMAC+"888e"+"0305", 60)
 
-		// Without the filter it leaves, with its tag.
-		tagger.send(t, macsec)
-		peer.until(t, macsec[:12])
+		// Without the filter both leave, with their tag.
+		tagger.send(t, clear)
+		peer.until(t, clear[:12])
 
 		e := w.attach(t, plain, m)
-		tagger.try(t, macsec)
+		tagger.try(t, clear)
+		tagger.send(t, macsec)
+		left := 0
 		for _, f := range peer.until(t, marked(t, port, 1)) {
-			if string(f[:12]) == string(macsec[:12]) {
+			if string(f[:12]) == string(clear[:12]) {
 				t.Errorf("it left: %x", f)
+			}
+			if string(f[:12]) == string(macsec[:12]) {
+				left++
 			}
 		}
 		c, err := e.Counters()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.Egress.Tagged.Packets == 0 || c.Egress.MACsec.Packets != 0 {
-			t.Errorf("egress counters %+v", c.Egress)
+		if left != 1 || c.Egress.Tagged.Packets == 0 || c.Egress.MACsec.Packets != 1 {
+			t.Errorf("%d MACsec frames left; egress counters %+v", left, c.Egress)
+		}
+		circuits, err := e.OuterCircuits()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(circuits) != 1 || circuits[0].CTag != 10 || !circuits[0].Egress || circuits[0].Packets != 1 {
+			t.Errorf("circuits %+v", circuits)
 		}
 	})
 }

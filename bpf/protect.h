@@ -97,6 +97,7 @@ static __always_inline int carries_gre(void *set, const struct gre *g, const voi
 	const struct ethernet *eth;
 	__be16 type;
 	__u16 flags;
+	__u64 octets;
 
 	if (at > end)
 		return 1;
@@ -104,7 +105,9 @@ static __always_inline int carries_gre(void *set, const struct gre *g, const voi
 	type = g->type;
 	if (flags & ~(GRE_CHECKSUM | GRE_KEY | GRE_SEQUENCE))
 		return 1; // another version, or source routes
-	at += (!!(flags & GRE_CHECKSUM) + !!(flags & GRE_KEY) + !!(flags & GRE_SEQUENCE)) * 4;
+	octets = (!!(flags & GRE_CHECKSUM) + !!(flags & GRE_KEY) + !!(flags & GRE_SEQUENCE)) * 4;
+	asm volatile("%0 &= 15" : "+r"(octets)); // which 6.1's verifier does not see
+	at += octets;
 	if (type == bpf_htons(ETH_P_TEB)) {
 		eth = at;
 		at = eth + 1;

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -57,6 +58,7 @@ func TestUnderlayLive(t *testing.T) {
 						return
 					}
 				}
+				time.Sleep(time.Millisecond) // who loads programs needs a processor too
 			}
 		}
 		both.Go(func() { flood(0, peer, in) })
