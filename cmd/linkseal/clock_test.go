@@ -28,6 +28,7 @@ func (bare) Apply(plan.Step) error                            { return nil }
 func (bare) Capabilities() plan.Capabilities                  { return plan.Capabilities{} }
 func (bare) Watch(context.Context) (<-chan struct{}, error)   { return nil, nil }
 func (bare) FilterCounters(string) (map[string]uint64, error) { return nil, nil }
+func (bare) OuterCircuits(string) ([]status.Circuit, error)   { return nil, nil }
 func (bare) Tagging(string) (status.Tagging, error)           { return status.Tagging{}, nil }
 func (bare) Guard(string, bool) error                         { return nil }
 func (bare) Enforcement(string) *status.Enforcement           { return nil }

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"strings"
 	"testing"
 
+	"github.com/linkseal/linkseal/bpf"
 	"github.com/linkseal/linkseal/dataplane/secy/counters"
 	"github.com/linkseal/linkseal/dataplane/status/metrics"
 	"github.com/linkseal/linkseal/keymgmt/mka"
@@ -21,5 +23,22 @@ func TestCountersAreMetrics(t *testing.T) {
 		if !metrics.Tells(name) {
 			t.Errorf("%s is in no metric: dataplane/status/metrics lists those of a port", name)
 		}
+	}
+}
+
+// However a filter is attached, it is told.
+func TestModesAreMetrics(t *testing.T) {
+	n := 0
+	for m := bpf.Mode(0); !strings.HasPrefix(m.String(), "mode "); m++ {
+		n++
+		if !metrics.TellsMode("ingress", m.String()) {
+			t.Errorf("ingress %s is in no metric: dataplane/status/metrics lists the modes", m)
+		}
+		if out := m != bpf.Native && m != bpf.Generic; metrics.TellsMode("egress", m.String()) != out {
+			t.Errorf("egress %s is told: %v", m, !out)
+		}
+	}
+	if n < 5 {
+		t.Errorf("%d modes; there are more", n)
 	}
 }

@@ -190,7 +190,7 @@ func (s *session) Report(p *status.Port) bool {
 	p.Counters = mkaCounters(&st.MKA.Counters)
 	p.Counters["mkpdus_not_sent"] = st.SendErrors
 	s.reportSecY(p)
-	p.Accounts, p.AccountError = s.clerk.Report(names(st.MKA.SAs), endedAccounts)
+	p.Accounts, p.NoAccount, p.AccountError = s.clerk.Report(names(st.MKA.SAs), endedAccounts)
 	return true
 }
 

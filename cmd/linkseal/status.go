@@ -19,9 +19,10 @@ func statusVerb() *cobra.Command {
 		Long: `Show ports, peers, SAs and counters of the running daemon.
 
 With --watch a table is redrawn on a terminal until ctrl-C: state, rates by
-direction and verdict, SAs, peers, keys and what is wrong. Where the output is no
-terminal it is a block at each interval, with --json one document a line. A daemon
-that is away is told, and tried again.`,
+direction and verdict, what passed under each key, circuits and classes, SAs, peers,
+keys and what is wrong. Where the output is no terminal it is a block at each
+interval, with --json one document a line. A daemon that is away is told, and tried
+again.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			switch {

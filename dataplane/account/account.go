@@ -52,6 +52,12 @@ type Account struct {
 	DroppedOctets  uint64 `json:"dropped_octets"`
 }
 
+// Count is frames and their octets, without FCS.
+type Count struct {
+	Packets uint64 `json:"packets"`
+	Octets  uint64 `json:"octets"`
+}
+
 // Gaps estimates how many frames are missing of those whose PNs are from low to
 // high, of which so many were seen. PNs are the lower 32 bits: it holds also
 // where XPN's have gone round. Duplicates hide gaps.

@@ -136,7 +136,7 @@ func apply(t *testing.T, c *Clerk, changes ...sa.Change) {
 // accounts are those that a status has, which has no problem.
 func accounts(t *testing.T, c *Clerk) []account.Account {
 	t.Helper()
-	all, problem := c.Report(map[string]string{change(sa.Encode, 0, 1).SA.Key.String(): "0a"}, 10)
+	all, _, problem := c.Report(map[string]string{change(sa.Encode, 0, 1).SA.Key.String(): "0a"}, 10)
 	if problem != "" {
 		t.Fatal(problem)
 	}
@@ -191,6 +191,9 @@ func TestKeys(t *testing.T) {
 	apply(t, c, change(sa.DeleteTx, 0, 1), change(sa.DeleteSC, 0, 0))
 	r.send(t, 0, 6) // nobody's
 	want(t, accounts(t, c), "/2 1", "/1 4 ended")
+	if _, none, _ := c.Report(nil, 0); none == nil || *none != (account.Count{Packets: 1, Octets: 100}) {
+		t.Errorf("in no account: %+v", none)
+	}
 	c.write(nil)
 	text, err := os.ReadFile(filepath.Join(r.state, "accounts", "link1", "ended.json"))
 	if err != nil || !bytes.Contains(text, []byte(`"ckn":"0a"`)) || !bytes.Contains(text, []byte(`"packets":4`)) {
@@ -229,7 +232,10 @@ func TestFilterSetAnew(t *testing.T) {
 	r := newRig(t)
 	c := r.open(t)
 	apply(t, c, change(sa.InstallTx, 0, 1), change(sa.Encode, 0, 1))
-	want(t, accounts(t, c)) // no filter
+	want(t, accounts(t, c))
+	if _, none, _ := c.Report(nil, 0); none != nil {
+		t.Errorf("without a filter: %+v", none)
+	}
 	set := func() {
 		r.attach(t)
 		r.do(t, func() error { c.FilterSet(); return nil })
@@ -294,7 +300,7 @@ func TestUnwritable(t *testing.T) {
 	}
 	apply(t, c, change(sa.InstallTx, 0, 1), change(sa.DeleteTx, 0, 1))
 	c.write(nil)
-	if _, problem := c.Report(nil, 10); !strings.HasPrefix(problem, writing) || !strings.Contains(r.log.String(), writing) {
+	if _, _, problem := c.Report(nil, 10); !strings.HasPrefix(problem, writing) || !strings.Contains(r.log.String(), writing) {
 		t.Errorf("problem %q, log %s", problem, r.log.String())
 	}
 	if err := os.Remove(block); err != nil {

@@ -155,21 +155,25 @@ func settle(s *bpf.SAs, written []account.Account) error {
 }
 
 // Report is the accounts of the keys that are there and of the newest that
-// ended, as they are now, and what is wrong. ckn names keys.
-func (c *Clerk) Report(ckn map[string]string, ended int) ([]account.Account, string) {
+// ended, as they are now; what MACsec frames are in none, in both directions, nil
+// where there are no counters; and what is wrong. ckn names keys.
+func (c *Clerk) Report(ckn map[string]string, ended int) (all []account.Account, none *account.Count, problem string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.tally(ckn)
 	l := c.ledger
 	if c.sas == nil {
 		l.Current = nil // they are of a filter that is not there
+	} else {
+		if n, err := c.sas.Nobody(); err == nil { // else tally has told why
+			none = &account.Count{Packets: n.Packets, Octets: n.Octets}
+		}
 	}
-	var problem string
 	for _, what := range []string{opening, counting, writing} {
 		if text := c.failed[what]; text != "" {
 			problem = what + ": " + text
 			break
 		}
 	}
-	return l.Newest(ended), problem
+	return l.Newest(ended), none, problem
 }

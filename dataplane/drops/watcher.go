@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/linkseal/linkseal/dataplane/status"
 )
@@ -68,9 +69,12 @@ func (w *Watcher) Report(p *status.Port) {
 	for i := len(r.book.newest) - 1; i >= 0; i-- {
 		p.Events = append(p.Events, told(r.book.newest[i]))
 	}
-	p.EventCounters = make(map[string]uint64)
+	p.EventCounters, p.EventLastSeen = make(map[string]uint64), make(map[string]time.Time)
 	for k, n := range r.book.entries {
-		p.EventCounters[k.direction.String()+"_"+k.reason.String()] = n.events
+		name := k.direction.String() + "_" + k.reason.String()
+		if p.EventCounters[name] = n.events; n.events > 0 {
+			p.EventLastSeen[name] = n.last.at
+		}
 	}
 	p.EventsLost = r.lost
 }

@@ -123,6 +123,10 @@ func TestFollows(t *testing.T) {
 	attach()
 	until(3)
 	p := report()
+	last, seen := p.EventLastSeen["ingress_dropped"]
+	if _, never := p.EventLastSeen["egress_tagged"]; !seen || never || !last.Equal(p.Events[0].Time) {
+		t.Errorf("last seen: %v, of %+v", p.EventLastSeen, p.Events)
+	}
 	if p.EventCounters["ingress_dropped"] < 3 || p.EventsLost != 0 || p.Events[0].Direction != "ingress" || p.Events[0].EtherType != "0x88b5" || len(p.Events) > kept {
 		t.Errorf("%+v", p)
 	}

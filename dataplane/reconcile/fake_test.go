@@ -146,6 +146,15 @@ func (m *fakeMachine) FilterCounters(device string) (map[string]uint64, error) {
 	return map[string]uint64{"egress_dropped_packets": 7}, nil
 }
 
+func (m *fakeMachine) OuterCircuits(device string) ([]status.Circuit, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.o.Filters[device]; !ok {
+		return nil, nil
+	}
+	return []status.Circuit{{STag: 100, Direction: "egress", Traffic: status.Traffic{Packets: 3}}}, nil
+}
+
 func (m *fakeMachine) Tagging(name string) (t status.Tagging, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -29,8 +29,9 @@ type Kernel struct {
 	filtered map[int]bool
 	scanned  time.Time
 
-	guards map[string]guarded // by device, since this process began
-	closed atomic.Pointer[[]closedPort]
+	guards   map[string]guarded // by device, since this process began
+	circuits circuits
+	closed   atomic.Pointer[[]closedPort]
 }
 
 // OpenKernel opens the calling thread's network namespace. A kernel without
@@ -242,7 +243,8 @@ func (k *Kernel) FilterCounters(device string) (map[string]uint64, error) {
 	}
 	counts := make(map[string]uint64)
 	for direction, v := range map[string]bpf.Verdicts{"ingress": c.Ingress, "egress": c.Egress} {
-		for verdict, n := range map[string]bpf.Counter{"macsec": v.MACsec, "eapol": v.EAPOL, "allowed": v.Allowed, "clear": v.Clear, "tagged": v.Tagged, "dropped": v.Dropped, "eapol_limited": v.EAPOLLimited} {
+		for verdict, n := range map[string]bpf.Counter{"macsec": v.MACsec, "eapol": v.EAPOL, "allowed": v.Allowed, "tunnel": v.Tunnel, "clear": v.Clear,
+			"tagged": v.Tagged, "dropped": v.Dropped, "protected": v.Protected, "eapol_limited": v.EAPOLLimited} {
 			counts[fmt.Sprintf("%s_%s_packets", direction, verdict)] = n.Packets
 			counts[fmt.Sprintf("%s_%s_octets", direction, verdict)] = n.Octets
 		}

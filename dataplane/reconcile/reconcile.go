@@ -39,6 +39,9 @@ type Machine interface {
 	Watch(ctx context.Context) (<-chan struct{}, error)
 	// FilterCounters are those of the filter on device; nil without one.
 	FilterCounters(device string) (map[string]uint64, error)
+	// OuterCircuits are the VLAN tags before the SecTAGs that the filter on
+	// device saw, with what it counted.
+	OuterCircuits(device string) ([]status.Circuit, error)
 	// Tagging is what is counted on a port's interface that has tags.
 	Tagging(name string) (status.Tagging, error)
 	// Guard has other processes refused what would transmit past the filter on

@@ -26,7 +26,10 @@ func TestStart(t *testing.T) {
 		w.want("state of a", status.Unsecured, a.State)
 		w.want("passing of a", status.PassingNone, a.Passing)
 		w.want("passing of b", status.PassingClear, b.Passing)
-		w.want("filter of a", map[string]uint64{"egress_dropped_packets": 7}, a.Filter)
+		for _, p := range []status.Port{a, b} { // that of b counts
+			w.want("filter of "+p.Name, map[string]uint64{"egress_dropped_packets": 7}, p.Filter)
+			w.want("circuits of "+p.Name, []status.Circuit{{STag: 100, Direction: "egress", Traffic: status.Traffic{Packets: 3}}}, p.OuterCircuits)
+		}
 		w.want("sci of a", "0200000000010001", a.SCI)
 		before := len(w.machine.taken())
 		time.Sleep(resync + time.Second)

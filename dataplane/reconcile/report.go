@@ -105,10 +105,13 @@ func (v view) report(m Machine) status.Port {
 	if p.State == status.Down && p.UnsecuredReason == "" {
 		p.UnsecuredReason = "MKA is starting"
 	}
+	if counters, err := m.FilterCounters(v.cfg.Device); err == nil {
+		p.Filter = counters
+	}
+	if outer, err := m.OuterCircuits(v.cfg.Device); err == nil {
+		p.OuterCircuits = outer
+	}
 	if v.cfg.Must {
-		if counters, err := m.FilterCounters(v.cfg.Device); err == nil {
-			p.Filter = counters
-		}
 		if p.Enforcement = m.Enforcement(v.cfg.Device); p.Enforcement != nil && !p.Enforcement.Guard && p.Enforcement.GuardError == "" {
 			p.Enforcement.GuardError = v.unguarded
 		}

@@ -47,9 +47,7 @@ func (k *Kernel) Tagging(name string) (s status.Tagging, err error) {
 		return s, err
 	}
 	s.TagsBy = read.Egress.String()
-	for _, c := range read.Circuits {
-		s.Circuits = append(s.Circuits, status.Circuit{STag: c.STag, CTag: c.CTag, Rest: c.Rest, Direction: c.Direction, Traffic: traffic(c.Traffic)})
-	}
+	s.Circuits = k.circuits.bound(name, l.Index, circuitsOf(read.Circuits))
 	for _, c := range read.Classes {
 		if c.Name == "" {
 			c.Name = config.OtherClass
@@ -60,12 +58,7 @@ func (k *Kernel) Tagging(name string) (s status.Tagging, err error) {
 }
 
 func traffic(t bpf.Traffic) status.Traffic {
-	s := status.Traffic{Packets: t.Packets, Octets: t.Octets}
-	if !t.Seen.IsZero() {
-		at := t.Seen.UTC().Truncate(time.Millisecond)
-		s.LastSeen = &at
-	}
-	return s
+	return status.Traffic{Packets: t.Packets, Octets: t.Octets, LastSeen: status.Given(t.Seen.UTC().Truncate(time.Millisecond))}
 }
 
 // tagging fills in what m counts of a port with tags. Before they are set there

@@ -26,7 +26,7 @@ type Event struct {
 
 func (e Event) text(now time.Time) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s ago, %s, %s: %s > %s", age(now.Sub(e.Time)), e.Direction, e.Reason, e.Source, e.Destination)
+	fmt.Fprintf(&b, "%s ago, %s, %s: %s > %s", Age(now.Sub(e.Time)), e.Direction, e.Reason, e.Source, e.Destination)
 	for _, v := range e.VLANs {
 		fmt.Fprintf(&b, " vlan %d", v)
 	}

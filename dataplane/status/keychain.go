@@ -151,10 +151,10 @@ func (k Keychain) write(b *strings.Builder, now time.Time) {
 	}
 	if v := k.Vault; v != nil {
 		if v.LastSuccess != nil {
-			line("read", "%s ago", age(now.Sub(*v.LastSuccess)))
+			line("read", "%s ago", Age(now.Sub(*v.LastSuccess)))
 		}
 		for _, f := range v.Faults {
-			line("fault", "%s for %s: %s", strings.ReplaceAll(f.Kind, "_", " "), age(now.Sub(f.Since)), f.Text)
+			line("fault", "%s for %s: %s", strings.ReplaceAll(f.Kind, "_", " "), Age(now.Sub(f.Since)), f.Text)
 		}
 		for _, r := range v.Refused {
 			line("refused", "%s", r)

@@ -101,12 +101,20 @@ type Port struct {
 	Tx           *Tx               `json:"tx"` // null while no SA encodes
 	Rx           []Rx              `json:"rx"`
 	Counters     map[string]uint64 `json:"counters"`
-	// Filter counts what the filter on the parent saw; absent without one.
+	// Filter counts what the filter on the parent saw, by direction and verdict:
+	// ingress_macsec_packets, ingress_macsec_octets. That of a should-secure
+	// port drops nothing. Absent without one.
 	Filter map[string]uint64 `json:"filter,omitempty"`
+	// OuterCircuits count its MACsec frames that had VLAN tags before the
+	// SecTAG, by these: those of the first 512 that were seen, and the rest.
+	OuterCircuits []Circuit `json:"outer_circuits,omitempty"`
 	// Accounts are what passed under each key: those of the keys that are
 	// there, then of some that ended, the newest first. Absent where no filter
 	// counts.
 	Accounts []account.Account `json:"accounts,omitempty"`
+	// NoAccount counts the MACsec frames that are in no account, in both
+	// directions: of SAs that are not there. Absent where no filter counts.
+	NoAccount *account.Count `json:"no_account,omitempty"`
 	// AccountError is why they are not counted, or not kept.
 	AccountError string `json:"account_error,omitempty"`
 	// Events are the newest of the frames that it dropped, the newest first, 16
@@ -117,6 +125,8 @@ type Port struct {
 	// of since there was no room.
 	EventCounters map[string]uint64 `json:"event_counters,omitempty"`
 	EventsLost    uint64            `json:"events_lost,omitempty"`
+	// EventLastSeen has when the newest was dropped, by the same names.
+	EventLastSeen map[string]time.Time `json:"event_last_seen,omitempty"`
 	// Enforcement is what keeps a must-secure port closed; absent of others,
 	// and while the device is not there.
 	Enforcement *Enforcement `json:"enforcement,omitempty"`

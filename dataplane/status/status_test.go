@@ -26,10 +26,13 @@ func example() Status {
 			Participants: []Participant{{CKN: "96437a93ccf10d9dfe347846cce52c7d", Principal: true, KeyServer: true, Priority: 16,
 				Fingerprint: "0011223344556677", MI: "0102030405060708090a0b0c",
 				Peers: []Peer{{SCI: "0200000000020001", MI: "1112131415161718191a1b1c", Live: true, Priority: 16}}}},
-			Tx:          &Tx{AN: 1, PN: 4711, Key: "0102030405060708090a0b0c/2", CKN: "96437a93ccf10d9dfe347846cce52c7d", PeersTransmit: true, Since: &since},
-			Rx:          []Rx{{SCI: "0200000000020001", AN: 1, PN: 815, Key: "0102030405060708090a0b0c/2", Since: &since}},
-			Counters:    map[string]uint64{"out_pkts_encrypted": 4710, "in_pkts_ok": 814, "in_pkts_late": 0, "mkpdus_sent": 12},
-			Filter:      map[string]uint64{"ingress_dropped_packets": 3, "egress_dropped_packets": 1},
+			Tx:            &Tx{AN: 1, PN: 4711, Key: "0102030405060708090a0b0c/2", CKN: "96437a93ccf10d9dfe347846cce52c7d", PeersTransmit: true, Since: &since},
+			Rx:            []Rx{{SCI: "0200000000020001", AN: 1, PN: 815, Key: "0102030405060708090a0b0c/2", Since: &since}},
+			Counters:      map[string]uint64{"out_pkts_encrypted": 4710, "in_pkts_ok": 814, "in_pkts_late": 0, "mkpdus_sent": 12},
+			Filter:        map[string]uint64{"ingress_dropped_packets": 3, "egress_dropped_packets": 1},
+			OuterCircuits: []Circuit{{STag: 7, Direction: "ingress", Traffic: Traffic{Packets: 6, Octets: 600, LastSeen: &since}}},
+			NoAccount:     &account.Count{Packets: 3, Octets: 210},
+			EventCounters: map[string]uint64{"ingress_dropped": 2, "egress_dropped": 0}, EventLastSeen: map[string]time.Time{"ingress_dropped": since},
 			Enforcement: &Enforcement{Ingress: "native", Egress: "tcx", Guard: true, Refused: map[string]uint64{"bypass": 2, "xdp": 0}},
 			Accounts: []account.Account{
 				{Direction: account.Egress, SCI: "0200000000010001", AN: 1, Key: "0102030405060708090a0b0c/2", CKN: "96437a93ccf10d9dfe347846cce52c7d",
@@ -158,8 +161,8 @@ func TestAge(t *testing.T) {
 		"0s": -time.Second, "59s": 59*time.Second + 999*time.Millisecond, "2m10s": 130 * time.Second,
 		"1h1m": 3661 * time.Second, "3d4h": 76*time.Hour + time.Minute,
 	} {
-		if got := age(d); got != want {
-			t.Errorf("age(%v) = %q, want %q", d, got, want)
+		if got := Age(d); got != want {
+			t.Errorf("Age(%v) = %q, want %q", d, got, want)
 		}
 	}
 }

@@ -1,7 +1,9 @@
 package status
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -10,7 +12,7 @@ import (
 type Tagging struct {
 	// TagsBy is how the programs are attached: tcx or clsact.
 	TagsBy   string    `json:"tags_by,omitempty"`
-	Circuits []Circuit `json:"circuits,omitempty"` // those that were seen
+	Circuits []Circuit `json:"circuits,omitempty"` // those of the first 512 that were seen, and the rest
 	Classes  []Class   `json:"classes,omitempty"`  // of its tags in their order, and other
 	// TagsError is why they cannot be read.
 	TagsError string `json:"tags_error,omitempty"`
@@ -40,6 +42,15 @@ type Traffic struct {
 	LastSeen *time.Time `json:"last_seen"` // null: never
 }
 
+// Add adds what was counted elsewhere of the same.
+func (t *Traffic) Add(o Traffic) {
+	t.Packets += o.Packets
+	t.Octets += o.Octets
+	if t.LastSeen == nil || o.LastSeen != nil && o.LastSeen.After(*t.LastSeen) {
+		t.LastSeen = o.LastSeen
+	}
+}
+
 // Name is the circuit's tags: 100.10, S-tag and C-tag, of which - is none.
 func (c Circuit) Name() string {
 	vid := func(n uint16) string {
@@ -57,20 +68,50 @@ func (c Circuit) Name() string {
 	return vid(c.STag) + "." + vid(c.CTag)
 }
 
+// MostCircuits is how many circuits a text shows of each interface.
+const MostCircuits = 16
+
+// Busiest are the circuits that most frames were of, at most MostCircuits, in the
+// order of all, and how many are left out.
+func Busiest(all []Circuit) (shown []Circuit, hidden int) {
+	hidden = max(len(all)-MostCircuits, 0)
+	if hidden == 0 {
+		return all, 0
+	}
+	order := make([]int, len(all))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(all[b].Packets, all[a].Packets) })
+	for _, i := range slices.Sorted(slices.Values(order[:MostCircuits])) {
+		shown = append(shown, all[i])
+	}
+	return shown, hidden
+}
+
 // lines are of what had traffic.
 func (t Tagging) lines(line func(label, format string, args ...any), now time.Time) {
-	show := func(label, name, direction string, n Traffic) {
-		if n.LastSeen != nil {
-			line(label, "%s, %s: packets %d, octets %d, %s ago", name, direction, n.Packets, n.Octets, age(now.Sub(*n.LastSeen)))
-		}
-	}
 	if t.TagsError != "" {
 		line("tags", "cannot be read: %s", t.TagsError)
 	}
-	for _, c := range t.Circuits {
-		show("circuit", c.Name(), c.Direction, c.Traffic)
-	}
+	circuits(line, "circuit", t.Circuits, now)
 	for _, c := range t.Classes {
-		show("class", c.Name, c.Direction, c.Traffic)
+		c.Traffic.line(line, "class", c.Name, c.Direction, now)
+	}
+}
+
+func circuits(line func(label, format string, args ...any), label string, all []Circuit, now time.Time) {
+	shown, hidden := Busiest(all)
+	for _, c := range shown {
+		c.Traffic.line(line, label, c.Name(), c.Direction, now)
+	}
+	if hidden > 0 {
+		line(label, "%d more, with fewer frames, are in --json", hidden)
+	}
+}
+
+func (t Traffic) line(line func(label, format string, args ...any), label, name, direction string, now time.Time) {
+	if t.LastSeen != nil {
+		line(label, "%s, %s: packets %d, octets %d, %s ago", name, direction, t.Packets, t.Octets, Age(now.Sub(*t.LastSeen)))
 	}
 }

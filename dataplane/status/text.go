@@ -50,7 +50,7 @@ func (s Status) Write(w io.Writer, now time.Time) error {
 func (p Port) write(b *strings.Builder, now time.Time) {
 	state := p.State
 	if p.SecuredSince != nil {
-		state += " for " + age(now.Sub(*p.SecuredSince))
+		state += " for " + Age(now.Sub(*p.SecuredSince))
 	}
 	if p.Passing == PassingClear {
 		state += ", PASSING CLEAR TRAFFIC"
@@ -97,6 +97,9 @@ func (p Port) write(b *strings.Builder, now time.Time) {
 		line("rx", "an %d, pn %d, from %s", r.AN, r.PN, r.SCI)
 	}
 	p.account(line)
+	if n := p.NoAccount; n != nil && n.Packets > 0 {
+		line("no key", "%d MACsec frames, %d octets, of SAs that are not there", n.Packets, n.Octets)
+	}
 	counters(line, "counters", p.Counters)
 	counters(line, "filter", p.Filter)
 	for i, e := range p.Events[:min(len(p.Events), 3)] {
@@ -105,6 +108,7 @@ func (p Port) write(b *strings.Builder, now time.Time) {
 	if p.Enforcement != nil {
 		line("enforced", "%s", p.Enforcement)
 	}
+	circuits(line, "outer", p.OuterCircuits, now)
 	p.Tagging.lines(line, now)
 	t.Flush()
 }
@@ -165,8 +169,9 @@ func counters(line func(label, format string, args ...any), label string, c map[
 	}
 }
 
-// age is a duration to the second, in the two greatest units: 3d4h, 2m10s.
-func age(d time.Duration) string {
+// Age is a duration to the second, in the two greatest units: 3d4h, 2m10s. One
+// below 0 is 0s.
+func Age(d time.Duration) string {
 	d = max(d, 0)
 	switch day := 24 * time.Hour; {
 	case d >= day:
@@ -178,6 +183,3 @@ func age(d time.Duration) string {
 	}
 	return fmt.Sprintf("%ds", d/time.Second)
 }
-
-// Age is d as the texts have it, to the second, in the two greatest units.
-func Age(d time.Duration) string { return age(d) }

@@ -64,12 +64,14 @@ func TestMetrics(t *testing.T) {
 	d := sendDatagrams(t, inside(p.west), inside(p.east), 200)
 	d.flow(t, 50)
 	first := d.now()
+	sci := "" // west's
 	endpoint := func() *status.Metrics {
 		s, err := status.NewClient(p.west.Socket()).Status(t.Context())
 		check(t, err)
 		if s.Ports[0].State != status.Secured {
 			t.Errorf("the port is %s: %s", s.Ports[0].State, s.Ports[0].UnsecuredReason)
 		}
+		sci = s.Ports[0].SCI
 		return s.Metrics
 	}
 	page := ""
@@ -86,6 +88,14 @@ func TestMetrics(t *testing.T) {
 		`linkseal_filter_packets_total{direction="ingress",port="link1",verdict="macsec"} `,
 		`linkseal_tx_sa_age_seconds{an="0",ckn="` + p.key.CKN + `",port="link1"} `,
 		`linkseal_rx_sa_age_seconds{an="0",ckn="` + p.key.CKN + `",port="link1",sci="`,
+		`linkseal_sa_packets_total{an="0",direction="ingress",port="link1",sci="`,
+		`linkseal_sa_highest_pn{an="0",direction="egress",port="link1",sci="`,
+		`linkseal_sa_info{an="0",ckn="` + p.key.CKN + `",direction="egress",key="`,
+		`linkseal_sa_exposed_bytes_total{an="0",direction="egress",passed="clear",port="link1",sci="` + sci + `"} 0`,
+		`linkseal_port_last_macsec_timestamp_seconds{direction="egress",port="link1"} `,
+		`linkseal_no_account_packets_total{port="link1"} `,
+		`linkseal_filter_mode{direction="ingress",mode="none",port="link1"} 0`,
+		`linkseal_port_guarded{port="link1"} 1`, `linkseal_guard_refused_sockets_total{request="xdp"} `,
 		`linkseal_rotations_total{keychain="link1",result="done"} 0`,
 		"linkseal_seal_failed 0", "linkseal_clock_held 0", "process_open_fds ", "go_goroutines ",
 	} {

@@ -23,11 +23,6 @@ var (
 	saksReceived    = counter("saks_received_total", "SAKs that were received from a key server.", "port")
 	saksRefused     = counter("saks_refused_total", "SAKs that were received and refused.", "port")
 	changesFailed   = counter("sa_changes_failed_total", "Changes of SAs that the SecY refused.", "port")
-
-	filterPackets = counter("filter_packets_total", "Frames at the filter of a must-secure port, by its verdict; tagged, dropped and eapol_limited do not pass.", "port", "direction", "verdict")
-	filterEvents  = counter("filter_events_total", "Frames that the filter of a must-secure port dropped and told of with their heads: few of many that are alike. filter_packets_total has all.", "port", "direction", "reason")
-	filterLost    = counter("filter_events_lost_total", "Frames dropped at the filter of a must-secure port that were to be told of, and were not since there was no room.", "port")
-	filterBytes   = counter("filter_bytes_total", "Octets of frames at the filter of a must-secure port, by its verdict.", "port", "direction", "verdict")
 )
 
 // counted is where a port's counter stands: in a family, with the label that
@@ -110,13 +105,4 @@ func (w scrape) counters(p *status.Port) {
 		}
 		w.put(c.in, float64(p.Counters[name]), labels...)
 	}
-	for _, name := range slices.Sorted(maps.Keys(p.Filter)) {
-		direction, rest, _ := strings.Cut(name, "_")
-		if verdict, ok := strings.CutSuffix(rest, "_packets"); ok {
-			w.put(filterPackets, float64(p.Filter[name]), p.Name, direction, verdict)
-		} else if verdict, ok := strings.CutSuffix(rest, "_octets"); ok {
-			w.put(filterBytes, float64(p.Filter[name]), p.Name, direction, verdict)
-		}
-	}
-	w.tagging(p)
 }

@@ -10,5 +10,11 @@
 // whose sum means something are one metric with a label: what became of the
 // frames that the SecY received is linkseal_secy_in_packets_total by result.
 //
+// Labels are of what the configuration, the keychains and 802.1X bound: ports,
+// circuits, of which a status names so many, SAs by SCI and AN. What changes more
+// often, as a key identifier, is on one series that says so (_info), to be joined;
+// texts and addresses of frames are on none. TestCardinality has how many series
+// a port has at the most.
+//
 // Keys are named by CKN, as in a status; of their octets there is nothing.
 package metrics

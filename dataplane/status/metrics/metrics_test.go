@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -48,19 +49,31 @@ func example() status.Status {
 			Rx:       []status.Rx{{SCI: west.SCI, AN: 1, PN: 815, CKN: a, Since: before(90 * time.Second)}, {SCI: west.SCI, AN: 0, PN: 4711}},
 			Counters: map[string]uint64{"mkpdus_malformed": 5, "mkpdus_malformed_agility": 2, "mkpdus_malformed_basic_length": 3},
 			Filter: map[string]uint64{"ingress_macsec_packets": 7, "ingress_macsec_octets": 700, "ingress_dropped_packets": 3, "ingress_dropped_octets": 180,
-				"egress_tagged_packets": 1, "egress_tagged_octets": 64, "ingress_eapol_limited_packets": 9, "ingress_eapol_limited_octets": 900},
-			Accounts: []account.Account{{Direction: account.Egress, SCI: "0200000000010001", AN: 1, From: now, Packets: 5, Octets: 700, LastSeen: before(time.Second)},
-				{Direction: account.Ingress, SCI: west.SCI, AN: 1, From: now, Packets: 4, Octets: 600, Gaps: 2},
-				{Direction: account.Egress, SCI: "0200000000010001", AN: 0, From: now, To: before(time.Hour), Packets: 4711}},
-			EventCounters: map[string]uint64{"ingress_dropped": 2, "egress_tagged": 1, "ingress_eapol_limited": 1}, EventsLost: 4,
+				"egress_tagged_packets": 1, "egress_tagged_octets": 64, "ingress_eapol_limited_packets": 9, "ingress_eapol_limited_octets": 900,
+				"ingress_eapol_packets": 6, "ingress_eapol_octets": 960, "ingress_allowed_packets": 2, "ingress_allowed_octets": 300, "ingress_tunnel_packets": 0, "ingress_tunnel_octets": 0,
+				"egress_protected_packets": 0, "egress_protected_octets": 0},
+			Accounts: []account.Account{{Direction: account.Egress, SCI: "0200000000010001", AN: 1, Key: "1112131415161718191a1b1c/1", From: *before(time.Hour), Packets: 4},
+				{Direction: account.Egress, SCI: "0200000000010001", AN: 1, Key: "1112131415161718191a1b1c/2", CKN: a, From: *before(time.Minute), Packets: 5, Octets: 700, LastSeen: before(time.Second), PNHigh: 5, AllowedPackets: 1, AllowedOctets: 60},
+				{Direction: account.Ingress, SCI: west.SCI, AN: 1, Key: "1112131415161718191a1b1c/2", From: *before(time.Minute), Packets: 4, Octets: 600, PNHigh: 6, Gaps: 2},
+				{Direction: account.Ingress, SCI: west.SCI, AN: 0, Key: "1112131415161718191a1b1c/1", From: *before(time.Hour), To: before(time.Minute), Packets: 4711, LastSeen: before(2 * time.Minute)}},
+			NoAccount:     &account.Count{Packets: 3, Octets: 210},
+			Enforcement:   &status.Enforcement{Ingress: "native", Egress: "tcx", Guard: true, Refused: map[string]uint64{"bypass": 2, "xdp": 0}},
+			Events:        []status.Event{{Source: "02:00:00:00:00:09", From: "192.0.2.1:53"}},
+			EventCounters: map[string]uint64{"ingress_dropped": 2, "egress_tagged": 1, "ingress_eapol_limited": 1, "egress_dropped": 0}, EventsLost: 4,
+			EventLastSeen: map[string]time.Time{"ingress_dropped": *before(time.Second), "egress_tagged": *before(time.Minute), "ingress_eapol_limited": *before(time.Hour)},
+			OuterCircuits: []status.Circuit{{STag: 7, Direction: "ingress", Traffic: status.Traffic{Packets: 6, Octets: 600, LastSeen: before(time.Second)}},
+				{Rest: true, Direction: "ingress", Traffic: status.Traffic{Packets: 1, Octets: 100, LastSeen: before(time.Minute)}}},
 			Tagging: status.Tagging{TagsBy: "tcx",
 				Circuits: []status.Circuit{{Direction: "egress", Traffic: status.Traffic{Packets: 4, Octets: 400, LastSeen: before(time.Second)}},
 					{STag: 100, CTag: 10, Direction: "ingress", Traffic: status.Traffic{Packets: 3, Octets: 300, LastSeen: before(time.Minute)}},
 					{Rest: true, Direction: "ingress", Traffic: status.Traffic{Packets: 2, Octets: 200, LastSeen: before(time.Hour)}}},
 				Classes: []status.Class{{Name: "voice", Direction: "egress", Traffic: status.Traffic{Packets: 4, Octets: 400, LastSeen: before(time.Second)}}, {Name: "other", Direction: "egress"}}}},
 		{Name: "link2", Device: "eth2", Interface: "macsec2", Dataplane: "userspace", State: status.Unsecured, Secure: "should", Cipher: "gcm-aes-256", SCI: "0200000000030001",
-			Passing: status.PassingClear, Keychain: "link2", Problem: "the device has no room", KeysError: "torn", StateError: "read-only file system"},
-		{Name: "link3", Device: "eth3", Interface: "macsec3", State: status.Down, Secure: "must", Cipher: "gcm-aes-256", Passing: status.PassingNone, Keychain: "link2"},
+			Passing: status.PassingClear, Keychain: "link2", Problem: "the device has no room", KeysError: "torn", StateError: "read-only file system",
+			AccountError: "lookup: busy", Tagging: status.Tagging{TagsError: "lookup: gone"}, Filter: map[string]uint64{"egress_clear_packets": 8, "egress_clear_octets": 800},
+			Accounts: []account.Account{{Direction: account.Egress, SCI: "0200000000030001", AN: 3, From: *before(time.Minute), ClearPackets: 8, ClearOctets: 800}}},
+		{Name: "link3", Device: "eth3", Interface: "macsec3", State: status.Down, Secure: "must", Cipher: "gcm-aes-256", Passing: status.PassingNone, Keychain: "link2",
+			Enforcement: &status.Enforcement{Ingress: "none", Egress: "clsact", GuardError: "no cgroup", Refused: map[string]uint64{"bypass": 1, "xdp": 0}}},
 	}
 	for i, name := range slices.Sorted(maps.Keys(byName)) {
 		s.Ports[0].Counters[name] = uint64(100 + i)
@@ -156,6 +169,50 @@ linkseal_tx_sa_age_seconds{an="1",ckn="96437a93ccf10d9dfe347846cce52c7d",port="l
 `
 	if err := testutil.CollectAndCompare(collector(s), strings.NewReader(want), "linkseal_key_expiry_seconds", "linkseal_tx_sa_age_seconds"); err != nil {
 		t.Error(err)
+	}
+}
+
+// Texts are for a status alone: they say what nobody can foresee, and a label of
+// each would be a series of its own. So are the addresses of what was dropped.
+func TestNoTexts(t *testing.T) {
+	_, _, body := get(t, Handler(collector(example()), slog.New(newJournal())), "GET", Path)
+	for _, text := range []string{"device has no room", "torn", "read-only", "busy", "gone", "no cgroup", "unknown key", "lockout", "rotated by", "only its CKN", "503", "not read yet", "02:00:00:00:00:09", "192.0.2.1"} {
+		if strings.Contains(body, text) {
+			t.Errorf("%q is in a scrape", text)
+		}
+	}
+	if !strings.Contains(body, `linkseal_port_alarm{alarm="tags",port="link2"} 1`) {
+		t.Error("the alarms are not there")
+	}
+}
+
+// What a port has at the most, by what bounds each: 512 circuits at two places,
+// 64 tags, the 50 peers of MKA with four SAs each.
+func TestCardinality(t *testing.T) {
+	p := status.Port{Name: "link1", Filter: map[string]uint64{}, EventCounters: map[string]uint64{}, Enforcement: &status.Enforcement{}}
+	ways := []string{"ingress", "egress"}
+	for _, way := range ways {
+		for i := range uint16(513) {
+			c := status.Circuit{STag: i + 1, CTag: 1, Direction: way, Traffic: status.Traffic{LastSeen: &now}, Rest: i == 512}
+			p.Circuits, p.OuterCircuits = append(p.Circuits, c), append(p.OuterCircuits, c)
+		}
+		for i := range 65 {
+			p.Classes = append(p.Classes, status.Class{Name: strconv.Itoa(i), Direction: way, Traffic: status.Traffic{LastSeen: &now}})
+		}
+	}
+	for an := range uint8(4) {
+		p.Accounts = append(p.Accounts, account.Account{Direction: account.Egress, AN: an, LastSeen: &now})
+		for peer := range 50 {
+			sci := strconv.Itoa(peer)
+			p.Rx = append(p.Rx, status.Rx{SCI: sci, AN: an, Since: &now})
+			p.Accounts = append(p.Accounts, account.Account{Direction: account.Ingress, SCI: sci, AN: an, LastSeen: &now})
+		}
+	}
+	// Those of the circuits are 6156, of the SAs 2600, of the classes 390.
+	const most = 9500
+	n, err := testutil.GatherAndCount(newRegistry(collector(status.Status{Ports: []status.Port{p}})))
+	if err != nil || n < 9000 || n > most {
+		t.Errorf("%d series, at most %d (%v)", n, most, err)
 	}
 }
 

@@ -12,7 +12,7 @@ var (
 	portState   = gauge("port_state", "1 for the state that the port is in.", "port", "state")
 	portPassing = gauge("port_passing", "1 for the traffic that passes the port.", "port", "traffic")
 	portSecured = gauge("port_secured_since_timestamp_seconds", "When the port was last secured; absent while it is not.", "port")
-	portAlarm   = gauge("port_alarm", "1 while something is wrong with the port that its state does not tell: it cannot be made as configured (problem), its keychain's source could not be used (keys), what a restart needs cannot be saved (state), what passes under each key is not counted or not kept (account).", "port", "alarm")
+	portAlarm   = gauge("port_alarm", "1 while something is wrong with the port that its state does not tell: it cannot be made as configured (problem), its keychain's source could not be used (keys), what a restart needs cannot be saved (state), what passes under each key is not counted or not kept (account), its circuits and classes cannot be read (tags).", "port", "alarm")
 
 	principal      = gauge("participant_principal", "1 if the MKA participant is the principal, whose SAK carries the traffic.", "port", "ckn")
 	keyServer      = gauge("participant_key_server", "1 if this end is the elected key server.", "port", "ckn")
@@ -43,6 +43,7 @@ func (w scrape) port(p *status.Port) {
 	w.flag(portAlarm, p.KeysError != "", p.Name, "keys")
 	w.flag(portAlarm, p.StateError != "", p.Name, "state")
 	w.flag(portAlarm, p.AccountError != "", p.Name, "account")
+	w.flag(portAlarm, p.TagsError != "", p.Name, "tags")
 	for i := range p.Participants {
 		w.participant(p.Name, &p.Participants[i])
 	}
@@ -58,7 +59,8 @@ func (w scrape) port(p *status.Port) {
 	}
 	w.accounts(p)
 	w.counters(p)
-	w.events(p)
+	w.filter(p)
+	w.tagging(p)
 }
 
 func (w scrape) participant(port string, m *status.Participant) {

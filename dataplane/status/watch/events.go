@@ -15,11 +15,7 @@ func (v View) events() table {
 	t := table{heads: []string{"PORT", "DROPPED", "WAY", "REASON", ">OCTETS", "FROM", "TO", "TYPE", "FLOW"}}
 	for _, p := range v.Last.Status.Ports {
 		for _, e := range p.Events[:min(len(p.Events), newest)] {
-			way := "in"
-			if e.Direction == "egress" {
-				way = "out"
-			}
-			t.row(p.Name, status.Age(v.Last.At.Sub(e.Time))+" ago", way, words(e.Reason), fmt.Sprint(e.Size), e.Source, e.Destination, etherType(e), flow(e))
+			t.row(p.Name, v.last(&e.Time), way(e.Direction), words(e.Reason), fmt.Sprint(e.Size), e.Source, e.Destination, etherType(e), flow(e))
 		}
 	}
 	return t

@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -40,6 +41,8 @@ func (v View) Lines() []Line {
 	}
 	b.table(v.counted())
 	b.table(v.events())
+	b.table(v.accounts())
+	b.table(v.traffic())
 	b.table(v.sas())
 	b.table(v.participants())
 	b.table(v.keys())
@@ -136,6 +139,15 @@ func alarms(s *status.Status, now time.Time) (all []string) {
 		if p.StateError != "" {
 			add("%s: state not saved: %s", p.Name, p.StateError)
 		}
+		if p.AccountError != "" {
+			add("%s: account: %s", p.Name, p.AccountError)
+		}
+		if p.TagsError != "" {
+			add("%s: circuits and classes cannot be read: %s", p.Name, p.TagsError)
+		}
+		if e := p.Enforcement; e != nil && !e.Guard {
+			add("%s: no guard, so that sockets may transmit past its filter: %s", p.Name, cmp.Or(e.GuardError, "it is put back"))
+		}
 	}
 	for _, k := range s.Keychains {
 		if k.Error != "" {
@@ -161,7 +173,7 @@ func alarms(s *status.Status, now time.Time) (all []string) {
 		add("keys are not sealed: %s", s.SealError)
 	}
 	if s.ClockHeld != nil {
-		add("the clock is behind; keys are chosen as of %s", stamp(*s.ClockHeld))
+		add("the clock is wrong; keys are chosen as of %s", stamp(*s.ClockHeld))
 	}
 	for _, e := range s.Reload {
 		add("the last reload failed: %s", e)

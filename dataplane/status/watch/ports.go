@@ -21,7 +21,7 @@ var delivered = []string{"in_pkts_ok", "in_pkts_unchecked", "in_pkts_untagged"}
 
 // ports has a row for each port.
 func (v View) ports() table {
-	t := table{heads: []string{"PORT", "STATE", ">FOR", "DATAPLANE", "CIPHER", ">IN PKT/S", ">BIT/S", ">LOST/S", ">OUT PKT/S", ">BIT/S", ">DROPPED/S"}, alarm: map[int]bool{}}
+	t := table{heads: []string{"PORT", "STATE", ">FOR", "DATAPLANE", "CIPHER", "FILTER", ">IN PKT/S", ">BIT/S", ">LOST/S", ">OUT PKT/S", ">BIT/S", ">DROPPED/S"}, alarm: map[int]bool{}}
 	for i := range v.Last.Status.Ports {
 		p := &v.Last.Status.Ports[i]
 		secy, filter := v.portRates(i)
@@ -44,7 +44,7 @@ func (v View) ports() table {
 				dropped = append(dropped, name)
 			}
 		}
-		t.row(p.Name, state, since, p.Dataplane, p.Cipher,
+		t.row(p.Name, state, since, p.Dataplane, p.Cipher, attached(p.Enforcement),
 			short(secy.of("in_pkts_ok")), short(8*secy.of(octetsOf["in_pkts_ok"]...)), short(secy.of(lost...)),
 			short(secy.of("out_pkts_encrypted", "out_pkts_protected")), short(8*secy.of("out_octets_encrypted", "out_octets_protected")),
 			short(filter.of(dropped...)))
@@ -52,10 +52,18 @@ func (v View) ports() table {
 	return t
 }
 
+// attached is how a filter stands: in, and out.
+func attached(e *status.Enforcement) string {
+	if e == nil {
+		return "-"
+	}
+	return e.Ingress + "/" + e.Egress
+}
+
 // stops tells whether frames of a verdict of the filter, ingress_dropped for
 // one, do not pass.
 func stops(verdict string) bool {
-	for _, passes := range []string{"macsec", "eapol", "allowed", "clear"} {
+	for _, passes := range []string{"macsec", "eapol", "allowed", "tunnel", "clear"} {
 		if strings.HasSuffix(verdict, "_"+passes) {
 			return false
 		}
@@ -93,6 +101,9 @@ func (v View) counted() table {
 				way = "out"
 			}
 			t.row(p.Name, "mka", way, verdict, short(counters.of(name)), "-", strconv.FormatUint(p.Counters[name], 10))
+		}
+		if n := p.NoAccount; n != nil && n.Packets > 0 {
+			t.row(p.Name, "filter", "-", "macsec, no key", "-", "-", strconv.FormatUint(n.Packets, 10))
 		}
 		if p.EventsLost > 0 {
 			t.row(p.Name, "events", "-", "lost, not told of", "-", "-", strconv.FormatUint(p.EventsLost, 10))

@@ -44,38 +44,51 @@ func (r rates) of(names ...string) float64 {
 func (v View) portRates(i int) (counters, filter rates) {
 	p := &v.Last.Status.Ports[i]
 	counters.last, filter.last = p.Counters, p.Filter
-	if v.Before == nil {
+	b := v.before(p.Name)
+	if b == nil {
 		return counters, filter
 	}
-	for j := range v.Before.Status.Ports {
-		b := &v.Before.Status.Ports[j]
-		if b.Name != p.Name {
-			continue
-		}
-		seconds := v.Last.At.Sub(v.Before.At).Seconds()
-		if counters.before = b.Counters; b.Counters != nil {
-			counters.seconds = seconds
-		}
-		if filter.before = b.Filter; b.Filter != nil {
-			filter.seconds = seconds
-		}
+	if counters.before = b.Counters; b.Counters != nil {
+		counters.seconds = v.seconds()
+	}
+	if filter.before = b.Filter; b.Filter != nil {
+		filter.seconds = v.seconds()
 	}
 	return counters, filter
 }
 
-// pnRate is how much a PN grew a second, of the same SA in the sample before.
-func (v View) pnRate(port string, pn uint64, same func(*status.Port) (uint64, bool)) float64 {
+// before is the port in the sample before; nil: it was not there.
+func (v View) before(port string) *status.Port {
 	if v.Before == nil {
-		return unknown
+		return nil
 	}
 	for i := range v.Before.Status.Ports {
 		if b := &v.Before.Status.Ports[i]; b.Name == port {
-			if before, ok := same(b); ok {
-				return rates{last: map[string]uint64{"": pn}, before: map[string]uint64{"": before}, seconds: v.Last.At.Sub(v.Before.At).Seconds()}.of("")
-			}
+			return b
 		}
 	}
-	return unknown
+	return nil
+}
+
+// seconds are those between the samples.
+func (v View) seconds() float64 { return v.Last.At.Sub(v.Before.At).Seconds() }
+
+// grown is how much one counter grew a second, if what it was is known.
+func (v View) grown(last, was uint64, known bool) float64 {
+	if !known {
+		return unknown
+	}
+	return rates{last: map[string]uint64{"": last}, before: map[string]uint64{"": was}, seconds: v.seconds()}.of("")
+}
+
+// pnRate is how much a PN grew a second, of the same SA in the sample before.
+func (v View) pnRate(port string, pn uint64, same func(*status.Port) (uint64, bool)) float64 {
+	b := v.before(port)
+	if b == nil {
+		return unknown
+	}
+	before, known := same(b)
+	return v.grown(pn, before, known)
 }
 
 // short is a number in three digits and a unit of thousands; "-": unknown.

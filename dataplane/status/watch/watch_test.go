@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/linkseal/linkseal/dataplane/account"
 	"github.com/linkseal/linkseal/dataplane/status"
 )
 
@@ -44,7 +45,16 @@ func example() Sample {
 			Events: []status.Event{{Time: *at(-time.Second), Direction: "egress", Reason: "dropped", Size: 98, Source: "02:00:00:00:00:01", Destination: "02:00:00:00:00:02",
 				VLANs: []uint16{7, 9}, EtherType: "0x0800", Protocol: &udp, From: "192.0.2.1:53", To: "192.0.2.2:53"},
 				{Time: *at(-time.Minute), Direction: "ingress", Reason: "eapol_limited", Size: 60, Source: "02:00:00:00:00:03", Destination: "01:80:c2:00:00:03", EtherType: "0x888e"}},
-			EventsLost: 4},
+			EventsLost: 4, NoAccount: &account.Count{Packets: 2, Octets: 128},
+			Enforcement: &status.Enforcement{Ingress: "native", Egress: "tcx", GuardError: "no cgroup"},
+			Accounts: []account.Account{
+				{Direction: account.Egress, SCI: "0200000000010001", AN: 1, Key: key, From: *at(-90 * time.Second), Packets: 4710, Octets: 4860000, AllowedOctets: 300, LastSeen: at(-time.Second)},
+				{Direction: account.Ingress, SCI: "0200000000020001", AN: 1, Key: key, From: *at(-90 * time.Second), Packets: 814, Octets: 90000, Gaps: 2, ClearOctets: 60},
+				{Direction: account.Ingress, SCI: "0200000000020001", AN: 0, Key: key, From: *at(-time.Hour), To: at(-time.Minute)}},
+			OuterCircuits: []status.Circuit{{STag: 7, Direction: "ingress", Traffic: status.Traffic{Packets: 6, Octets: 600, LastSeen: at(-time.Minute)}}},
+			Tagging: status.Tagging{TagsError: "busy",
+				Circuits: []status.Circuit{{Direction: "egress", Traffic: status.Traffic{Packets: 4, Octets: 400, LastSeen: at(-time.Second)}}, {STag: 100, CTag: 10, Direction: "ingress", Traffic: status.Traffic{Packets: 3, Octets: 300, LastSeen: at(-time.Second)}}},
+				Classes:  []status.Class{{Name: "voice", Direction: "egress", Traffic: status.Traffic{Packets: 4, Octets: 400, LastSeen: at(-time.Second)}}, {Name: "other", Direction: "egress"}}}},
 		{Name: "link2", Dataplane: "userspace", State: status.Unsecured, Secure: "should", Cipher: "gcm-aes-256", Passing: status.PassingClear,
 			UnsecuredReason: "no live peer: ICV of MKPDUs from 02:00:00:00:00:04 under CKN 01 is bad: the CAK differs",
 			Remedy:          "compare `linkseal keys list` at both ends",
@@ -69,6 +79,11 @@ func after(d time.Duration) Sample {
 	p.Counters["mkpdus_malformed_agility"] = 1
 	p.Filter["ingress_dropped_packets"] += 10
 	p.Filter["ingress_dropped_octets"] += 600
+	p.Accounts[0].Octets += 25_000_000_000
+	p.Accounts[1].From = noon // counted anew
+	p.OuterCircuits[0].Packets, p.OuterCircuits[0].Octets = 106, 10600
+	p.Circuits[1] = status.Circuit{STag: 100, CTag: 11, Direction: "ingress", Traffic: p.Circuits[1].Traffic}
+	p.Classes[0].Packets, p.Classes[0].Octets = 9, 900
 	p.Tx.PN += 25_000_000
 	p.Rx[0].PN += 2000
 	p.Rx[1].Key = "another"
