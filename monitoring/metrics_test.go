@@ -53,12 +53,45 @@ func known(t *testing.T) (metrics map[string][]string, values map[string][]strin
 }
 
 // closed are the labels of which the golden file has every value.
-var closed = []string{"state", "traffic", "alarm", "direction", "result", "verdict"}
+var closed = []string{"state", "traffic", "alarm", "direction", "result", "verdict", "mode", "passed", "request"}
 
 // series is a selector in an expression, or a series of a test.
 var series = regexp.MustCompile(`\b((?:linkseal|process|go)_[a-z0-9_]+|up)\{([^}]*)\}`)
 
 var matcher = regexp.MustCompile(`([a-z_]+)\s*(=~|!~|!=|=)\s*"([^"]*)"`)
+
+// selector is a metric in an expression, with its matchers if it has any.
+var selector = regexp.MustCompile(`\b((?:linkseal|process|go)_[a-z0-9_]+|up)\b(?:\{([^}]*)\})?`)
+
+// selects tells whether one of all, series in one notation or another, is what
+// name and matchers select.
+func selects(t *testing.T, name, matchers string, all []string) bool {
+	t.Helper()
+	return slices.ContainsFunc(all, func(one string) bool {
+		metric, rest, _ := strings.Cut(one, "{")
+		if metric != name {
+			return false
+		}
+		labels := make(map[string]string)
+		for _, l := range labelled.FindAllStringSubmatch(rest, -1) {
+			labels[l[1]] = l[2]
+		}
+		for _, m := range matcher.FindAllStringSubmatch(matchers, -1) {
+			is := labels[m[1]] == m[3]
+			if m[2][1:] == "~" {
+				e, err := regexp.Compile("^(?:" + m[3] + ")$")
+				if err != nil {
+					t.Fatal(err)
+				}
+				is = e.MatchString(labels[m[1]])
+			}
+			if is == (m[2][0] == '!') {
+				return false
+			}
+		}
+		return true
+	})
+}
 
 // wrong is what text, of expressions or series, names and is not told.
 func wrong(text string, metrics, values map[string][]string) (bad []string) {
@@ -93,6 +126,13 @@ func wrong(text string, metrics, values map[string][]string) (bad []string) {
 // What is named and is not told is found.
 func TestWrong(t *testing.T) {
 	metrics, values := known(t)
+	for text, want := range map[string]bool{`a_total`: true, `a_total{x="1"}`: true, `a_total{x="2"}`: false, `a_total{x!="1"}`: false, `a_total{x=~"1|2", y=""}`: true,
+		`a_total{x!~"1.*"}`: false, `b_total`: false} {
+		name, matchers, _ := strings.Cut(strings.TrimSuffix(text, "}"), "{")
+		if got := selects(t, name, matchers, []string{`c_total{x="2"}`, `a_total{z="3", x="1"}`}); got != want {
+			t.Errorf("%s selects: %v", text, got)
+		}
+	}
 	for text, want := range map[string]string{
 		`rate(linkseal_filter_packets_total{verdict=~"dropped|tagged"}[5m])`: "",
 		`up{job="linkseal"} == 0`:                           "",
