@@ -26,6 +26,7 @@ const (
 	costProgReference = "reference"
 	costProgScatter   = "scatter"
 	costVarMany       = "many"
+	costVarPlace      = "place"
 	costVarTurn       = "turn"
 )
 
@@ -92,8 +93,9 @@ type costMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type costVariableSpecs struct {
-	Many *ebpf.VariableSpec `ebpf:"many"`
-	Turn *ebpf.VariableSpec `ebpf:"turn"`
+	Many  *ebpf.VariableSpec `ebpf:"many"`
+	Place *ebpf.VariableSpec `ebpf:"place"`
+	Turn  *ebpf.VariableSpec `ebpf:"turn"`
 }
 
 // costObjects contains all objects after they have been loaded into the kernel.
@@ -141,8 +143,9 @@ func (m *costMaps) Close() error {
 //
 // It can be passed to loadCostObjects or ebpf.CollectionSpec.LoadAndAssign.
 type costVariables struct {
-	Many *ebpf.Variable `ebpf:"many"`
-	Turn *ebpf.Variable `ebpf:"turn"`
+	Many  *ebpf.Variable `ebpf:"many"`
+	Place *ebpf.Variable `ebpf:"place"`
+	Turn  *ebpf.Variable `ebpf:"turn"`
 }
 
 // costPrograms contains all programs after they have been loaded into the kernel.

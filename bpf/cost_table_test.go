@@ -31,37 +31,42 @@ func costTable(points []*point) string {
 		}
 		fmt.Fprintf(&s, "| %s | %.1f | %.1f | %.2f | %s | %s |\n", p.name, p.best, net(p), net(p)/unit, limit, verdict)
 	}
-	return s.String() + sizesLine(points, net)
+	return s.String() + sizesTable(points, net)
 }
 
-// sizesLine compares the two tables of the same working set.
-func sizesLine(points []*point, net func(*point) float64) string {
-	var few, many float64
+// sizesTable compares the two tables of the same working set.
+func sizesTable(points []*point, net func(*point) float64) string {
+	named := map[string]*point{}
 	for _, p := range points {
-		switch p.name {
-		case hotInFew:
-			few = net(p)
-		case hotInMany:
-			many = net(p)
-		}
+		named[p.name] = p
 	}
-	return fmt.Sprintf("\n%d SCs in the table cost %.2f of what 16 cost; at most 1.30.\n", manySCs, many/few)
+	var s strings.Builder
+	fmt.Fprintf(&s, "\n| %d in the table, as a multiple of %d | the same %d hot | at most | all by chance |\n|---|---:|---:|---:|\n", manyOfAll, few, few)
+	for _, t := range sized {
+		small := net(named[size(t.what, few, few)])
+		fmt.Fprintf(&s, "| %ss | %.2f | 1.30 | %.1f |\n", t.what, net(named[size(t.what, few, manyOfAll)])/small, net(named[size(t.what, manyOfAll, manyOfAll)])/small)
+	}
+	return s.String()
 }
 
-// laneTable is for people, with what nftables costs as a multiple of the filter.
-func laneTable(lanes []*lane) string {
+// laneTable is for people, with what nftables costs as a multiple of the filter,
+// and the filter as one of the reference, which costs unit.
+func laneTable(lanes []*lane, unit float64) string {
 	var s strings.Builder
-	s.WriteString("\n| a frame of 64 octets over veth | ns | net | of the filter's, at least 4 |\n|---|---:|---:|---:|\n")
+	s.WriteString("\n| a frame of 64 octets over veth | ns | net | of the reference | at most | of the filter's, at least 4 |\n|---|---:|---:|---:|---:|---:|\n")
 	for i, l := range lanes {
-		net, ratio := "", ""
-		if l.less >= 0 {
-			n := l.best - lanes[l.less].best
-			net = fmt.Sprintf("%.1f", n)
-			if i%3 == 2 {
-				ratio = fmt.Sprintf("%.1f", n/(lanes[i-1].best-lanes[l.less].best))
-			}
+		if l.less < 0 {
+			fmt.Fprintf(&s, "| %s | %.1f | | | | |\n", l.name, l.best)
+			continue
 		}
-		fmt.Fprintf(&s, "| %s | %.1f | %s | %s |\n", l.name, l.best, net, ratio)
+		n, most, ratio := l.best-lanes[l.less].best, "", ""
+		if l.most > 0 {
+			most = fmt.Sprintf("%.2f", l.most/referenceCost)
+		}
+		if i%3 == 2 {
+			ratio = fmt.Sprintf("%.1f", n/(lanes[i-1].best-lanes[l.less].best))
+		}
+		fmt.Fprintf(&s, "| %s | %.1f | %.1f | %.2f | %s | %s |\n", l.name, l.best, n, n/unit, most, ratio)
 	}
 	return s.String()
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -20,13 +22,18 @@ var costs = []struct {
 	side   string  // "xdp" or "tc"
 	most   float64 // 0: no limit is set
 }{
-	{"macsec of an SC", "xdp", 11},
+	{"macsec of an SC", "xdp", 8}, // all counters for what packets and octets alone may cost
 	{"802.1ad and 802.1Q over macsec of an SC", "xdp", 12},
 	{"ipv4", "xdp", 2},
 	{"lldp", "xdp", 0},
+	{"esp in", "xdp", 10},
+	{"wireguard in", "xdp", 11.5},
+	{"tcp to a protected prefix", "xdp", 0},
 	{"macsec of an SC", "tc", 10},
 	{"802.1ad and 802.1Q over macsec of an SC", "tc", 0},
 	{"ipv4", "tc", 0},
+	{"esp out", "tc", 0},
+	{"wireguard out", "tc", 0},
 }
 
 // referenceCost is what testdata/cost.c's reference costs, net and in ns, where
@@ -177,7 +184,7 @@ func forgotten(t testing.TB, p pair) (n uint64) {
 
 func packetNamed(t testing.TB, name string) (frame []byte, f Filter, in, out portVerdict) {
 	t.Helper()
-	for _, p := range packets {
+	for _, p := range slices.Concat(packets, underlayPackets) {
 		if p.name == name {
 			return octets(t, p.frame, 60), p.filter, p.in, p.out
 		}
@@ -208,16 +215,34 @@ func BenchmarkCost(b *testing.B) {
 			pt.prog, pt.want, pt.less = p.out.Program, tc, 1
 			verdict, side, d = out, portMapEgress, Egress
 		}
-		nameSCs(b, p.held(portMapScs), d, 1, 16)
+		if filter.Underlay == nil {
+			nameSCs(b, p.held(portMapScs), d, 1, 16)
+		}
 		points = append(points, pt)
 		defer func() { counted(b, p, pt, side, verdict) }()
 	}
+	points = append(points, marks(b))
 	points = append(points, sizes(b, ref, len(points))...)
 	if err := rounds(costRounds, costTime, points); err != nil {
 		b.Fatal(err)
 	}
 	fmt.Print(costTable(points))
 	b.ReportMetric(0, "ns/op") // of b.N it says nothing
+}
+
+// marks is the program that tags what leaves by a secured interface, with one
+// rule that matches by prefix and sets a mark.
+func marks(b *testing.B) *point {
+	b.Helper()
+	set, err := loadTags([]Rule{rule("site", func(r *Rule) {
+		r.Prefix, r.Mark, r.Mask = netip.MustParsePrefix("10.1.0.0/16"), 0x30, 0xf0
+	})}, taggers{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { set.Close() })
+	frame := octets(b, datagram("", "00", "0000", "11", "0a020001", "0a010001", "13c413c400080000"), 60)
+	return &point{name: "tc, a secured interface: circuit, class, mark", prog: set.LinksealTx, frame: frame, want: tcNext, less: 1}
 }
 
 // counted tells whether all that ran is counted, and for an SC if it is MACsec.

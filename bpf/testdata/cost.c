@@ -55,22 +55,21 @@ struct {
 	__type(value, __u32);
 } then SEC(".maps");
 
-__u32 many = 1; // SCIs to choose of: its address is the first 6 octets, the number the last 2
+__u32 many = 1; // numbers to choose of, from 1 on
+__u32 place;	// of the number in the frame, 16 bits, in octets from its begin
 __u32 turn;	// of a linear congruential generator: one CPU at a time runs this
 
-// scatter gives a MACsec frame another SCI, one of many, and goes on to the
+// scatter gives a frame another SCI, SPI or port, one of many, and goes on to the
 // program in then.
 SEC("xdp.frags")
 int scatter(struct xdp_md *ctx)
 {
-	struct ethernet *eth = (void *)(long)ctx->data;
-	struct sectag *t = (void *)(eth + 1);
-	__be16 *port = (void *)(t + 1); // the SCI's end
+	__be16 *number = (void *)(long)ctx->data + (place & 63);
 
-	if ((const void *)(t + 1) > (const void *)(long)ctx->data_end)
+	if ((const void *)(number + 1) > (const void *)(long)ctx->data_end)
 		return XDP_DROP;
 	turn = turn * 1664525 + 1013904223;
-	port[-1] = bpf_htons((__u64)turn * many >> 32);
+	*number = bpf_htons(1 + ((__u64)turn * many >> 32));
 	bpf_tail_call(ctx, &then, 0);
 	return XDP_DROP;
 }
