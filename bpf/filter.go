@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
-	"unsafe"
 )
 
 // magic is MAGIC of settings.h: a mark, and the version of what follows it.
@@ -20,12 +19,6 @@ const (
 	directions = 2
 	maxSAs     = 4096
 	noAN       = 0xffffffff
-)
-
-// Sizes in octets of the maps' values.
-const (
-	settingsSize = uint32(unsafe.Sizeof(portSettings{}))
-	counterSize  = uint32(unsafe.Sizeof(portCounter{}))
 )
 
 // Filter says what is let through besides MACsec.

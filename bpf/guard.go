@@ -142,16 +142,14 @@ func (g *guard) forget(at guardPlace) error {
 	if err := g.guarded.Delete(at); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 		return err
 	}
-	var p guardPlace
-	var n guardRefused
-	all := g.guarded.Iterate()
-	for all.Next(&p, &n) {
+	all, err := entries[guardPlace, guardRefused](g.guarded)
+	if err != nil {
+		return err
+	}
+	for p := range all {
 		if p.Netns == at.Netns && p.Ifindex != 0 {
 			return nil
 		}
-	}
-	if err := all.Err(); err != nil {
-		return err
 	}
 	if err := g.guarded.Delete(guardPlace{Netns: at.Netns}); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 		return err

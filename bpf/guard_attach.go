@@ -103,7 +103,7 @@ func findGuards(cgroup int) (all []*guard, err error) {
 		info, err := prog.Info()
 		if err == nil && info.Name == guardProgLinksealGuard {
 			p.tag = info.Tag
-			_, err = p.open(info)
+			p.maps, _, err = openMaps(info, 0, 0, &struct{}{})
 		}
 		if g := newGuard(cgroup, p); err == nil && g.guarded != nil && g.known != nil {
 			all = append(all, g)

@@ -170,16 +170,17 @@ func become(m *ebpf.Map, had map[portEapolPeer]uint8, want map[portEapolPeer]boo
 	return err
 }
 
-// entries are all of a small map.
+// entries are all of a map.
 func entries[K comparable, V any](m *ebpf.Map) (map[K]V, error) {
 	all := make(map[K]V)
 	var k K
-	var v V
-	i := m.Iterate()
-	for i.Next(&k, &v) {
+	for i := m.Iterate(); ; {
+		var v V // of its own: it may be of all CPUs
+		if !i.Next(&k, &v) {
+			return all, i.Err()
+		}
 		all[k] = v
 	}
-	return all, i.Err()
 }
 
 func drop(m *ebpf.Map, key any) error {

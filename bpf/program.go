@@ -1,11 +1,11 @@
 package bpf
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
 	"strings"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -67,7 +67,7 @@ func find(id ebpf.ProgramID, name string) (*program, string, error) {
 	ours := false
 	if info.Name == name {
 		p.tag = info.Tag
-		ours, err = p.open(info)
+		p.maps, ours, err = openMaps(info, magic, versionBits, &p.settings)
 	}
 	if err != nil || !ours {
 		p.Close()
@@ -76,37 +76,38 @@ func find(id ebpf.ProgramID, name string) (*program, string, error) {
 	return p, info.Name, nil
 }
 
-// open opens the maps of a program, and looks for our mark in its settings.
-func (p *program) open(info *ebpf.ProgramInfo) (ours bool, err error) {
-	p.maps = mapsByName{}
+// openMaps opens the maps of a program but its sections of constants. It is ours
+// if one of these begins with mark, whose lowest bits are the version; with the
+// same version constants is what that section has.
+func openMaps[T any](info *ebpf.ProgramInfo, mark uint64, version int, constants *T) (maps mapsByName, ours bool, err error) {
+	maps = mapsByName{}
 	ids, _ := info.MapIDs()
 	for _, id := range ids {
 		m, err := ebpf.NewMapFromID(id)
 		if err != nil {
-			return false, fmt.Errorf("open map %d: %w", id, remedy(err))
+			return maps, false, fmt.Errorf("open map %d: %w", id, remedy(err))
 		}
 		info, err := m.Info()
 		if err != nil {
-			return false, errors.Join(fmt.Errorf("map %d: %w", id, err), m.Close())
+			return maps, false, errors.Join(fmt.Errorf("map %d: %w", id, err), m.Close())
 		}
 		if !strings.HasPrefix(info.Name, ".") {
-			p.maps[info.Name] = m
+			maps[info.Name] = m
 			continue
 		}
-		mark := uint64(0)
 		value, err := m.LookupBytes(uint32(0))
 		if err == nil && len(value) >= 8 {
-			mark = binary.NativeEndian.Uint64(value)
-			ours = ours || mark>>versionBits == magic>>versionBits
-		}
-		if err == nil && mark == magic && m.ValueSize() == settingsSize {
-			err = m.Lookup(uint32(0), &p.settings)
+			found := native.Uint64(value)
+			ours = ours || found>>version == mark>>version
+			if found == mark && uintptr(len(value)) == unsafe.Sizeof(*constants) {
+				err = m.Lookup(uint32(0), constants)
+			}
 		}
 		if err = errors.Join(err, m.Close()); err != nil {
-			return false, fmt.Errorf("read map %d: %w", id, err)
+			return maps, false, fmt.Errorf("read map %d: %w", id, err)
 		}
 	}
-	return ours, nil
+	return maps, ours, nil
 }
 
 func remedy(err error) error {

@@ -73,11 +73,11 @@ func openTagger(id ebpf.ProgramID, name string, mode Mode) (_ *tagger, err error
 	if err != nil {
 		return nil, fmt.Errorf("open program %d: %w", id, remedy(err))
 	}
-	t := &tagger{Program: prog, maps: mapsByName{}, mode: mode}
+	t := &tagger{Program: prog, mode: mode}
 	info, err := prog.Info()
 	ours := false
 	if err == nil && info.Name == name {
-		ours, err = t.open(info)
+		t.maps, ours, err = openMaps(info, tagsMagic, tagsVersionBits, &t.rules)
 	}
 	if err != nil || !ours {
 		t.Close()
@@ -89,36 +89,6 @@ func openTagger(id ebpf.ProgramID, name string, mode Mode) (_ *tagger, err error
 		return nil, nil
 	}
 	return t, nil
-}
-
-func (t *tagger) open(info *ebpf.ProgramInfo) (ours bool, err error) {
-	ids, _ := info.MapIDs()
-	for _, id := range ids {
-		m, err := ebpf.NewMapFromID(id)
-		if err != nil {
-			return false, fmt.Errorf("open map %d: %w", id, remedy(err))
-		}
-		info, err := m.Info()
-		if err != nil {
-			return false, errors.Join(fmt.Errorf("map %d: %w", id, err), m.Close())
-		}
-		if info.Name != writtenMap {
-			t.maps[info.Name] = m
-			continue
-		}
-		mark := uint64(0)
-		if value, e := m.LookupBytes(uint32(0)); e == nil && len(value) >= 8 {
-			mark = native.Uint64(value)
-		}
-		ours = ours || mark>>tagsVersionBits == tagsMagic>>tagsVersionBits
-		if mark == tagsMagic && m.ValueSize() == uint32(writtenSize) {
-			err = m.Lookup(uint32(0), &t.rules)
-		}
-		if err = errors.Join(err, m.Close()); err != nil {
-			return false, fmt.Errorf("read map %d: %w", id, err)
-		}
-	}
-	return ours, nil
 }
 
 // put puts p at the hook, in place of old if there is one, in one step.

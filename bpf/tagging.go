@@ -5,18 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"github.com/vishvananda/netlink"
 )
 
-const (
-	// writtenMap is the name that the kernel has for .rodata.written.
-	writtenMap      = ".rodata.written"
-	writtenSize     = unsafe.Sizeof(securedTagRules{})
-	tagsVersionBits = 16
-)
+// tagsVersionBits are those of TAGS_MAGIC.
+const tagsVersionBits = 16
 
 var native = binary.NativeEndian
 
