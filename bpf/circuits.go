@@ -9,90 +9,97 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// OuterCircuit counts the MACsec frames of a port that had these tags before
-// their SecTAG.
-type OuterCircuit struct {
-	Egress     bool
-	STag, CTag uint16 // VIDs; of one tag the other is 0
-	// Rest is of all circuits that there was no room for.
+// Circuit is the traffic of frames with the same tags.
+type Circuit struct {
+	Direction  string // OfIngress, OfEgress
+	STag, CTag uint16 // VIDs; 0: the frames have no such tag
+	// Rest is of the circuits that there was no room for.
 	Rest bool
-	Counter
-	Seen uint64 // jiffies64 of the last frame
+	Traffic
 }
 
-// egressSide is EGRESS of verdict.h.
-const egressSide = 1
-
-// OuterCircuits reads the circuits that were seen, by direction and tags.
-func (e *Enforcer) OuterCircuits() ([]OuterCircuit, error) {
-	all := map[portCircuitKey]*OuterCircuit{}
-	if err := errors.Join(near(e.maps[portMapNearCircuits], all), crowded(e.maps[portMapCircuits], all)); err != nil {
+// OuterCircuits reads what was counted of a port's MACsec frames by the tags
+// before their SecTAG; of those without any there is none.
+func (e *Enforcer) OuterCircuits() ([]Circuit, error) {
+	now, err := readTicks()
+	if err != nil {
+		return nil, fmt.Errorf("bpf: %w", err)
+	}
+	all, err := readCircuits(e.maps, now)
+	if err != nil {
 		return nil, fmt.Errorf("bpf: read circuits: %w", err)
 	}
-	var out []OuterCircuit
-	for k, c := range all {
-		c.Egress = k.Direction == egressSide
-		if c.Rest = k.Tags == noTag; !c.Rest {
+	return all, nil
+}
+
+// readCircuits sums what is in the places and in the hash of circuit.h, the rest
+// last. Frames without tags are counted where there is a map for them.
+func readCircuits(maps mapsByName, now ticks) (all []Circuit, err error) {
+	seen := map[portCircuitKey][]portCircuit{}
+	near := maps[portMapNearCircuits]
+	places, cpus := near.MaxEntries(), uint32(ebpf.MustPossibleCPU())
+	keys, perCPU := make([]uint32, places), make([]portNearCircuit, places*cpus)
+	// In one call: a call each takes longer than all that a status needs else.
+	var from ebpf.MapBatchCursor
+	n, err := near.BatchLookup(&from, keys, perCPU, nil)
+	if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) || n != int(places) { // there are no more
+		return nil, fmt.Errorf("%d of %d places: %w", n, places, err)
+	}
+	for at, c := range perCPU {
+		if c.Circuit != 0 {
+			k := portCircuitKey{Tags: uint32(c.Circuit - 1), Direction: keys[uint32(at)/cpus] / (places / directions)}
+			seen[k] = append(seen[k], c.Count)
+		}
+	}
+	crowded, err := entries[portCircuitKey, []portCircuit](maps[portMapCircuits])
+	if err != nil {
+		return nil, err
+	}
+	for k, perCPU := range crowded {
+		seen[k] = append(seen[k], perCPU...)
+	}
+	for k, perCPU := range seen {
+		c := Circuit{Direction: directionNames[k.Direction%directions], Rest: k.Tags == noTag, Traffic: traffic(perCPU, now)}
+		if !c.Rest {
 			c.STag, c.CTag = uint16(k.Tags>>16), uint16(k.Tags)
 		}
-		out = append(out, *c)
+		all = append(all, c)
 	}
-	slices.SortFunc(out, func(a, b OuterCircuit) int {
-		return cmp.Or(cmp.Compare(order(a), order(b)), cmp.Compare(a.STag, b.STag), cmp.Compare(a.CTag, b.CTag))
-	})
-	return out, nil
-}
-
-// order is by direction, in each the rest last.
-func order(c OuterCircuit) (n int) {
-	if c.Egress {
-		n = 2
-	}
-	if c.Rest {
-		n++
-	}
-	return n
-}
-
-func add(all map[portCircuitKey]*OuterCircuit, k portCircuitKey, n portCircuit) {
-	if n.Counter.Packets == 0 {
-		return
-	}
-	c := all[k]
-	if c == nil {
-		c = &OuterCircuit{}
-		all[k] = c
-	}
-	c.Packets += n.Counter.Packets
-	c.Octets += n.Counter.Octets
-	c.Seen = max(c.Seen, n.Seen)
-}
-
-// near adds what is in the places of near_circuit.h.
-func near(m *ebpf.Map, all map[portCircuitKey]*OuterCircuit) error {
-	var perCPU []portNearCircuit
-	for i := range m.MaxEntries() {
-		if err := m.Lookup(i, &perCPU); err != nil {
-			return fmt.Errorf("place %d: %w", i, err)
-		}
-		for _, n := range perCPU {
-			if n.Circuit != 0 {
-				add(all, portCircuitKey{Tags: uint32(n.Circuit - 1), Direction: i / (m.MaxEntries() / directions)}, n.Count)
+	if m := maps[securedMapUntagged]; m != nil {
+		for d := range uint32(directions) {
+			t, err := trafficAt(m, d, now)
+			if err != nil {
+				return nil, fmt.Errorf("without tags: %w", err)
 			}
+			all = append(all, Circuit{Direction: directionNames[d], Traffic: t})
 		}
 	}
-	return nil
+	all = slices.DeleteFunc(all, func(c Circuit) bool { return c.Packets == 0 })
+	last := func(c Circuit) int {
+		if c.Rest {
+			return 1
+		}
+		return 0
+	}
+	slices.SortFunc(all, func(a, b Circuit) int {
+		return cmp.Or(last(a)-last(b), cmp.Compare(a.STag, b.STag), cmp.Compare(a.CTag, b.CTag), cmp.Compare(a.Direction, b.Direction))
+	})
+	return all, nil
 }
 
-// crowded adds those that had no place there.
-func crowded(m *ebpf.Map, all map[portCircuitKey]*OuterCircuit) error {
-	var key portCircuitKey
+func trafficAt(m *ebpf.Map, i uint32, now ticks) (Traffic, error) {
 	var perCPU []portCircuit
-	entries := m.Iterate()
-	for entries.Next(&key, &perCPU) {
-		for _, n := range perCPU {
-			add(all, key, n)
-		}
+	err := m.Lookup(i, &perCPU)
+	return traffic(perCPU, now), err
+}
+
+func traffic(perCPU []portCircuit, now ticks) (t Traffic) {
+	seen := uint64(0)
+	for _, c := range perCPU {
+		t.Packets += c.Counter.Packets
+		t.Octets += c.Counter.Octets
+		seen = max(seen, c.Seen)
 	}
-	return entries.Err()
+	t.Seen = now.at(seen)
+	return t
 }

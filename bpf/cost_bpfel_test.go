@@ -19,6 +19,7 @@ const (
 	costMapById       = "by_id"
 	costMapIds        = "ids"
 	costMapNearScs    = "near_scs"
+	costMapSaFirsts   = "sa_firsts"
 	costMapSas        = "sas"
 	costMapScs        = "scs"
 	costMapScsChanges = "scs_changes"
@@ -83,6 +84,7 @@ type costMapSpecs struct {
 	ById       *ebpf.MapSpec `ebpf:"by_id"`
 	Ids        *ebpf.MapSpec `ebpf:"ids"`
 	NearScs    *ebpf.MapSpec `ebpf:"near_scs"`
+	SaFirsts   *ebpf.MapSpec `ebpf:"sa_firsts"`
 	Sas        *ebpf.MapSpec `ebpf:"sas"`
 	Scs        *ebpf.MapSpec `ebpf:"scs"`
 	ScsChanges *ebpf.MapSpec `ebpf:"scs_changes"`
@@ -121,6 +123,7 @@ type costMaps struct {
 	ById       *ebpf.Map `ebpf:"by_id"`
 	Ids        *ebpf.Map `ebpf:"ids"`
 	NearScs    *ebpf.Map `ebpf:"near_scs"`
+	SaFirsts   *ebpf.Map `ebpf:"sa_firsts"`
 	Sas        *ebpf.Map `ebpf:"sas"`
 	Scs        *ebpf.Map `ebpf:"scs"`
 	ScsChanges *ebpf.Map `ebpf:"scs_changes"`
@@ -132,6 +135,7 @@ func (m *costMaps) Close() error {
 		m.ById,
 		m.Ids,
 		m.NearScs,
+		m.SaFirsts,
 		m.Sas,
 		m.Scs,
 		m.ScsChanges,

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -172,7 +171,7 @@ func nameSCs(t testing.TB, scs *ebpf.Map, d Direction, first, last int) {
 // forgotten are the frames that were counted for no SC.
 func forgotten(t testing.TB, p pair) (n uint64) {
 	t.Helper()
-	var perCPU []portSaCounter
+	var perCPU []portNumbered
 	if err := p.held(portMapSas).Lookup(uint32(0), &perCPU); err != nil {
 		t.Fatal(err)
 	}
@@ -221,28 +220,17 @@ func BenchmarkCost(b *testing.B) {
 		points = append(points, pt)
 		defer func() { counted(b, p, pt, side, verdict) }()
 	}
-	points = append(points, marks(b))
+	qinq, _, _, _ := packetNamed(b, "802.1ad and 802.1Q over ipv4")
+	for _, rules := range [][]Rule{nil, classed} {
+		name := fmt.Sprintf("tc, a secured interface with %d rules, 802.1ad and 802.1Q", len(rules))
+		points = append(points, &point{name: name, prog: loadedTags(b, rules).LinksealTx, frame: qinq, want: tcNext, less: 1, most: 10})
+	}
 	points = append(points, sizes(b, ref, len(points))...)
 	if err := rounds(costRounds, costTime, points); err != nil {
 		b.Fatal(err)
 	}
 	fmt.Print(costTable(points))
 	b.ReportMetric(0, "ns/op") // of b.N it says nothing
-}
-
-// marks is the program that tags what leaves by a secured interface, with one
-// rule that matches by prefix and sets a mark.
-func marks(b *testing.B) *point {
-	b.Helper()
-	set, err := loadTags([]Rule{rule("site", func(r *Rule) {
-		r.Prefix, r.Mark, r.Mask = netip.MustParsePrefix("10.1.0.0/16"), 0x30, 0xf0
-	})}, taggers{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { set.Close() })
-	frame := octets(b, datagram("", "00", "0000", "11", "0a020001", "0a010001", "13c413c400080000"), 60)
-	return &point{name: "tc, a secured interface: circuit, class, mark", prog: set.LinksealTx, frame: frame, want: tcNext, less: 1}
 }
 
 // counted tells whether all that ran is counted, and for an SC if it is MACsec.

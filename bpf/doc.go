@@ -64,7 +64,9 @@
 //
 // A frame that is in the program while its key ends is counted a moment later.
 // Octets are those of the frame at the hook; when it was is known to a jiffy, and
-// is early by as long as the machine has slept since.
+// is early by as long as the machine has slept since. Which PN is the highest is
+// known where fewer than 2^31 go by in 1000 jiffies; how many are missing is an
+// estimate, modulo 2^32.
 //
 // # EAPOL
 //

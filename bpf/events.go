@@ -7,11 +7,9 @@ import (
 	"runtime"
 	"sync/atomic"
 	"time"
-	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/ringbuf"
-	"golang.org/x/sys/unix"
 )
 
 // rearm is how long no other frame of a direction and reason raises an event
@@ -56,8 +54,8 @@ func OpenEvents(ifindex int) (*Events, error) {
 }
 
 func (e *Enforcer) events() (*Events, error) {
-	ring, alarm := e.maps[portMapEvents], e.maps[portMapAlarms]
-	if ring == nil || alarm == nil {
+	ring := e.maps[portMapEvents]
+	if ring == nil {
 		return nil, errOtherVersion
 	}
 	info, err := ring.Info()
@@ -66,13 +64,10 @@ func (e *Enforcer) events() (*Events, error) {
 	}
 	v := &Events{}
 	v.id, _ = info.ID()
-	page, err := unix.Mmap(alarm.FD(), 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
-	if err != nil {
-		return nil, fmt.Errorf("map the alarms into memory: %w", err)
+	// The memory goes with v: a goroutine may still be in Lost.
+	if v.alarm, err = mapped[portAlarm](v, e.maps, portMapAlarms); err != nil {
+		return nil, err
 	}
-	// The mapping goes with v: a goroutine may still be in Lost.
-	v.alarm = (*portAlarm)(unsafe.Pointer(&page[0]))
-	runtime.AddCleanup(v, func(b []byte) { _ = unix.Munmap(b) }, page)
 	for i, name := range []string{portMapIngress, portMapEgress} {
 		if v.counts[i], err = e.maps[name].Clone(); err != nil {
 			return nil, errors.Join(err, v.Close())

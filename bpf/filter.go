@@ -18,7 +18,6 @@ const (
 	noTag      = 0xffffffff
 	directions = 2
 	maxSAs     = 4096
-	noAN       = 0xffffffff
 )
 
 // Filter says what is let through besides MACsec.

@@ -15,16 +15,16 @@ var ErrNotUnderlay = errors.New("the filter is not that of a tunnel's underlay; 
 const maxFlows = 32768
 
 // ofUnderlay are the maps that have their size on an underlay only.
-var ofUnderlay = []string{portMapProtect, portMapFlows4, portMapFlows6, portMapFlows}
+var ofUnderlay = []string{portMapProtect, portMapFlows4, portMapFlows6, portMapFlows, portMapFlowFirsts}
 
 // underlay are the maps that say what may be in clear. They are one process's,
 // and one goroutine's at a time, to change.
-type underlay struct{ protect, flows4, flows6, flows *ebpf.Map }
+type underlay struct{ protect, flows4, flows6, flows, firsts *ebpf.Map }
 
 // underlayOf is ErrNotUnderlay where held does not give the maps.
 func underlayOf(held func(name string) *ebpf.Map) (u underlay, err error) {
-	u = underlay{held(portMapProtect), held(portMapFlows4), held(portMapFlows6), held(portMapFlows)}
-	if u.protect == nil || u.flows4 == nil || u.flows6 == nil || u.flows == nil {
+	u = underlay{held(portMapProtect), held(portMapFlows4), held(portMapFlows6), held(portMapFlows), held(portMapFlowFirsts)}
+	if u.protect == nil || u.flows4 == nil || u.flows6 == nil || u.flows == nil || u.firsts == nil {
 		return u, ErrNotUnderlay
 	}
 	return u, nil
@@ -82,7 +82,7 @@ func (u underlay) free(have map[FlowID]portFlow) func() uint32 {
 // add lets a flow pass that has no entry, with a counter from 0.
 func (u underlay) add(id FlowID, counter uint32) error {
 	f := portFlow{Counter: counter, Label: uint32(id.Protocol)}
-	err := u.flows.Put(counter, make([]portFlowCounter, ebpf.MustPossibleCPU()))
+	err := errors.Join(u.flows.Put(counter, make([]portNumbered, ebpf.MustPossibleCPU())), u.firsts.Put(counter, uint64(0)))
 	if err == nil && id.is4() {
 		err = u.flows4.Update(id.key4(), f, ebpf.UpdateNoExist)
 	} else if err == nil {
@@ -103,19 +103,17 @@ func (u underlay) remove(id FlowID) error {
 
 // entries reads both families.
 func (u underlay) entries() (map[FlowID]portFlow, error) {
-	all := map[FlowID]portFlow{}
-	var k4 portFlow4
-	var k6 portFlow6
-	var f portFlow
-	of4, of6 := u.flows4.Iterate(), u.flows6.Iterate()
-	for of4.Next(&k4, &f) {
-		all[k4.id(f.Label)] = f
-	}
-	for of6.Next(&k6, &f) {
-		all[k6.id(f.Label)] = f
-	}
-	if err := errors.Join(of4.Err(), of6.Err()); err != nil {
+	four, err4 := entries[portFlow4, portFlow](u.flows4)
+	six, err6 := entries[portFlow6, portFlow](u.flows6)
+	if err := errors.Join(err4, err6); err != nil {
 		return nil, fmt.Errorf("read the flows: %w", err)
+	}
+	all := make(map[FlowID]portFlow, len(four)+len(six))
+	for k, f := range four {
+		all[k.id(f.Label)] = f
+	}
+	for k, f := range six {
+		all[k.id(f.Label)] = f
 	}
 	return all, nil
 }

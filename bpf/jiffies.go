@@ -17,23 +17,14 @@ type ticks struct {
 	each    time.Duration
 }
 
-// Where struct __sk_buff has mark and priority, and its size, in octets.
-const (
-	skbMark     = 8
-	skbPriority = 32
-	skbSize     = 192
-)
-
 // readTicks asks the kernel, by a program that is run once: nothing else tells
 // jiffies64. A jiffy is the resolution of the clock that goes on once a tick
 // (kernel/time/posix-timers.c, posix_get_coarse_res).
 func readTicks() (t ticks, err error) {
-	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SchedCLS, License: "GPL", Instructions: asm.Instructions{
+	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.Syscall, Flags: unix.BPF_F_SLEEPABLE, License: "GPL", Instructions: asm.Instructions{
 		asm.Mov.Reg(asm.R6, asm.R1),
 		asm.FnJiffies64.Call(),
-		asm.StoreMem(asm.R6, skbMark, asm.R0, asm.Word),
-		asm.RSh.Imm(asm.R0, 32),
-		asm.StoreMem(asm.R6, skbPriority, asm.R0, asm.Word),
+		asm.StoreMem(asm.R6, 0, asm.R0, asm.DWord),
 		asm.Mov.Imm(asm.R0, 0),
 		asm.Return(),
 	}})
@@ -41,13 +32,11 @@ func readTicks() (t ticks, err error) {
 		return t, fmt.Errorf("read jiffies: %w", remedy(err))
 	}
 	defer p.Close()
-	skb := make([]byte, skbSize)
-	_, err = p.Run(&ebpf.RunOptions{Data: make([]byte, 60), Context: make([]byte, skbSize), ContextOut: &skb})
+	_, err = p.Run(&ebpf.RunOptions{Context: t.jiffies, ContextOut: &t.jiffies})
 	t.now = time.Now()
 	if err != nil {
 		return t, fmt.Errorf("read jiffies: %w", remedy(err))
 	}
-	t.jiffies = uint64(native.Uint32(skb[skbPriority:]))<<32 | uint64(native.Uint32(skb[skbMark:]))
 	var res unix.Timespec
 	if err := unix.ClockGetres(unix.CLOCK_MONOTONIC_COARSE, &res); err != nil {
 		return t, fmt.Errorf("resolution of the coarse clock: %w", err)

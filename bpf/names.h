@@ -38,13 +38,10 @@ struct {
 	__type(value, struct sa_name);
 } names SEC(".maps");
 
-#define NO_AN 0xffffffff
-
 struct sa_order {
 	__be64 sci;
-	__u32 an; // or NO_AN: only the time is asked for
+	__u32 an;
 	__u32 counter;
-	__u64 jiffies; // answered
 };
 
 // linkseal_sa is run by user space: it gives an AN its counter in place. An
@@ -58,9 +55,6 @@ int linkseal_sa(struct sa_order *o)
 	__u64 *changes;
 	struct sc *sc;
 
-	o->jiffies = bpf_jiffies64();
-	if (an == NO_AN)
-		return 1;
 	sc = bpf_map_lookup_elem(&scs, &sci);
 	if (sc)
 		*(volatile __u32 *)&sc->counter[an & TCI_AN] = o->counter;

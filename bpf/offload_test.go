@@ -54,7 +54,7 @@ func TestTagBesideTheFrame(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(circuits) != 1 || circuits[0].CTag != 10 || !circuits[0].Egress || circuits[0].Packets != 1 {
+		if len(circuits) != 1 || circuits[0].CTag != 10 || circuits[0].Direction != OfEgress || circuits[0].Packets != 1 {
 			t.Errorf("circuits %+v", circuits)
 		}
 	})

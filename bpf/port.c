@@ -3,11 +3,11 @@
 
 // The programs of a port, for each direction one: they judge each frame, count
 // it, report what they drop, and hand MACsec to a SecY in user space.
+#include "circuit.h"
 #include "classify.h"
 #include "eapol.h"
 #include "event.h"
 #include "names.h"
-#include "near_circuit.h"
 #include "sa.h"
 #include "sockets.h"
 
@@ -28,7 +28,7 @@ static __always_inline enum verdict judge(struct frame *f, enum direction d, int
 	count(counters, v, f);
 	if (v == MACSEC) {
 		count_sa(f, d);
-		count_nearby(f, d);
+		count_circuit(f, d);
 	} else if (!passes(v)) {
 		report(f, d, v);
 	}

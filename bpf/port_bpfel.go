@@ -89,15 +89,6 @@ type portFlow6 struct {
 	Kind      uint32
 }
 
-type portFlowCounter struct {
-	_            structs.HostLayout
-	Packets      uint64
-	Octets       uint64
-	Seen         uint64
-	SequenceLow  uint32
-	SequenceHigh uint32
-}
-
 type portNearCircuit struct {
 	_       structs.HostLayout
 	Circuit uint64
@@ -113,13 +104,13 @@ type portNearSc struct {
 	_      [4]byte
 }
 
-type portSaCounter struct {
+type portNumbered struct {
 	_       structs.HostLayout
 	Packets uint64
 	Octets  uint64
 	Seen    uint64
-	PnLow   uint32
-	PnHigh  uint32
+	High    uint32
+	HasHigh uint32
 }
 
 type portSaName struct {
@@ -142,7 +133,6 @@ type portSaOrder struct {
 	Sci     uint64
 	An      uint32
 	Counter uint32
-	Jiffies uint64
 }
 
 type portSaState uint32
@@ -211,6 +201,7 @@ const (
 	portMapEapolPeers       = "eapol_peers"
 	portMapEgress           = "egress"
 	portMapEvents           = "events"
+	portMapFlowFirsts       = "flow_firsts"
 	portMapFlows            = "flows"
 	portMapFlows4           = "flows4"
 	portMapFlows6           = "flows6"
@@ -219,6 +210,7 @@ const (
 	portMapNearCircuits     = "near_circuits"
 	portMapNearScs          = "near_scs"
 	portMapProtect          = "protect"
+	portMapSaFirsts         = "sa_firsts"
 	portMapSas              = "sas"
 	portMapScs              = "scs"
 	portMapScsChanges       = "scs_changes"
@@ -291,6 +283,7 @@ type portMapSpecs struct {
 	EapolPeers   *ebpf.MapSpec `ebpf:"eapol_peers"`
 	Egress       *ebpf.MapSpec `ebpf:"egress"`
 	Events       *ebpf.MapSpec `ebpf:"events"`
+	FlowFirsts   *ebpf.MapSpec `ebpf:"flow_firsts"`
 	Flows        *ebpf.MapSpec `ebpf:"flows"`
 	Flows4       *ebpf.MapSpec `ebpf:"flows4"`
 	Flows6       *ebpf.MapSpec `ebpf:"flows6"`
@@ -299,6 +292,7 @@ type portMapSpecs struct {
 	NearCircuits *ebpf.MapSpec `ebpf:"near_circuits"`
 	NearScs      *ebpf.MapSpec `ebpf:"near_scs"`
 	Protect      *ebpf.MapSpec `ebpf:"protect"`
+	SaFirsts     *ebpf.MapSpec `ebpf:"sa_firsts"`
 	Sas          *ebpf.MapSpec `ebpf:"sas"`
 	Scs          *ebpf.MapSpec `ebpf:"scs"`
 	ScsChanges   *ebpf.MapSpec `ebpf:"scs_changes"`
@@ -341,6 +335,7 @@ type portMaps struct {
 	EapolPeers   *ebpf.Map `ebpf:"eapol_peers"`
 	Egress       *ebpf.Map `ebpf:"egress"`
 	Events       *ebpf.Map `ebpf:"events"`
+	FlowFirsts   *ebpf.Map `ebpf:"flow_firsts"`
 	Flows        *ebpf.Map `ebpf:"flows"`
 	Flows4       *ebpf.Map `ebpf:"flows4"`
 	Flows6       *ebpf.Map `ebpf:"flows6"`
@@ -349,6 +344,7 @@ type portMaps struct {
 	NearCircuits *ebpf.Map `ebpf:"near_circuits"`
 	NearScs      *ebpf.Map `ebpf:"near_scs"`
 	Protect      *ebpf.Map `ebpf:"protect"`
+	SaFirsts     *ebpf.Map `ebpf:"sa_firsts"`
 	Sas          *ebpf.Map `ebpf:"sas"`
 	Scs          *ebpf.Map `ebpf:"scs"`
 	ScsChanges   *ebpf.Map `ebpf:"scs_changes"`
@@ -366,6 +362,7 @@ func (m *portMaps) Close() error {
 		m.EapolPeers,
 		m.Egress,
 		m.Events,
+		m.FlowFirsts,
 		m.Flows,
 		m.Flows4,
 		m.Flows6,
@@ -374,6 +371,7 @@ func (m *portMaps) Close() error {
 		m.NearCircuits,
 		m.NearScs,
 		m.Protect,
+		m.SaFirsts,
 		m.Sas,
 		m.Scs,
 		m.ScsChanges,

@@ -5,7 +5,7 @@
 // own, and says which one an AN has, before it installs the key.
 #pragma once
 
-#include "counters.h"
+#include "numbered.h"
 #include "sc.h"
 #include "verdict.h"
 
@@ -26,21 +26,22 @@ enum tci {
 
 #define MAX_SAS (4 * MAX_SCS)
 
-struct sa_counter {
-	__u64 packets;
-	__u64 octets;
-	__u64 seen;   // jiffies64 of the last frame
-	__u32 pn_low; // the first that this CPU had, 0: none; the lower half with XPN
-	__u32 pn_high;
-};
-
 // 0 counts frames whose SA nobody has named.
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, MAX_SAS);
 	__type(key, __u32);
-	__type(value, struct sa_counter);
+	__type(value, struct numbered);
 } sas SEC(".maps");
+
+// User space adds to it what it sends itself.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, MAX_SAS);
+	__type(key, __u32);
+	__type(value, __u64);
+} sa_firsts SEC(".maps");
 
 // of_end_station is the SCI of a frame without one in its SecTAG: its address
 // and port 1 (802.1AE 9.5, ES).
@@ -54,9 +55,8 @@ static __always_inline __be64 of_end_station(const struct ethernet *eth)
 static __always_inline void count_sa(const struct frame *f, enum direction d)
 {
 	const struct sectag *t = f->payload;
-	struct sa_counter *c;
 	const struct sc *sc;
-	__u32 i = 0, pn;
+	__u32 i = 0;
 	__be64 sci;
 
 	if ((const void *)t + SECTAG_WITHOUT_SCI > f->end)
@@ -70,15 +70,5 @@ static __always_inline void count_sa(const struct frame *f, enum direction d)
 	sc = find_sc(sci);
 	if (sc && sc->direction == d)
 		i = sc->counter[t->tci_an & TCI_AN];
-	c = bpf_map_lookup_elem(&sas, &i);
-	if (!c)
-		return;
-	c->packets += f->frames;
-	c->octets += f->size;
-	c->seen = bpf_jiffies64();
-	pn = bpf_ntohl(t->pn);
-	if (!c->pn_low)
-		c->pn_low = c->pn_high = pn;
-	else if ((__s32)(pn - c->pn_high) > 0)
-		c->pn_high = pn;
+	count_numbered(&sas, &sa_firsts, &i, f, 1, bpf_ntohl(t->pn));
 }

@@ -175,7 +175,7 @@ func (s *SAs) take(a SA, now time.Time) (int, error) {
 	if !ok {
 		return 0, ErrNoCounter
 	}
-	if err := s.filter.maps[portMapSas].Put(uint32(i), make([]portSaCounter, ebpf.MustPossibleCPU())); err != nil {
+	if err := s.filter.maps[portMapSas].Put(uint32(i), make([]portNumbered, ebpf.MustPossibleCPU())); err != nil {
 		return 0, fmt.Errorf("set it to zero: %w", err)
 	}
 	s.sent.zero(i)

@@ -74,7 +74,7 @@ func TestSCsChange(t *testing.T) {
 		}
 	}
 	for i := range uint32(101) {
-		var perCPU []portSaCounter
+		var perCPU []portNumbered
 		if err := p.held(portMapSas).Lookup(i, &perCPU); err != nil {
 			t.Fatal(err)
 		}

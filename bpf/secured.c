@@ -29,15 +29,12 @@ struct {
 	__type(value, struct circuit);
 } classes SEC(".maps");
 
-static __always_inline void add(void *map, __u32 i, const struct frame *f)
+static __always_inline void count_at(void *map, __u32 i, const struct frame *f)
 {
 	struct circuit *c = bpf_map_lookup_elem(map, &i);
 
-	if (c) {
-		c->counter.packets += f->frames;
-		c->counter.octets += f->size;
-		c->seen = bpf_jiffies64();
-	}
+	if (c)
+		add(c, f->frames, f->size);
 }
 
 // cut is what a super-packet becomes: frames, and the octets of all. One out of
@@ -120,12 +117,12 @@ static __always_inline int pass(struct __sk_buff *skb, enum direction d)
 		f.size += f.frames * sizeof(struct vlan);
 	}
 	if (f.tags == NO_TAG)
-		add(&untagged, d, &f);
+		count_at(&untagged, d, &f);
 	else
 		count_circuit(&f, d);
 	if (tables.rules)
 		slot = tag(skb, &f, &n, d);
-	add(&classes, slot * DIRECTIONS + d, &f);
+	count_at(&classes, slot * DIRECTIONS + d, &f);
 	return TC_ACT_UNSPEC;
 }
 

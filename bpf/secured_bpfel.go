@@ -26,8 +26,12 @@ type securedAction struct {
 
 type securedCircuit struct {
 	_       structs.HostLayout
-	Counter securedCounter
-	Seen    uint64
+	Counter struct {
+		_       structs.HostLayout
+		Packets uint64
+		Octets  uint64
+	}
+	Seen uint64
 }
 
 type securedCircuitKey struct {
@@ -36,10 +40,10 @@ type securedCircuitKey struct {
 	Direction uint32
 }
 
-type securedCounter struct {
+type securedNearCircuit struct {
 	_       structs.HostLayout
-	Packets uint64
-	Octets  uint64
+	Circuit uint64
+	Count   securedCircuit
 }
 
 type securedPrefix4 struct {
@@ -134,15 +138,16 @@ type securedTagRules struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	securedMapCircuits    = "circuits"
-	securedMapClasses     = "classes"
-	securedMapPrefixes4   = "prefixes4"
-	securedMapPrefixes6   = "prefixes6"
-	securedMapUntagged    = "untagged"
-	securedProgLinksealRx = "linkseal_rx"
-	securedProgLinksealTx = "linkseal_tx"
-	securedVarTables      = "tables"
-	securedVarWritten     = "written"
+	securedMapCircuits     = "circuits"
+	securedMapClasses      = "classes"
+	securedMapNearCircuits = "near_circuits"
+	securedMapPrefixes4    = "prefixes4"
+	securedMapPrefixes6    = "prefixes6"
+	securedMapUntagged     = "untagged"
+	securedProgLinksealRx  = "linkseal_rx"
+	securedProgLinksealTx  = "linkseal_tx"
+	securedVarTables       = "tables"
+	securedVarWritten      = "written"
 )
 
 // loadSecured returns the embedded CollectionSpec for secured.
@@ -195,11 +200,12 @@ type securedProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type securedMapSpecs struct {
-	Circuits  *ebpf.MapSpec `ebpf:"circuits"`
-	Classes   *ebpf.MapSpec `ebpf:"classes"`
-	Prefixes4 *ebpf.MapSpec `ebpf:"prefixes4"`
-	Prefixes6 *ebpf.MapSpec `ebpf:"prefixes6"`
-	Untagged  *ebpf.MapSpec `ebpf:"untagged"`
+	Circuits     *ebpf.MapSpec `ebpf:"circuits"`
+	Classes      *ebpf.MapSpec `ebpf:"classes"`
+	NearCircuits *ebpf.MapSpec `ebpf:"near_circuits"`
+	Prefixes4    *ebpf.MapSpec `ebpf:"prefixes4"`
+	Prefixes6    *ebpf.MapSpec `ebpf:"prefixes6"`
+	Untagged     *ebpf.MapSpec `ebpf:"untagged"`
 }
 
 // securedVariableSpecs contains global variables before they are loaded into the kernel.
@@ -230,17 +236,19 @@ func (o *securedObjects) Close() error {
 //
 // It can be passed to loadSecuredObjects or ebpf.CollectionSpec.LoadAndAssign.
 type securedMaps struct {
-	Circuits  *ebpf.Map `ebpf:"circuits"`
-	Classes   *ebpf.Map `ebpf:"classes"`
-	Prefixes4 *ebpf.Map `ebpf:"prefixes4"`
-	Prefixes6 *ebpf.Map `ebpf:"prefixes6"`
-	Untagged  *ebpf.Map `ebpf:"untagged"`
+	Circuits     *ebpf.Map `ebpf:"circuits"`
+	Classes      *ebpf.Map `ebpf:"classes"`
+	NearCircuits *ebpf.Map `ebpf:"near_circuits"`
+	Prefixes4    *ebpf.Map `ebpf:"prefixes4"`
+	Prefixes6    *ebpf.Map `ebpf:"prefixes6"`
+	Untagged     *ebpf.Map `ebpf:"untagged"`
 }
 
 func (m *securedMaps) Close() error {
 	return _SecuredClose(
 		m.Circuits,
 		m.Classes,
+		m.NearCircuits,
 		m.Prefixes4,
 		m.Prefixes6,
 		m.Untagged,

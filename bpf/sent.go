@@ -1,7 +1,6 @@
 package bpf
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -21,35 +20,39 @@ type Batch struct {
 }
 
 // sentMemory is where user space counts what it has sent: the kernel's memory
-// of the maps sent and sent_sas. It goes with the last reference to it, not
-// with a Close: a goroutine may still be counting then.
+// of the maps sent, sent_sas and sa_firsts. It goes with the last reference to it,
+// not with a Close: a goroutine may still be counting then.
 type sentMemory struct {
-	all *portSent
-	sas []portSaCounter // by counter
+	all    *portSent
+	sas    *[maxSAs]portNumbered // by counter
+	firsts *[maxSAs]uint64
 }
 
-func mapSent(maps mapsByName) (*sentMemory, error) {
-	if maps[portMapSent] == nil || maps[portMapSentSas] == nil {
+func mapSent(maps mapsByName) (m *sentMemory, err error) {
+	m = &sentMemory{}
+	if m.all, err = mapped[portSent](m, maps, portMapSent); err != nil {
+		return nil, err
+	}
+	if m.sas, err = mapped[[maxSAs]portNumbered](m, maps, portMapSentSas); err != nil {
+		return nil, err
+	}
+	m.firsts, err = mapped[[maxSAs]uint64](m, maps, portMapSaFirsts)
+	return m, err
+}
+
+// mapped is the kernel's memory of an array as a T. It goes with owner.
+func mapped[T, O any](owner *O, maps mapsByName, name string) (*T, error) {
+	if maps[name] == nil {
 		return nil, errOtherVersion
 	}
-	var pages [2][]byte
-	for i, want := range []struct {
-		name string
-		size uintptr
-	}{{portMapSent, unsafe.Sizeof(portSent{})}, {portMapSentSas, maxSAs * unsafe.Sizeof(portSaCounter{})}} {
-		page := uintptr(os.Getpagesize())
-		b, err := unix.Mmap(maps[want.name].FD(), 0, int((want.size+page-1)/page*page), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
-		if err != nil {
-			if i > 0 {
-				err = errors.Join(err, unix.Munmap(pages[0]))
-			}
-			return nil, fmt.Errorf("map %s into memory: %w", want.name, err)
-		}
-		pages[i] = b
+	var of T
+	page := uintptr(os.Getpagesize())
+	b, err := unix.Mmap(maps[name].FD(), 0, int((unsafe.Sizeof(of)+page-1)/page*page), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("map %s into memory: %w", name, err)
 	}
-	m := &sentMemory{(*portSent)(unsafe.Pointer(&pages[0][0])), unsafe.Slice((*portSaCounter)(unsafe.Pointer(&pages[1][0])), maxSAs)}
-	runtime.AddCleanup(m, func(pages [2][]byte) { _, _ = unix.Munmap(pages[0]), unix.Munmap(pages[1]) }, pages)
-	return m, nil
+	runtime.AddCleanup(owner, func(b []byte) { _ = unix.Munmap(b) }, b)
+	return (*T)(unsafe.Pointer(&b[0])), nil
 }
 
 // add counts a batch that was sent now.
@@ -61,13 +64,14 @@ func (m *sentMemory) add(b Batch, now time.Time) {
 	atomic.AddUint64(&c.Packets, b.Packets)
 	atomic.AddUint64(&c.Octets, b.Octets)
 	atomic.StoreUint64(&c.Seen, uint64(now.UnixNano()))
-	atomic.CompareAndSwapUint32(&c.PnLow, 0, b.First)
+	atomic.CompareAndSwapUint64(&m.firsts[i%maxSAs], 0, hasFirst|uint64(b.First))
 	for {
-		high := atomic.LoadUint32(&c.PnHigh)
-		if high != 0 && int32(b.Last-high) <= 0 || atomic.CompareAndSwapUint32(&c.PnHigh, high, b.Last) {
+		high := atomic.LoadUint32(&c.High)
+		if high != 0 && int32(b.Last-high) <= 0 || atomic.CompareAndSwapUint32(&c.High, high, b.Last) {
 			break
 		}
 	}
+	atomic.StoreUint32(&c.HasHigh, 1)
 	runtime.KeepAlive(m)
 }
 
@@ -77,16 +81,17 @@ func (m *sentMemory) point(an uint8, i int) {
 	runtime.KeepAlive(m)
 }
 
-func (m *sentMemory) read(i int) (c portSaCounter) {
+func (m *sentMemory) read(i int) (c portNumbered, low uint64) {
 	at := &m.sas[i]
 	c.Packets, c.Octets, c.Seen = atomic.LoadUint64(&at.Packets), atomic.LoadUint64(&at.Octets), atomic.LoadUint64(&at.Seen)
-	c.PnLow, c.PnHigh = atomic.LoadUint32(&at.PnLow), atomic.LoadUint32(&at.PnHigh)
+	c.High, c.HasHigh = atomic.LoadUint32(&at.High), atomic.LoadUint32(&at.HasHigh)
+	low = atomic.LoadUint64(&m.firsts[i])
 	runtime.KeepAlive(m)
-	return c
+	return c, low
 }
 
 // zero is for a counter that no AN has.
 func (m *sentMemory) zero(i int) {
-	m.sas[i] = portSaCounter{}
+	m.sas[i], m.firsts[i] = portNumbered{}, 0
 	runtime.KeepAlive(m)
 }

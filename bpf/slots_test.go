@@ -49,22 +49,3 @@ func TestSlots(t *testing.T) {
 		}
 	})
 }
-
-// PNs of CPUs that have seen other parts of a key's life: one has long seen
-// nothing, and one is over the wrap of XPN's lower half.
-func TestSum(t *testing.T) {
-	for _, c := range []struct {
-		name      string
-		of        []portSaCounter
-		low, high uint32
-	}{
-		{"none", make([]portSaCounter, 2), 0, 0},
-		{"one of two", []portSaCounter{{}, {Packets: 2, Octets: 120, Seen: 7, PnLow: 4, PnHigh: 9}}, 4, 9},
-		{"two", []portSaCounter{{Packets: 1, Seen: 7, PnLow: 3, PnHigh: 8}, {Packets: 1, Seen: 7, PnLow: 4, PnHigh: 9}}, 3, 9},
-		{"over the wrap", []portSaCounter{{Packets: 1, Seen: 9, PnLow: 5, PnHigh: 5}, {Packets: 1, Seen: 8, PnLow: 1<<32 - 9, PnHigh: 1<<32 - 1}}, 1<<32 - 9, 5},
-	} {
-		if got := sum(c.of); got.PnLow != c.low || got.PnHigh != c.high {
-			t.Errorf("%s: %d to %d, want %d to %d", c.name, got.PnLow, got.PnHigh, c.low, c.high)
-		}
-	}
-}

@@ -73,7 +73,7 @@ func openSockets(p pair) (*Sockets, error) {
 		return nil, errors.Join(fmt.Errorf("map of sockets: %w", err), xsks.Close())
 	}
 	id, _ := info.ID()
-	held := mapsByName{portMapSent: p.held(portMapSent), portMapSentSas: p.held(portMapSentSas)}
+	held := mapsByName{portMapSent: p.held(portMapSent), portMapSentSas: p.held(portMapSentSas), portMapSaFirsts: p.held(portMapSaFirsts)}
 	sent, err := mapSent(held)
 	if err != nil {
 		return nil, errors.Join(err, xsks.Close())

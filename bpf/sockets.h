@@ -36,11 +36,11 @@ struct {
 	__type(value, struct sent);
 } sent SEC(".maps");
 
-// The same by SA, beside what sas has; seen is in ns since 1970.
+// The same by SA, beside what sas has, by one for all CPUs; seen is in ns since 1970.
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, MAX_SAS);
 	__type(key, __u32);
-	__type(value, struct sa_counter);
+	__type(value, struct numbered);
 } sent_sas SEC(".maps");

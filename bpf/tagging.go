@@ -103,13 +103,16 @@ func (o *taggerObjects) Close() error {
 	return errors.Join(o.securedObjects.Close(), o.Written.Close())
 }
 
+// keptByTaggers are the counters, which outlive a change of rules.
+var keptByTaggers = []string{securedMapNearCircuits, securedMapCircuits, securedMapUntagged, securedMapClasses}
+
 // loadTags loads programs for rules that count on in the counters of old.
 func loadTags(rules []Rule, old taggers) (*taggerObjects, error) {
 	kept := mapsByName{}
 	var was *securedTagRules
 	if t := old.current(); t != nil {
 		was = &t.rules
-		for _, name := range []string{securedMapCircuits, securedMapUntagged, securedMapClasses} {
+		for _, name := range keptByTaggers {
 			if m := t.maps[name]; m != nil {
 				kept[name] = m
 			}
@@ -141,7 +144,7 @@ func (t *tagging) ready(obj *taggerObjects) error {
 	if err := t.fill(obj.Prefixes4, obj.Prefixes6); err != nil {
 		return remedy(err)
 	}
-	none := make([]securedCircuit, ebpf.MustPossibleCPU())
+	none := make([]portCircuit, ebpf.MustPossibleCPU())
 	for _, slot := range t.fresh {
 		for d := range uint32(directions) {
 			if err := obj.Classes.Put(uint32(slot)*directions+d, none); err != nil {
@@ -154,7 +157,7 @@ func (t *tagging) ready(obj *taggerObjects) error {
 	}
 	// Held by both, whether they use them or not: for one that comes later.
 	for _, p := range []*ebpf.Program{obj.LinksealRx, obj.LinksealTx} {
-		for _, m := range []*ebpf.Map{obj.Written, obj.Circuits, obj.Untagged, obj.Classes} {
+		for _, m := range []*ebpf.Map{obj.Written, obj.NearCircuits, obj.Circuits, obj.Untagged, obj.Classes} {
 			if err := p.BindMap(m); err != nil {
 				return fmt.Errorf("bind map: %w", remedy(err))
 			}

@@ -175,7 +175,7 @@ func countedTags(t testing.TB, obj *taggerObjects, rules []Rule) ([]Circuit, []C
 	if err != nil {
 		t.Fatal(err)
 	}
-	tg := &tagger{rules: c.written, maps: mapsByName{securedMapCircuits: obj.Circuits, securedMapUntagged: obj.Untagged, securedMapClasses: obj.Classes}}
+	tg := &tagger{rules: c.written, maps: mapsByName{securedMapNearCircuits: obj.NearCircuits, securedMapCircuits: obj.Circuits, securedMapUntagged: obj.Untagged, securedMapClasses: obj.Classes}}
 	r, err := tg.read()
 	if err != nil {
 		t.Fatal(err)

@@ -5,8 +5,8 @@
 // has, for each direction, a counter of its own.
 #pragma once
 
-#include "counters.h"
 #include "ip.h"
+#include "numbered.h"
 
 enum flow_kind {
 	FLOW_ESP,  // selector: SPI; 0 is any, and what a later fragment has
@@ -51,20 +51,19 @@ struct {
 	__type(value, struct flow);
 } flows6 SEC(".maps");
 
-struct flow_counter {
-	__u64 packets;
-	__u64 octets;
-	__u64 seen;	     // jiffies64 of the last frame
-	__u32 sequence_low;  // ESP: the first that this CPU had, 0: none; the lower half with ESN
-	__u32 sequence_high;
-};
-
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, MAX_FLOWS);
 	__type(key, __u32);
-	__type(value, struct flow_counter);
+	__type(value, struct numbered);
 } flows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_FLOWS);
+	__type(key, __u32);
+	__type(value, __u64);
+} flow_firsts SEC(".maps");
 
 struct esp { // RFC 4303 2
 	__be32 spi;
@@ -205,23 +204,6 @@ static __always_inline const struct flow *find6(enum direction d, const struct p
 	return bpf_map_lookup_elem(&flows6, &k);
 }
 
-static __always_inline void count_flow(const struct frame *f, const struct flow *w, const struct selection *s)
-{
-	struct flow_counter *c = bpf_map_lookup_elem(&flows, &w->counter);
-
-	if (!c)
-		return;
-	c->packets += f->frames;
-	c->octets += f->size;
-	c->seen = bpf_jiffies64();
-	if (!s->has_sequence)
-		return;
-	if (!c->sequence_low)
-		c->sequence_low = c->sequence_high = s->sequence;
-	else if ((__s32)(s->sequence - c->sequence_high) > 0)
-		c->sequence_high = s->sequence;
-}
-
 // tunnel tells whether a packet is of a tunnel's flow, and counts it there.
 static __always_inline int tunnel(enum direction d, const struct frame *f, const struct packet *p, __u32 family)
 {
@@ -233,6 +215,6 @@ static __always_inline int tunnel(enum direction d, const struct frame *f, const
 	w = family == 4 ? find4(d, p, &s) : find6(d, p, &s);
 	if (!w)
 		return 0;
-	count_flow(f, w, &s);
+	count_numbered(&flows, &flow_firsts, &w->counter, f, s.has_sequence, s.sequence);
 	return 1;
 }

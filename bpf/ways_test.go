@@ -227,28 +227,24 @@ const wave = 256
 func blast(t *testing.T, n int, send func() error, seen func() uint64) {
 	t.Helper()
 	start, cpus := seen(), runtime.NumCPU()
+	var on []func(func())
+	for cpu := range cpus {
+		on = append(on, onCPU(t, cpu))
+	}
 	for sent := 0; sent < n; {
-		share := min(wave, n-sent) / cpus
-		if share == 0 {
-			share = 1
-		}
+		share := max(1, min(wave, n-sent)/cpus)
 		var all sync.WaitGroup
 		errs := make(chan error, cpus)
-		for cpu := range cpus {
+		for _, do := range on {
 			all.Go(func() {
-				runtime.LockOSThread() // and never unlocked: the thread ends with it
-				var set unix.CPUSet
-				set.Set(cpu)
-				if err := unix.SchedSetaffinity(0, &set); err != nil {
-					errs <- err
-					return
-				}
-				for range share {
-					if err := send(); err != nil && err != unix.ENOBUFS {
-						errs <- err
-						return
+				do(func() {
+					for range share {
+						if err := send(); err != nil && err != unix.ENOBUFS {
+							errs <- err
+							return
+						}
 					}
-				}
+				})
 			})
 		}
 		all.Wait()

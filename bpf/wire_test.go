@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -142,6 +143,31 @@ func (s *station) until(t testing.TB, last []byte) (before [][]byte) {
 			return before
 		}
 		before = append(before, bytes.Clone(buf[:n]))
+	}
+}
+
+// onCPU gives a goroutine of its own to a processor, to do things there one after
+// the other.
+func onCPU(t testing.TB, cpu int) (do func(func())) {
+	t.Helper()
+	jobs, done := make(chan func()), make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with it
+		var one unix.CPUSet
+		one.Set(cpu % runtime.NumCPU())
+		done <- unix.SchedSetaffinity(0, &one)
+		for f := range jobs {
+			f()
+			done <- nil
+		}
+	}()
+	t.Cleanup(func() { close(jobs) })
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	return func(f func()) {
+		jobs <- f
+		<-done
 	}
 }
 

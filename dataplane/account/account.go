@@ -58,16 +58,6 @@ type Count struct {
 	Octets  uint64 `json:"octets"`
 }
 
-// Gaps estimates how many frames are missing of those whose PNs are from low to
-// high, of which so many were seen. PNs are the lower 32 bits: it holds also
-// where XPN's have gone round. Duplicates hide gaps.
-func Gaps(packets uint64, low, high uint32) uint64 {
-	if packets == 0 {
-		return 0
-	}
-	return uint64(max(int32(high-low+1-uint32(packets)), 0))
-}
-
 // id tells accounts apart: a key has one in each direction and SC, and one more
 // if the filter that counted was lost.
 type id struct {

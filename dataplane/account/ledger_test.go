@@ -184,22 +184,6 @@ func TestBound(t *testing.T) {
 	}
 }
 
-func TestGaps(t *testing.T) {
-	for _, c := range []struct {
-		packets   uint64
-		low, high uint32
-		want      uint64
-	}{
-		{0, 0, 0, 0}, {10, 1, 10, 0}, {8, 1, 10, 2}, {12, 1, 10, 0},
-		{20, 1<<32 - 10, 9, 0}, {18, 1<<32 - 10, 9, 2}, // XPN went over the wrap
-		{1<<33 + 5, 1, 6, 1}, // and twice
-	} {
-		if got := Gaps(c.packets, c.low, c.high); got != c.want {
-			t.Errorf("%d frames of %d to %d: %d are missing, want %d", c.packets, c.low, c.high, got, c.want)
-		}
-	}
-}
-
 func TestState(t *testing.T) {
 	a := ended(keyed(1), 90)
 	a.Octets, a.Packets = 700, 7

@@ -79,7 +79,7 @@ func (c *Clerk) tally(ckn map[string]string) {
 // entry is what was counted as the ledger has it.
 func entry(a *bpf.Account) account.Account {
 	e := account.Account{Direction: a.Direction.String(), SCI: hex.EncodeToString(a.SCI[:]), AN: a.AN, Key: sa.KeyIDFromOctets(a.Key).String(),
-		From: a.Since.UTC(), Packets: a.Packets, Octets: a.Octets, PNHigh: a.PNHigh, Gaps: account.Gaps(a.Packets, a.PNLow, a.PNHigh),
+		From: a.Since.UTC(), Packets: a.Packets, Octets: a.Octets, PNHigh: a.High, Gaps: a.Gaps(),
 		ClearPackets: a.Clear.Packets, ClearOctets: a.Clear.Octets, AllowedPackets: a.Allowed.Packets, AllowedOctets: a.Allowed.Octets,
 		DroppedPackets: a.Dropped.Packets, DroppedOctets: a.Dropped.Octets}
 	if !a.Until.IsZero() {
