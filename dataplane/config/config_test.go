@@ -191,6 +191,8 @@ func TestRefuses(t *testing.T) {
 		{"port of none", port("tags: [{name: a, protocol: esp, port: 53}]"), "9:43: protocol esp has no ports; accepted: tcp, udp, sctp, 33 or 136, or no protocol for all of them"},
 		{"mark outside its mask", port("tags: [{name: a, set: {mark: 0x100/0xff}}]"), `9:34: mark: "0x100/0xff"; accepted: a mark as 0x10, or with a mask as 0x10/0xff`},
 		{"mark", port("tags: [{name: a, set: {mark: -1}}]"), `9:34: mark: "-1"; accepted: a mark`},
+		{"mark, octal to ip rule", port("tags: [{name: a, set: {mark: 010}}]"), `9:34: mark: "010"; accepted: a mark as 0x10, or with a mask as 0x10/0xff, up to 32 bits, none outside the mask; decimal without leading zeros`},
+		{"mask, octal to ip rule", port("tags: [{name: a, set: {mark: 1/017}}]"), `9:34: mark: "1/017"; accepted: a mark`},
 		{"rule's priority", port("tags: [{name: a, set: {priority: 4294967296}}]"), `9:38: priority: "4294967296"; accepted: a number from 0 to 4294967295`},
 		{"65 rules", port("tags:" + strings.Repeat("\n- {protocol: tcp, name: a}", 65)), ""},
 		{"no ports", edit{"ports:\n  - name: link1\n    device: eth1\n    interface: macsec1\n    keychain: link1\n", ""}, "1:1: the configuration has no ports; accepted: ports: a list of ports, at least one"},

@@ -141,9 +141,10 @@ func protocolName(n int) string {
 }
 
 // mark is a firewall mark as ip rule takes it: a number, decimal or hex, and
-// which of its bits are set; without a mask all are. 0, 0 if absent or refused.
+// which of its bits are set; without a mask all are. 0, 0 if absent or refused, as
+// 010 is: to ip rule that is octal.
 func mark(v strict.Value) (value, mask uint32) {
-	const accepted = "a mark as 0x10, or with a mask as 0x10/0xff, up to 32 bits, none outside the mask"
+	const accepted = "a mark as 0x10, or with a mask as 0x10/0xff, up to 32 bits, none outside the mask; decimal without leading zeros"
 	s, ok := v.Text(accepted)
 	if !ok {
 		return 0, 0
@@ -156,6 +157,8 @@ func mark(v strict.Value) (value, mask uint32) {
 		base := 10
 		if digits, hex := strings.CutPrefix(s, "0x"); hex {
 			s, base = digits, 16
+		} else if len(s) > 1 && s[0] == '0' {
+			return 0, false
 		}
 		n, err := strconv.ParseUint(s, base, 32)
 		return uint32(n), err == nil
