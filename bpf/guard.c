@@ -68,9 +68,12 @@ int linkseal_guard(struct bpf_sockopt *ctx)
 	struct refused *n;
 	__u32 *as;
 
-	// The caller's own value, whatever its length: the program has the first
-	// page of a copy, and one that is longer is an error without this.
-	ctx->optlen = 0;
+	// The program has the first page of a copy of the value. One that is longer is
+	// an error but with 0, which is the caller's own; with others the programs of
+	// cgroups below, which ran before, have had their say: a value that is another,
+	// or a length of -1, with which the kernel does nothing.
+	if (ctx->optlen > (__s64)(ctx->optval_end - ctx->optval))
+		ctx->optlen = 0;
 	if (!bypass && !xdp)
 		return ALLOW;
 	at.netns = bpf_get_netns_cookie(ctx);

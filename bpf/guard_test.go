@@ -3,7 +3,6 @@ package bpf
 import (
 	"errors"
 	"fmt"
-	"os"
 	"testing"
 
 	"github.com/cilium/ebpf/asm"
@@ -13,8 +12,6 @@ import (
 	"github.com/linkseal/linkseal/linux/netns"
 	afxdp "github.com/linkseal/linkseal/linux/xsk"
 )
-
-const guardEnv = "LINKSEAL_BPF_TEST_GUARD" // ifindex
 
 func (w *testWire) guard(t *testing.T) {
 	t.Helper()
@@ -101,15 +98,7 @@ func TestGuard(t *testing.T) {
 func TestGuardLasts(t *testing.T) {
 	w := newWire(t)
 	t.Cleanup(func() { w.do(t, func() error { return Unguard(w.index()) }) })
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := w.ns.Command(self)
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", guardEnv, w.index()))
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("child: %v\n%s", err, out)
-	}
+	w.guardChild(t, nil, "guard %d", w.index())
 	if err := bypass(w.ns); !errors.Is(err, unix.EPERM) {
 		t.Fatalf("after the process: %v", err)
 	}

@@ -32,11 +32,7 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	if v := os.Getenv(guardEnv); v != "" {
-		index, err := strconv.Atoi(v)
-		if err == nil {
-			err = Guard(index)
-		}
-		if err != nil {
+		if err := guardChild(v); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
