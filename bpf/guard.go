@@ -73,28 +73,24 @@ func Unguard(ifindex int) error {
 }
 
 // Guarded tells whether the device with that index is guarded, and how many
-// sockets were refused in its namespace.
+// sockets were refused in its namespace. It waits for nobody.
 func Guarded(ifindex int) (guarded bool, n Refused, err error) {
-	err = withGuard(false, func(g *guard) error {
-		if g == nil {
-			return nil
-		}
-		at, err := here(ifindex)
-		if err != nil {
-			return err
-		}
-		var r guardRefused
-		for _, p := range []guardPlace{at, {Netns: at.Netns}} {
-			if err := g.guarded.Lookup(p, &r); err != nil {
-				if errors.Is(err, ebpf.ErrKeyNotExist) {
-					err = nil
+	at, err := here(ifindex)
+	if err == nil {
+		err = eachGuard(func(g *guard) error {
+			var r guardRefused
+			for _, p := range []guardPlace{at, {Netns: at.Netns}} {
+				if err := g.guarded.Lookup(p, &r); err != nil {
+					if errors.Is(err, ebpf.ErrKeyNotExist) {
+						err = nil
+					}
+					return err
 				}
-				return err
 			}
-		}
-		guarded, n = true, Refused{Bypass: r.Bypass, XDP: r.Xdp}
-		return nil
-	})
+			guarded, n = true, Refused{Bypass: r.Bypass, XDP: r.Xdp}
+			return nil
+		})
+	}
 	if err != nil {
 		return false, Refused{}, fmt.Errorf("bpf: the guard of device %d: %w", ifindex, err)
 	}
@@ -102,14 +98,10 @@ func Guarded(ifindex int) (guarded bool, n Refused, err error) {
 }
 
 // Admit lets the AF_XDP socket fd transmit where there is a guard, if it comes
-// before the socket has a ring for it. Without a guard it does nothing.
+// before the socket has a ring for it. Without a guard it does nothing. It waits
+// for nobody.
 func Admit(fd int) error {
-	err := withGuard(false, func(g *guard) error {
-		if g == nil {
-			return nil
-		}
-		return g.known.Put(int32(fd), mayTransmit)
-	})
+	err := eachGuard(func(g *guard) error { return g.known.Put(int32(fd), mayTransmit) })
 	if err != nil {
 		return fmt.Errorf("bpf: admit a socket to guarded devices: %w", remedy(err))
 	}

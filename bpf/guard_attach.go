@@ -3,6 +3,7 @@ package bpf
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -13,48 +14,73 @@ import (
 // none is, or another version's, this one's is attached before if told; else
 // do has nil.
 func withGuard(attach bool, do func(*guard) error) error {
+	return withCgroup(!attach, func(cgroup int) error {
+		if cgroup < 0 {
+			return do(nil)
+		}
+		lock, err := takeLock(lockPath, lockWait)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(lock)
+		all, err := findGuards(cgroup)
+		defer func() {
+			for _, g := range all {
+				g.Close()
+			}
+		}()
+		if err != nil {
+			return fmt.Errorf("find the guard: %w", err)
+		}
+		if attach {
+			spec, err := loadGuard()
+			if err != nil {
+				return fmt.Errorf("read the object: %w", err)
+			}
+			if all, err = renewGuard(cgroup, spec, all); err != nil {
+				return err
+			}
+		}
+		if len(all) == 0 {
+			return do(nil)
+		}
+		return do(all[0])
+	})
+}
+
+// eachGuard calls do with each guard that is attached, as long as it returns nil.
+// It waits for nobody: there are two while one replaces the other.
+func eachGuard(do func(*guard) error) error {
+	return withCgroup(true, func(cgroup int) error {
+		if cgroup < 0 {
+			return nil
+		}
+		all, err := findGuards(cgroup)
+		if err != nil {
+			err = fmt.Errorf("find the guard: %w", err)
+		}
+		for _, g := range all {
+			if err == nil {
+				err = do(g)
+			}
+			g.Close()
+		}
+		return err
+	})
+}
+
+// withCgroup calls do with the root of the cgroups or, where the kernel has none
+// and it may lack, with -1.
+func withCgroup(mayLack bool, do func(cgroup int) error) error {
 	cgroup, err := cgroupRoot()
-	if errors.Is(err, ErrNoGuard) && !attach {
-		return do(nil)
+	if errors.Is(err, ErrNoGuard) && mayLack {
+		return do(-1)
 	}
 	if err != nil {
 		return err
 	}
 	defer unix.Close(cgroup)
-	// The lock goes with the file, however this process ends.
-	if err := uninterrupted(func() error { return unix.Flock(cgroup, unix.LOCK_EX) }); err != nil {
-		return fmt.Errorf("lock the guard: %w", err)
-	}
-	all, err := findGuards(cgroup)
-	defer func() {
-		for _, g := range all {
-			g.Close()
-		}
-	}()
-	if err != nil {
-		return fmt.Errorf("find the guard: %w", err)
-	}
-	if attach {
-		spec, err := loadGuard()
-		if err != nil {
-			return fmt.Errorf("read the object: %w", err)
-		}
-		if all, err = renewGuard(cgroup, spec, all); err != nil {
-			return err
-		}
-	}
-	if len(all) == 0 {
-		return do(nil)
-	}
-	return do(all[0])
-}
-
-func uninterrupted(call func() error) (err error) {
-	for {
-		if err = call(); !errors.Is(err, unix.EINTR) {
-			return err
-		}
-	}
+	return do(cgroup)
 }
 
 // cgroupRoot opens the root of the cgroups, version 2, that this process sees,
@@ -76,7 +102,7 @@ func cgroupRoot() (int, error) {
 		return -1, fmt.Errorf("open the cgroups: %w", remedy(err))
 	}
 	defer unix.Close(mount)
-	// A mount's file is a path alone (O_PATH): it cannot be locked.
+	// A mount's file is a path alone (O_PATH).
 	root, err := unix.Openat(mount, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, fmt.Errorf("open the cgroups: %w", err)
@@ -85,8 +111,21 @@ func cgroupRoot() (int, error) {
 }
 
 // findGuards finds the guards that are attached: one, or two where who replaced
-// it was interrupted.
+// it was interrupted, or is about it.
 func findGuards(cgroup int) (all []*guard, err error) {
+	for range 8 {
+		if all, err = queryGuards(cgroup); !errors.Is(err, os.ErrNotExist) {
+			break
+		}
+		for _, g := range all { // one has gone since it was listed
+			g.Close()
+		}
+		all = nil
+	}
+	return all, err
+}
+
+func queryGuards(cgroup int) (all []*guard, err error) {
 	res, err := link.QueryPrograms(link.QueryOptions{Target: cgroup, Attach: ebpf.AttachCGroupSetsockopt})
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, ebpf.ErrNotSupported) {
 		return nil, nil // no CONFIG_CGROUP_BPF
@@ -122,7 +161,8 @@ func newGuard(cgroup int, p *program) *guard {
 }
 
 // renewGuard is old if that is one guard, that of spec; else one that is
-// attached anew and guards what old did: the new comes before the old goes.
+// attached anew and guards what old did: the new comes before the old goes. Two
+// old ones may have maps of their own, where two processes had no common /run.
 func renewGuard(cgroup int, spec *ebpf.CollectionSpec, old []*guard) ([]*guard, error) {
 	with := map[string]*ebpf.Map{}
 	if len(old) > 0 {
@@ -143,6 +183,15 @@ func renewGuard(cgroup int, spec *ebpf.CollectionSpec, old []*guard) ([]*guard, 
 		return old, err
 	}
 	n := newGuard(cgroup, p)
+	for i, g := range old {
+		if i == 0 && with[guardMapGuarded] != nil {
+			continue // it is the same map
+		}
+		if err := n.take(g); err != nil {
+			n.Close()
+			return old, err
+		}
+	}
 	if len(old) == 1 && old[0].tag == n.tag && len(with) == 2 {
 		n.Close()
 		return old, nil
@@ -157,6 +206,23 @@ func renewGuard(cgroup int, spec *ebpf.CollectionSpec, old []*guard) ([]*guard, 
 		errs = append(errs, g.detach(), g.program.Program.Close(), g.maps.Close())
 	}
 	return []*guard{n}, errors.Join(errs...)
+}
+
+// take has g guard what old does. Maps of another layout have nothing for it: whoever
+// guards by these looks now and then.
+func (g *guard) take(old *guard) error {
+	if g.guarded.KeySize() != old.guarded.KeySize() || g.guarded.ValueSize() != old.guarded.ValueSize() {
+		return nil
+	}
+	var p guardPlace
+	var n guardRefused
+	all := old.guarded.Iterate()
+	for all.Next(&p, &n) {
+		if err := g.guarded.Update(p, n, ebpf.UpdateNoExist); err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
+			return fmt.Errorf("take over from program %s: %w", old.tag, remedy(err))
+		}
+	}
+	return all.Err()
 }
 
 // noGuard names what a kernel without the hook answers.
