@@ -106,7 +106,9 @@
 // Guard refuses sockets, in the network namespace of a must-secure port, what
 // would transmit past tc, when they ask for it: a program for setsockopt at the
 // root of the cgroups, held by that as the filter is by the device. Only sockets
-// that a SecY has Admitted transmit by AF_XDP.
+// that a SecY has Admitted transmit by AF_XDP. What it guards ends with the filter:
+// whoever changes the guard next sweeps out what is of devices that have gone. The
+// lock is a file that root alone can open, and is waited for a second at most.
 //
 // # A tunnel's underlay
 //

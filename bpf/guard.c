@@ -34,7 +34,9 @@ struct place {
 	__u32 pad;
 };
 
-// How many sockets of a namespace were refused.
+// How many sockets of a namespace were refused. Of a port, whose name the program
+// never looks up, bypass is the id of a map of its filter: who finds that gone
+// knows that the port is.
 struct refused {
 	__u64 bypass; // PACKET_QDISC_BYPASS
 	__u64 xdp;    // AF_XDP transmission

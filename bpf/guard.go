@@ -18,37 +18,51 @@ const (
 	onTrial
 )
 
+// trialIndex is no device's.
+const trialIndex = 1<<31 - 1
+
 // Refused is how many sockets a guard has refused in its network namespace.
 type Refused struct{ Bypass, XDP uint64 }
 
 // Guard refuses, from now on and until Unguard, in the calling thread's network
 // namespace what would transmit past the egress filter of the device with that
-// index: PACKET_QDISC_BYPASS, and AF_XDP transmission by sockets that were not
-// Admitted. It sees what is asked of the kernel after it: sockets that were so
-// before stay so. Nor does it see the calls of 32 bit programs on a kernel of
-// 64.
+// index, which is attached: PACKET_QDISC_BYPASS, and AF_XDP transmission by sockets
+// that were not Admitted. It sees what is asked of the kernel after it: sockets that
+// were so before stay so. Nor does it see the calls of 32 bit programs on a kernel
+// of 64.
 //
 // nil says that it was tried: a socket was refused. The guard outlives the
 // process, with nothing pinned: it is held by the root of the cgroups that the
-// process sees, and guards from there on.
+// process sees, and guards from there on. It ends with the filter: those of devices
+// that have gone are swept out when the guard is changed next.
 func Guard(ifindex int) error {
-	err := withGuard(true, func(g *guard) error {
-		at, err := here(ifindex)
-		if err != nil {
-			return err
-		}
-		for _, p := range []guardPlace{{Netns: at.Netns}, at} {
-			if err := g.guarded.Update(p, guardRefused{}, ebpf.UpdateNoExist); err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
-				return remedy(err)
-			}
-		}
-		if err := g.try(); err != nil {
-			return errors.Join(err, g.forget(at), g.close())
-		}
-		return nil
-	})
+	filter, err := filterID(ifindex)
+	if err == nil {
+		err = withGuard(true, func(g *guard) error { return g.begin(ifindex, filter) })
+	}
 	if err != nil {
 		return fmt.Errorf("bpf: guard device %d: %w", ifindex, err)
+	}
+	return nil
+}
+
+// TryGuard guards the calling thread's network namespace for a moment, and tells
+// what became of it. It sweeps out what is of devices that have gone.
+func TryGuard() error {
+	m, err := ebpf.NewMap(&ebpf.MapSpec{Name: "trial", Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: 1})
+	if err != nil {
+		return fmt.Errorf("bpf: try the guard: %w", remedy(err))
+	}
+	defer m.Close()
+	info, err := m.Info()
+	if err == nil {
+		err = withGuard(true, func(g *guard) error {
+			id, _ := info.ID()
+			return errors.Join(g.begin(trialIndex, id), g.end(trialIndex))
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("bpf: try the guard: %w", err)
 	}
 	return nil
 }
@@ -60,11 +74,7 @@ func Unguard(ifindex int) error {
 		if g == nil {
 			return nil
 		}
-		at, err := here(ifindex)
-		if err != nil {
-			return err
-		}
-		return errors.Join(g.forget(at), g.close())
+		return g.end(ifindex)
 	})
 	if err != nil {
 		return fmt.Errorf("bpf: unguard device %d: %w", ifindex, err)
@@ -73,25 +83,25 @@ func Unguard(ifindex int) error {
 }
 
 // Guarded tells whether the device with that index is guarded, and how many
-// sockets were refused in its namespace. It waits for nobody.
+// sockets were refused in its namespace. A guard that was there for an earlier
+// filter of the device does not count. It waits for nobody.
 func Guarded(ifindex int) (guarded bool, n Refused, err error) {
-	at, err := here(ifindex)
-	if err == nil {
+	filter, err := filterID(ifindex)
+	at, errHere := here(ifindex)
+	if err = errors.Join(err, errHere); err == nil {
 		err = eachGuard(func(g *guard) error {
-			var r guardRefused
-			for _, p := range []guardPlace{at, {Netns: at.Netns}} {
-				if err := g.guarded.Lookup(p, &r); err != nil {
-					if errors.Is(err, ebpf.ErrKeyNotExist) {
-						err = nil
-					}
-					return err
-				}
+			port, stands, err := g.look(at)
+			if err != nil || !stands || port.filter() != filter {
+				return err
 			}
-			guarded, n = true, Refused{Bypass: r.Bypass, XDP: r.Xdp}
-			return nil
+			r, stands, err := g.look(guardPlace{Netns: at.Netns})
+			if stands {
+				guarded, n = true, Refused{Bypass: r.Bypass, XDP: r.Xdp}
+			}
+			return err
 		})
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrNotAttached) {
 		return false, Refused{}, fmt.Errorf("bpf: the guard of device %d: %w", ifindex, err)
 	}
 	return guarded, n, nil
@@ -113,40 +123,6 @@ type guard struct {
 	*program
 	cgroup         int
 	guarded, known *ebpf.Map
-}
-
-// here is the place of a device of the calling thread's namespace.
-func here(ifindex int) (p guardPlace, err error) {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return p, err
-	}
-	defer unix.Close(fd)
-	cookie, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
-	if err != nil {
-		return p, fmt.Errorf("the namespace's cookie: %w", err)
-	}
-	return guardPlace{Netns: cookie, Ifindex: uint32(ifindex)}, nil
-}
-
-// forget takes a place out, and its namespace with the last.
-func (g *guard) forget(at guardPlace) error {
-	if err := g.guarded.Delete(at); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-		return err
-	}
-	all, err := entries[guardPlace, guardRefused](g.guarded)
-	if err != nil {
-		return err
-	}
-	for p := range all {
-		if p.Netns == at.Netns && p.Ifindex != 0 {
-			return nil
-		}
-	}
-	if err := g.guarded.Delete(guardPlace{Netns: at.Netns}); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-		return err
-	}
-	return nil
 }
 
 // close takes the program away if nothing is guarded any more.

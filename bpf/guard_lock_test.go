@@ -13,6 +13,7 @@ import (
 // guard's, which waits for nobody but root.
 func TestGuardWaitsForNobody(t *testing.T) {
 	w := newWire(t)
+	w.attach(t, plain, modes{})
 	root, err := cgroupRoot()
 	if err != nil {
 		t.Fatal(err)

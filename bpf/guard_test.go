@@ -15,6 +15,7 @@ import (
 
 func (w *testWire) guard(t *testing.T) {
 	t.Helper()
+	w.attach(t, plain, modes{})
 	w.do(t, func() error { return Guard(w.index()) })
 	t.Cleanup(func() { w.do(t, func() error { return Unguard(w.index()) }) })
 }
@@ -43,7 +44,14 @@ func openXSK(ns *netns.NS, l netlink.Link, admit func(int) error) error {
 
 func TestGuard(t *testing.T) {
 	w, other := newWire(t), newWire(t)
+	w.do(t, func() error {
+		if err := Guard(w.index()); !errors.Is(err, ErrNotAttached) {
+			t.Errorf("without a filter: %v", err)
+		}
+		return nil
+	})
 	w.guard(t)
+	other.attach(t, plain, modes{})
 	refused := func(what string, err error) {
 		t.Helper()
 		if !errors.Is(err, unix.EPERM) && !errors.Is(err, afxdp.ErrUnsupported) {
@@ -97,6 +105,7 @@ func TestGuard(t *testing.T) {
 // open moment.
 func TestGuardLasts(t *testing.T) {
 	w := newWire(t)
+	w.attach(t, plain, modes{})
 	t.Cleanup(func() { w.do(t, func() error { return Unguard(w.index()) }) })
 	w.guardChild(t, nil, "guard %d", w.index())
 	if err := bypass(w.ns); !errors.Is(err, unix.EPERM) {

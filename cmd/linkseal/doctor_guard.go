@@ -20,16 +20,9 @@ type guardTrial struct {
 }
 
 func tryGuard() guardTrial {
-	const loopback = 1 // its ifindex, in every namespace
 	ns, err := netns.New("")
 	if err == nil {
-		err = ns.Do(func() error {
-			if err := bpf.Guard(loopback); err != nil {
-				return err
-			}
-			return bpf.Unguard(loopback)
-		})
-		err = errors.Join(err, ns.Close())
+		err = errors.Join(ns.Do(bpf.TryGuard), ns.Close())
 	}
 	if err != nil {
 		return guardTrial{Detail: err.Error()}
