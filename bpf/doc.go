@@ -109,6 +109,7 @@
 // that a SecY has Admitted transmit by AF_XDP. What it guards ends with the filter:
 // whoever changes the guard next sweeps out what is of devices that have gone. The
 // lock is a file that root alone can open, and is waited for a second at most.
+// In a cgroup namespace it is at the root of that, and ErrPartial says so.
 //
 // # A tunnel's underlay
 //

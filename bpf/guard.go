@@ -12,6 +12,11 @@ import (
 // ErrNoGuard says that the kernel does not have what the guard needs.
 var ErrNoGuard = errors.New("this kernel asks no BPF program about socket options; use Linux 5.8 or later with CONFIG_CGROUP_BPF")
 
+// ErrPartial says that a guard stands which not all of the network namespace's
+// sockets meet.
+var ErrPartial = errors.New("this process is in a cgroup namespace, and the guard is at the root of that: " +
+	"a process outside of it that shares the port's network namespace is not refused; run linkseal outside (--cgroupns=host), or give the port a network namespace of its own")
+
 // As guard.c knows sockets.
 const (
 	mayTransmit = uint32(iota + 1)
@@ -31,14 +36,20 @@ type Refused struct{ Bypass, XDP uint64 }
 // were so before stay so. Nor does it see the calls of 32 bit programs on a kernel
 // of 64.
 //
-// nil says that it was tried: a socket was refused. The guard outlives the
+// nil says that it was tried: a socket was refused. ErrPartial says that too, but that
+// the process sees a part of the cgroups alone, which the guard is for. The guard outlives the
 // process, with nothing pinned: it is held by the root of the cgroups that the
 // process sees, and guards from there on. It ends with the filter: those of devices
 // that have gone are swept out when the guard is changed next.
 func Guard(ifindex int) error {
 	filter, err := filterID(ifindex)
 	if err == nil {
-		err = withGuard(true, func(g *guard) error { return g.begin(ifindex, filter) })
+		err = withGuard(true, func(g *guard) error {
+			if err := g.begin(ifindex, filter); err != nil {
+				return err
+			}
+			return whole(g.cgroup)
+		})
 	}
 	if err != nil {
 		return fmt.Errorf("bpf: guard device %d: %w", ifindex, err)
@@ -58,7 +69,7 @@ func TryGuard() error {
 	if err == nil {
 		err = withGuard(true, func(g *guard) error {
 			id, _ := info.ID()
-			return errors.Join(g.begin(trialIndex, id), g.end(trialIndex))
+			return errors.Join(g.begin(trialIndex, id), g.end(trialIndex), whole(g.cgroup))
 		})
 	}
 	if err != nil {
@@ -84,7 +95,8 @@ func Unguard(ifindex int) error {
 
 // Guarded tells whether the device with that index is guarded, and how many
 // sockets were refused in its namespace. A guard that was there for an earlier
-// filter of the device does not count. It waits for nobody.
+// filter of the device does not count. ErrPartial comes with both. It waits for
+// nobody.
 func Guarded(ifindex int) (guarded bool, n Refused, err error) {
 	filter, err := filterID(ifindex)
 	at, errHere := here(ifindex)
@@ -95,14 +107,15 @@ func Guarded(ifindex int) (guarded bool, n Refused, err error) {
 				return err
 			}
 			r, stands, err := g.look(guardPlace{Netns: at.Netns})
-			if stands {
-				guarded, n = true, Refused{Bypass: r.Bypass, XDP: r.Xdp}
+			if err != nil || !stands {
+				return err
 			}
-			return err
+			guarded, n = true, Refused{Bypass: r.Bypass, XDP: r.Xdp}
+			return whole(g.cgroup)
 		})
 	}
 	if err != nil && !errors.Is(err, ErrNotAttached) {
-		return false, Refused{}, fmt.Errorf("bpf: the guard of device %d: %w", ifindex, err)
+		return guarded, n, fmt.Errorf("bpf: the guard of device %d: %w", ifindex, err)
 	}
 	return guarded, n, nil
 }

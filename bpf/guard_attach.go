@@ -110,6 +110,19 @@ func cgroupRoot() (int, error) {
 	return root, nil
 }
 
+// whole tells by ErrPartial that the root is that of a cgroup namespace: the root of
+// all has inode 1.
+func whole(cgroup int) error {
+	var s unix.Stat_t
+	if err := unix.Fstat(cgroup, &s); err != nil {
+		return fmt.Errorf("the root of the cgroups: %w", err)
+	}
+	if s.Ino != 1 {
+		return ErrPartial
+	}
+	return nil
+}
+
 // findGuards finds the guards that are attached: one, or two where who replaced
 // it was interrupted, or is about it.
 func findGuards(cgroup int) (all []*guard, err error) {

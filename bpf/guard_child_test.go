@@ -11,6 +11,8 @@ import (
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
+
+	"github.com/linkseal/linkseal/linux/netns"
 )
 
 const guardEnv = "LINKSEAL_BPF_TEST_GUARD" // what guardChild is to do
@@ -25,6 +27,16 @@ func guardChild(v string) error {
 	switch verb {
 	case "guard":
 		return Guard(index)
+	case "part":
+		err := Guard(index)
+		stands, _, errGuarded := Guarded(index)
+		ns, errNS := netns.Current()
+		if errNS != nil {
+			return errNS
+		}
+		fmt.Printf("guard partial %t, guarded %t, partial %t, trial partial %t; inside: %v", errors.Is(err, ErrPartial), stands,
+			errors.Is(errGuarded, ErrPartial), errors.Is(TryGuard(), ErrPartial), bypass(ns))
+		return errors.Join(Unguard(index), ns.Close())
 	case "options":
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 		if err != nil {
@@ -118,5 +130,17 @@ func TestGuardLeavesOthers(t *testing.T) {
 	const want = "tos 0x40, priority 0"
 	if got := w.guardChild(t, as, "options 0"); got != want {
 		t.Errorf("%s; want %s", got, want)
+	}
+}
+
+// In a cgroup namespace, as in a container that shares the host's network, a guard is
+// not for those outside: it says so.
+func TestGuardOfCgroupNamespace(t *testing.T) {
+	w := newWire(t)
+	w.attach(t, plain, modes{})
+	as := &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: newCgroup(t), Unshareflags: unix.CLONE_NEWCGROUP}
+	const want = "guard partial true, guarded true, partial true, trial partial true; inside: operation not permitted"
+	if got := w.guardChild(t, as, "part %d", w.index()); got != want {
+		t.Errorf("%s\nwant %s", got, want)
 	}
 }

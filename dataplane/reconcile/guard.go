@@ -45,14 +45,15 @@ func (k *Kernel) Guard(device string, on bool) error {
 	if asked = asked && last.index == l.Index && last.on == on; asked && errors.Is(last.err, bpf.ErrNoGuard) {
 		return last.err
 	}
-	if !on && asked && last.err == nil {
+	set := asked && (last.err == nil || errors.Is(last.err, bpf.ErrPartial))
+	if !on && set {
 		return nil
 	}
 	err = k.ns.Do(func() error {
 		if !on {
 			return bpf.Unguard(l.Index)
 		}
-		if asked && last.err == nil {
+		if set {
 			if stands, _, err := bpf.Guarded(l.Index); stands || err != nil {
 				return err
 			}
@@ -78,8 +79,7 @@ func (k *Kernel) Enforcement(device string) *status.Enforcement {
 		e.Ingress, e.Egress = s.Ingress.Mode.String(), s.Egress.Mode.String()
 		stands, n, err := bpf.Guarded(l.Index)
 		if err != nil {
-			e.GuardError = err.Error()
-			return nil
+			stands, e.GuardError = false, err.Error()
 		}
 		e.Guard, e.Refused = stands, map[string]uint64{"bypass": n.Bypass, "xdp": n.XDP}
 		return nil
