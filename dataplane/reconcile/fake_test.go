@@ -24,6 +24,7 @@ type fakeMachine struct {
 	o        plan.Observed
 	index    int
 	steps    []string
+	order    []string // steps and guards
 	refuse   map[plan.Kind]error
 	blind    error
 	can      plan.Capabilities
@@ -80,6 +81,7 @@ func (m *fakeMachine) Apply(s plan.Step) error {
 		return err
 	}
 	m.steps = append(m.steps, s.String())
+	m.order = append(m.order, s.String())
 	l := m.o.Links[s.Link]
 	switch s.Kind {
 	case plan.SetFilter, plan.CountFrames:
@@ -133,7 +135,12 @@ func (m *fakeMachine) Capabilities() plan.Capabilities {
 
 func (m *fakeMachine) Watch(context.Context) (<-chan struct{}, error) { return m.tokens, nil }
 
-func (m *fakeMachine) Guard(string, bool) error { return nil }
+func (m *fakeMachine) Guard(device string, on bool) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.order = append(m.order, fmt.Sprintf("guard %s %t", device, on))
+	return nil
+}
 
 func (m *fakeMachine) Enforcement(string) *status.Enforcement { return nil }
 

@@ -2,11 +2,23 @@ package reconcile
 
 import (
 	"errors"
+	"maps"
+	"slices"
 
 	"github.com/linkseal/linkseal/bpf"
 	"github.com/linkseal/linkseal/dataplane/plan"
 	"github.com/linkseal/linkseal/dataplane/status"
 )
+
+// guard guards the ports that are must-secure, before their devices are set up, or
+// unguards the others, whose filters have opened.
+func (r *Reconciler) guard(o plan.Observed, must bool) {
+	for _, name := range slices.Sorted(maps.Keys(r.ports)) {
+		if p := r.ports[name]; p.cfg.Must == must {
+			p.guard(r, o)
+		}
+	}
+}
 
 // guard has a must-secure port guarded, and no other. That it cannot be is told, and no
 // reason not to run: the filter stands without.

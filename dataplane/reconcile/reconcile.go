@@ -305,7 +305,7 @@ func (r *Reconciler) reconcile() bool {
 	r.attend(desired, observed)
 	steps := plan.Build(desired, observed)
 	r.suspend(steps, observed)
-	failed := r.apply(steps)
+	failed := r.apply(steps, func() { r.guard(observed, true) })
 	for try := 0; len(steps) > 0; try++ {
 		if observed, err = r.o.Machine.Observe(desired); err != nil {
 			return r.blind(err)
@@ -317,7 +317,7 @@ func (r *Reconciler) reconcile() bool {
 		// Who takes a filter off again and again does not make us wait longer to
 		// put it back.
 		if try < 3 && onlyFilters(steps) {
-			failed = r.apply(steps)
+			failed = r.apply(steps, func() { r.guard(observed, true) })
 			continue
 		}
 		if again := steps; len(again) > 0 {
@@ -328,9 +328,9 @@ func (r *Reconciler) reconcile() bool {
 		break
 	}
 	r.followDrops(observed)
+	r.guard(observed, false)
 	ok := len(failed) == 0
 	for _, name := range slices.Sorted(maps.Keys(r.ports)) {
-		r.ports[name].guard(r, observed)
 		ok = r.ports[name].resume(r, observed, failed[name]) && ok
 	}
 	return ok
@@ -353,10 +353,17 @@ func (r *Reconciler) blind(err error) bool {
 // apply carries steps out and returns what failed by port. After a failure
 // the rest of that port's and that parent's steps are left out: what would
 // open the way comes last.
-func (r *Reconciler) apply(steps []plan.Step) map[string]*plan.Problem {
+//
+// filtered is called once: when all that is to have a filter has it, and before
+// anything else is done.
+func (r *Reconciler) apply(steps []plan.Step, filtered func()) map[string]*plan.Problem {
 	failed := make(map[string]*plan.Problem)
 	devices := make(map[string]bool)
-	for _, s := range steps {
+	first := slices.IndexFunc(steps, func(s plan.Step) bool { return s.Kind != plan.SetFilter })
+	for i, s := range steps {
+		if i == first {
+			filtered()
+		}
 		if (s.Port != "" && failed[s.Port] != nil) || devices[s.Device] {
 			continue
 		}
@@ -375,6 +382,9 @@ func (r *Reconciler) apply(steps []plan.Step) map[string]*plan.Problem {
 			p.session.FilterSet()
 		}
 		r.log.Info("applied", "port", s.Port, "step", s.String())
+	}
+	if first < 0 {
+		filtered()
 	}
 	return failed
 }
