@@ -3,6 +3,7 @@ package bpf
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cilium/ebpf"
 )
@@ -60,6 +61,11 @@ func attachSpec(ifindex int, spec *ebpf.CollectionSpec, f Filter, m modes) (*Enf
 		return nil, fmt.Errorf("bpf: attach to device %s: %w", h.link.Attrs().Name, err)
 	}
 	defer p.Close()
+	if (pair{h.in, old}).held(portMapNames) != nil && !h.shutBoth() {
+		if err := tellOpened(p.in.maps[portMapNames], noFilter, time.Now()); err != nil {
+			return nil, fmt.Errorf("bpf: attach to device %s: %w", h.link.Attrs().Name, err)
+		}
+	}
 	if f.Underlay != nil { // before anything is judged by it
 		if err := p.underlay(*f.Underlay); err != nil {
 			return nil, fmt.Errorf("bpf: attach to device %s: %w", h.link.Attrs().Name, err)
@@ -83,6 +89,12 @@ func newEnforcer(p pair) (*Enforcer, error) {
 		}
 	}
 	return e, nil
+}
+
+// shutBoth tells whether all frames met ours, in both directions.
+func (h *hooks) shutBoth() bool {
+	_, mode := h.out()
+	return h.in != nil && h.in.settings.Queues >= h.queues && mode != 0 && (mode == Clsact || h.first)
 }
 
 // close closes egress with p.

@@ -3,6 +3,7 @@ package bpf
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -42,15 +43,18 @@ type Refused struct{ Bypass, XDP uint64 }
 // process sees, and guards from there on. It ends with the filter: those of devices
 // that have gone are swept out when the guard is changed next.
 func Guard(ifindex int) error {
-	filter, err := filterID(ifindex)
-	if err == nil {
-		err = withGuard(true, func(g *guard) error {
-			if err := g.begin(ifindex, filter); err != nil {
+	err := ofFilter(ifindex, func(filter ebpf.MapID, names *ebpf.Map) error {
+		return withGuard(true, func(g *guard) error {
+			stood, err := g.begin(ifindex, filter)
+			if err == nil && !stood {
+				err = tellOpened(names, noGuard, time.Now())
+			}
+			if err != nil {
 				return err
 			}
 			return whole(g.cgroup)
 		})
-	}
+	})
 	if err != nil {
 		return fmt.Errorf("bpf: guard device %d: %w", ifindex, err)
 	}
@@ -69,7 +73,8 @@ func TryGuard() error {
 	if err == nil {
 		err = withGuard(true, func(g *guard) error {
 			id, _ := info.ID()
-			return errors.Join(g.begin(trialIndex, id), g.end(trialIndex), whole(g.cgroup))
+			_, err := g.begin(trialIndex, id)
+			return errors.Join(err, g.end(trialIndex), whole(g.cgroup))
 		})
 	}
 	if err != nil {
@@ -98,10 +103,12 @@ func Unguard(ifindex int) error {
 // filter of the device does not count. ErrPartial comes with both. It waits for
 // nobody.
 func Guarded(ifindex int) (guarded bool, n Refused, err error) {
-	filter, err := filterID(ifindex)
-	at, errHere := here(ifindex)
-	if err = errors.Join(err, errHere); err == nil {
-		err = eachGuard(func(g *guard) error {
+	err = ofFilter(ifindex, func(filter ebpf.MapID, _ *ebpf.Map) error {
+		at, err := here(ifindex)
+		if err != nil {
+			return err
+		}
+		return eachGuard(func(g *guard) error {
 			port, stands, err := g.look(at)
 			if err != nil || !stands || port.filter() != filter {
 				return err
@@ -113,7 +120,7 @@ func Guarded(ifindex int) (guarded bool, n Refused, err error) {
 			guarded, n = true, Refused{Bypass: r.Bypass, XDP: r.Xdp}
 			return whole(g.cgroup)
 		})
-	}
+	})
 	if err != nil && !errors.Is(err, ErrNotAttached) {
 		return guarded, n, fmt.Errorf("bpf: the guard of device %d: %w", ifindex, err)
 	}

@@ -187,7 +187,7 @@ func renewGuard(cgroup int, spec *ebpf.CollectionSpec, old []*guard) ([]*guard, 
 	}
 	var obj guardObjects
 	if err := spec.LoadAndAssign(&obj, &ebpf.CollectionOptions{MapReplacements: with}); err != nil {
-		return old, noGuard(err)
+		return old, lacking(err)
 	}
 	defer obj.guardMaps.Close()
 	p := &program{Program: obj.LinksealGuard}
@@ -212,7 +212,7 @@ func renewGuard(cgroup int, spec *ebpf.CollectionSpec, old []*guard) ([]*guard, 
 	err := link.RawAttachProgram(link.RawAttachProgramOptions{Target: cgroup, Program: n.Program, Attach: ebpf.AttachCGroupSetsockopt, Flags: unix.BPF_F_ALLOW_MULTI})
 	if err != nil {
 		n.Close()
-		return old, noGuard(err)
+		return old, lacking(err)
 	}
 	var errs []error
 	for _, g := range old {
@@ -238,8 +238,8 @@ func (g *guard) take(old *guard) error {
 	return all.Err()
 }
 
-// noGuard names what a kernel without the hook answers.
-func noGuard(err error) error {
+// lacking names what a kernel without the hook answers.
+func lacking(err error) error {
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, ebpf.ErrNotSupported) {
 		return fmt.Errorf("%w (%w)", ErrNoGuard, err)
 	}

@@ -24,26 +24,28 @@ func here(ifindex int) (p guardPlace, err error) {
 	return guardPlace{Netns: cookie, Ifindex: uint32(ifindex)}, nil
 }
 
-// filterID is the number of a map of the filter on a device of the calling
-// thread's namespace. It is there as long as the filter is, whatever becomes of
-// the namespace, and the kernel gives no number to two in 2^31.
-func filterID(ifindex int) (ebpf.MapID, error) {
+// ofFilter calls do with the number of a map of the filter on a device of the
+// calling thread's namespace, and with its names. That map is there as long as the
+// filter is, whatever becomes of the namespace, and the kernel gives no number to two
+// in 2^31.
+func ofFilter(ifindex int, do func(ebpf.MapID, *ebpf.Map) error) error {
 	h, _, err := look(ifindex)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer h.Close()
 	out, _ := h.out()
-	m := pair{h.in, out}.held(portMapIngress)
+	p := pair{h.in, out}
+	m := p.held(portMapIngress)
 	if m == nil {
-		return 0, ErrNotAttached
+		return ErrNotAttached
 	}
 	info, err := m.Info()
 	if err != nil {
-		return 0, fmt.Errorf("map %s: %w", portMapIngress, err)
+		return fmt.Errorf("map %s: %w", portMapIngress, err)
 	}
 	id, _ := info.ID()
-	return id, nil
+	return do(id, p.held(portMapNames))
 }
 
 // of is what the place of a port has: see guard.c.
@@ -60,27 +62,32 @@ func (g *guard) look(p guardPlace) (r guardRefused, guarded bool, err error) {
 	return r, err == nil, err
 }
 
-// begin guards a device whose filter has that map. What it began it ends if the
-// trial fails.
-func (g *guard) begin(ifindex int, filter ebpf.MapID) error {
+// begin guards a device whose filter has that map, and tells whether it was guarded
+// before, under whatever filter. What it began it ends if the trial fails.
+func (g *guard) begin(ifindex int, filter ebpf.MapID) (stood bool, err error) {
 	at, err := here(ifindex)
 	if err != nil {
-		return err
+		return false, err
 	}
-	if err := g.prune(at.Netns); err != nil {
-		return err
+	space := guardPlace{Netns: at.Netns}
+	_, port, err := g.look(at)
+	_, netns, errSpace := g.look(space)
+	if err = errors.Join(err, errSpace); err == nil {
+		err = g.prune(at.Netns)
 	}
-	err = g.guarded.Update(guardPlace{Netns: at.Netns}, guardRefused{}, ebpf.UpdateNoExist)
+	if err == nil {
+		err = g.guarded.Update(space, guardRefused{}, ebpf.UpdateNoExist)
+	}
 	if err == nil || errors.Is(err, ebpf.ErrKeyExist) {
 		err = g.guarded.Put(at, of(filter))
 	}
 	if err != nil {
-		return remedy(err)
+		return false, remedy(err)
 	}
 	if err := g.try(); err != nil {
-		return errors.Join(err, g.end(ifindex))
+		return false, errors.Join(err, g.end(ifindex))
 	}
-	return nil
+	return port && netns, nil
 }
 
 // end takes a device out, and the program with the last.

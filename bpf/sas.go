@@ -225,7 +225,7 @@ func (s *SAs) close(i int, now time.Time) error {
 		return err
 	}
 	n.Clear, n.Allowed, n.Dropped = since(clear, n.Clear), since(allowed, n.Allowed), since(dropped, n.Dropped)
-	n.State, n.Until = portSaStateSA_ENDED, uint64(now.UnixNano())
+	n.State, n.Until = portSaStateSA_ENDED, max(uint64(now.UnixNano()), n.Since) // the clock may have been set back
 	return s.name(i, n)
 }
 
