@@ -62,6 +62,9 @@
 // all keys and nobody are as many as the verdict's counter says. A key's counter
 // is used again when 4095 others have been, or have an SA.
 //
+// That a port was found open, by Attach or by Guard, is written down there too: Opened
+// tells, and Split has each key begin a counter anew.
+//
 // A frame that is in the program while its key ends is counted a moment later.
 // Octets are those of the frame at the hook; when it was is known to a jiffy, and
 // is early by as long as the machine has slept since. Which PN is the highest is

@@ -134,6 +134,9 @@ func (s *session) FilterSet() {
 	s.clerk.FilterSet()
 }
 
+// Enforced implements reconcile.Session.
+func (s *session) Enforced(why string) { s.clerk.Enforced(why) }
+
 // Suspend implements reconcile.Session.
 func (s *session) Suspend() error { return s.kay.Suspend() }
 

@@ -32,11 +32,18 @@ type Account struct {
 	// there.
 	To *time.Time `json:"to"`
 	// Cut is true where nobody saw the end: the machine or the filter ended
-	// first. To is then when frames were last counted.
-	Cut      bool       `json:"cut,omitempty"`
-	Packets  uint64     `json:"packets"`
-	Octets   uint64     `json:"octets"` // of whole frames, without FCS
-	LastSeen *time.Time `json:"last_seen,omitempty"`
+	// first. To is then when frames were last counted. It is true as well where the
+	// key went on, but the port was found open: To is when, and another account of
+	// the key begins then.
+	Cut bool `json:"cut,omitempty"`
+	// OpenSince is from when on frames may have passed that nobody counted, in
+	// clear too, for the reason Open: the filter was found missing, or there was no
+	// guard. null: at no time.
+	OpenSince *time.Time `json:"open_since,omitempty"`
+	Open      string     `json:"open,omitempty"`
+	Packets   uint64     `json:"packets"`
+	Octets    uint64     `json:"octets"` // of whole frames, without FCS
+	LastSeen  *time.Time `json:"last_seen,omitempty"`
 	// PNHigh is the highest PN, as SecTAGs have it: with XPN the lower 32 bits.
 	PNHigh uint32 `json:"pn_high"`
 	// Gaps is an estimate of frames that are missing: PNs that were spanned
@@ -82,6 +89,9 @@ func (a *Account) State(protected string) string {
 		a.From.UTC().Format(time.RFC3339), to, a.Octets, a.Packets, way, protected, a.Key, a.AN, a.ClearOctets)
 	if a.AllowedOctets > 0 {
 		s += fmt.Sprintf(" but %d of allowed protocols", a.AllowedOctets)
+	}
+	if a.OpenSince != nil {
+		s += fmt.Sprintf("; open since %s: %s", a.OpenSince.UTC().Format(time.RFC3339), a.Open)
 	}
 	return s
 }

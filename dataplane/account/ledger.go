@@ -13,7 +13,7 @@ const Keep = 1000
 // Ledger is a port's accounts.
 type Ledger struct {
 	Current []Account // in the order in which they began
-	Ended   []Account // in the order in which they ended
+	Ended   []Account // in the order in which it was found, whatever the clock says
 	Counted time.Time // when Current was counted last
 }
 
@@ -30,8 +30,9 @@ func (l *Ledger) Update(seen []Account, ckn map[string]string, now time.Time) (e
 	for _, a := range seen {
 		old := before[a.id()]
 		delete(before, a.id())
-		if a.CKN = ckn[a.Key]; a.CKN == "" && old != nil {
-			a.CKN = old.CKN
+		a.CKN = ckn[a.Key]
+		if old != nil {
+			a.keep(old)
 		}
 		if a.To == nil {
 			current = append(current, a)
@@ -45,6 +46,9 @@ func (l *Ledger) Update(seen []Account, ckn map[string]string, now time.Time) (e
 			continue
 		}
 		at := l.Counted
+		if at.Before(a.From) { // the clock was set back
+			at = a.From
+		}
 		a.To, a.Cut = &at, true
 		ended = l.end(a) || ended
 	}
@@ -59,9 +63,7 @@ func (l *Ledger) end(a Account) bool {
 		if old.id() != a.id() {
 			continue
 		}
-		if a.CKN == "" {
-			a.CKN = old.CKN
-		}
+		a.keep(old)
 		if old.Says(&a) && old.CKN == a.CKN {
 			return false
 		}
@@ -69,21 +71,21 @@ func (l *Ledger) end(a Account) bool {
 		return true
 	}
 	l.Ended = append(l.Ended, a)
-	slices.SortStableFunc(l.Ended, func(a, b Account) int { return a.To.Compare(*b.To) })
 	if n := len(l.Ended) - Keep; n > 0 {
 		l.Ended = slices.Delete(l.Ended, 0, n)
 	}
 	return true
 }
 
-// Says tells whether both are of one key that ended, with the same counts. CKN
-// and LastSeen, which may be a jiffy off, do not matter.
+// Says tells whether both are of one key that ended, with the same counts. LastSeen,
+// which may be a jiffy off, and what is no count do not matter.
 func (a *Account) Says(b *Account) bool {
 	if a.id() != b.id() || a.To == nil || b.To == nil || !a.To.Equal(*b.To) {
 		return false
 	}
 	x, y := *a, *b
-	x.From, x.To, x.LastSeen, x.CKN = y.From, y.To, y.LastSeen, y.CKN
+	x.From, x.To, x.LastSeen = y.From, y.To, y.LastSeen
+	x.CKN, x.Cut, x.OpenSince, x.Open = y.CKN, y.Cut, y.OpenSince, y.Open
 	return x == y
 }
 

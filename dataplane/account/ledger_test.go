@@ -117,8 +117,7 @@ func TestDecodeErrors(t *testing.T) {
 	}
 }
 
-// Whatever keys do: the current are those that are counted, ended are in order,
-// each once, at most Keep, and a restart changes nothing.
+// Whatever keys do: the current are those that are counted, ended are there each once, at most Keep, and a restart changes nothing.
 func TestLedger(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var l Ledger
@@ -147,6 +146,7 @@ func TestLedger(t *testing.T) {
 				}
 				delete(there, k)
 			}
+			earlier := slices.Clone(l.Ended)
 			l.Update(seen, nil, at(minute))
 			if rapid.Bool().Draw(t, "restart") {
 				before := l
@@ -164,8 +164,8 @@ func TestLedger(t *testing.T) {
 			if len(l.Ended) != min(Keep, len(over)) {
 				t.Fatalf("%d ended, want %d", len(l.Ended), len(over))
 			}
-			if !slices.IsSortedFunc(l.Ended, func(a, b Account) int { return a.To.Compare(*b.To) }) {
-				t.Fatalf("out of order: %+v", l.Ended)
+			if !slices.EqualFunc(earlier, l.Ended[:len(earlier)], func(a, b Account) bool { return a.id() == b.id() }) {
+				t.Fatalf("out of order: %+v after %+v", l.Ended, earlier)
 			}
 		}
 		if all := l.Newest(2); len(all) > len(l.Current)+2 {
@@ -190,5 +190,58 @@ func TestState(t *testing.T) {
 	const want = "from 2026-11-24T12:01:00Z to 2026-11-24T13:30:00Z, 700 octets (7 frames) left encrypted under key 0102030405060708090a0b0c/1 (an 1), and 0 in clear"
 	if got := a.State("encrypted"); got != want {
 		t.Errorf("%s\nwant %s", got, want)
+	}
+}
+
+// The clock is set back: an account does not end before it began, and the newest
+// stay.
+func TestClockSetBack(t *testing.T) {
+	var l Ledger
+	l.Update([]Account{keyed(50)}, nil, at(7)) // it begins at 50
+	l.Update(nil, nil, at(8))
+	if a := l.Ended[0]; !a.Cut || a.To.Before(a.From) {
+		t.Errorf("%+v", a)
+	}
+	for i := range Keep {
+		l.Update([]Account{ended(keyed(i+100), i+101)}, nil, at(i+101))
+	}
+	back := ended(keyed(60), 61)
+	l.Update([]Account{back}, nil, at(61))
+	l = restart(t, l)
+	if len(l.Ended) != Keep || l.Newest(1)[0].Key != back.Key || l.Ended[0].Key != keyed(101).Key {
+		t.Errorf("%d accounts from %s to %s", len(l.Ended), l.Ended[0].Key, l.Newest(1)[0].Key)
+	}
+}
+
+// What is found open is so from when it was last known not to be, over a restart and
+// to its end; what begins later is not.
+func TestOpen(t *testing.T) {
+	var l Ledger
+	a := keyed(1)
+	l.Update([]Account{a}, nil, at(5))
+	l.Open(at(4), "the filter was found missing", true)
+	l = restart(t, l)
+	l.Open(at(6), "there is no guard", false)
+	before := ended(a, 7)
+	later := a
+	later.From = at(7)
+	if !l.Update([]Account{before, later}, nil, at(8)) || l.Update([]Account{before, later}, nil, at(9)) {
+		t.Error("it ends once")
+	}
+	l = restart(t, l)
+	got := l.Ended[0]
+	if !got.Cut || got.OpenSince == nil || !got.OpenSince.Equal(at(4)) || !got.Says(&before) {
+		t.Errorf("%+v", got)
+	}
+	const want = "and 0 in clear; open since 2026-11-24T12:04:00Z: the filter was found missing"
+	if s := got.State("encrypted"); !strings.HasSuffix(s, want) {
+		t.Errorf("%s\nwant %s", s, want)
+	}
+	if n := l.Current[0]; n.Cut || n.OpenSince != nil || strings.Contains(n.State("encrypted"), "open") {
+		t.Errorf("%+v", n)
+	}
+	l.Open(at(4), "there is no guard", false) // before it began
+	if n := l.Current[0]; n.Cut || !n.OpenSince.Equal(at(7)) {
+		t.Errorf("%+v", n)
 	}
 }

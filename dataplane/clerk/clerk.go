@@ -42,7 +42,10 @@ type Clerk struct {
 	mu      sync.Mutex
 	sas     *bpf.SAs // nil: there is no filter
 	ledger  account.Ledger
-	unsaved bool // a key has ended that is in no file
+	unsaved bool      // a key has ended that is in no file
+	closed  time.Time // when the port was last known to be closed; zero: never
+	why     string    // why it is not; "": it is
+	told    bool      // Enforced was called
 	failed  map[string]string
 }
 
@@ -62,6 +65,7 @@ func Open(o Options) *Clerk {
 	if c.ledger, err = c.load(); err != nil {
 		o.Log.Warn("accounts of earlier keys cannot be read; what could not is left out", "error", err)
 	}
+	c.closed = c.ledger.Counted
 	c.FilterSet()
 	return c
 }
@@ -121,10 +125,7 @@ func (c *Clerk) Apply(change sa.Change) error {
 	switch change.Kind {
 	case sa.Encode, sa.RaiseLowestPN:
 	default:
-		select {
-		case c.work <- struct{}{}:
-		default:
-		}
+		c.wake()
 	}
 	return err
 }
@@ -179,8 +180,8 @@ func (c *Clerk) adopt(s *bpf.SAs) error {
 }
 
 // FilterSet tells that the filter was set on the port, perhaps with counters
-// that are others: those that were there end. It is called in the thread whose
-// network namespace has the port.
+// that are others: those that were there end, and say that the filter was missing.
+// It is called in the thread whose network namespace has the port.
 func (c *Clerk) FilterSet() {
 	s, err := bpf.OpenSAs(c.o.Parent)
 	c.mu.Lock()
@@ -192,18 +193,17 @@ func (c *Clerk) FilterSet() {
 	if err != nil {
 		return
 	}
-	if old := c.sas; old != nil {
-		if old.Same(s) {
-			c.report(counting, s.Close())
-			return
-		}
-		for _, a := range old.Current() {
-			err = errors.Join(err, old.End(a, time.Now()))
-		}
-		c.tally(nil)
-		err = errors.Join(err, old.Close())
+	switch old := c.sas; {
+	case old == nil:
+	case old.Same(s):
+		c.report(counting, s.Close())
+		c.split()
+		return
+	default:
+		err = c.end(old, time.Now())
 	}
 	c.sas = s
+	c.split()
 	c.report(counting, errors.Join(err, c.adopt(s)))
 }
 

@@ -248,7 +248,7 @@ func TestFilterSetAnew(t *testing.T) {
 	r.do(t, func() error { return bpf.Detach(r.index) })
 	set()
 	r.send(t, 0, 3)
-	want(t, accounts(t, c), "/1 1", "/1 2 ended")
+	want(t, accounts(t, c), "/1 1", "/1 2 ended cut")
 }
 
 // The SecY refuses a key for an AN that has another: that one goes on.

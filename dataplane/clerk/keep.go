@@ -74,6 +74,9 @@ func (c *Clerk) tally(ckn map[string]string) {
 		seen = append(seen, entry(&counted[i]))
 	}
 	c.unsaved = c.ledger.Update(seen, ckn, time.Now()) || c.unsaved
+	if c.why != "" {
+		c.ledger.Open(c.closed, c.why, false)
+	}
 }
 
 // entry is what was counted as the ledger has it.

@@ -25,6 +25,7 @@ type fakeMachine struct {
 	index    int
 	steps    []string
 	order    []string // steps and guards
+	unguard  error    // what Guard answers
 	refuse   map[plan.Kind]error
 	blind    error
 	can      plan.Capabilities
@@ -139,7 +140,7 @@ func (m *fakeMachine) Guard(device string, on bool) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.order = append(m.order, fmt.Sprintf("guard %s %t", device, on))
-	return nil
+	return m.unguard
 }
 
 func (m *fakeMachine) Enforcement(string) *status.Enforcement { return nil }
@@ -196,6 +197,7 @@ type fakeSession struct {
 	link        []bool
 	changes     []config.Port // what Configure was told
 	filters     int           // how often FilterSet was
+	enforced    string        // what Enforced said last
 	promiscuous []bool        // what SetPromiscuous said
 	suspended   bool
 	closed      bool
@@ -242,6 +244,12 @@ func (s *fakeSession) FilterSet() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.filters++
+}
+
+func (s *fakeSession) Enforced(why string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.enforced = why
 }
 
 func (s *fakeSession) Report(p *status.Port) bool {

@@ -39,6 +39,27 @@ func (p *port) guard(r *Reconciler, o plan.Observed) {
 	r.log.Info("the port is guarded", "port", p.cfg.Name)
 }
 
+// enforced tells the sessions what stands at their ports.
+func (r *Reconciler) enforced(d plan.Desired, o plan.Observed) {
+	for _, want := range d.Ports {
+		p := r.ports[want.Name]
+		if p == nil || p.session == nil {
+			continue
+		}
+		have, there := o.Filters[want.Device]
+		switch {
+		case !want.Must:
+			p.session.Enforced("a port with secure: should has no guard")
+		case !there || !have.Equal(want.Filter):
+			p.session.Enforced("the filter does not stand")
+		case p.unguarded != "":
+			p.session.Enforced("there is no guard: " + p.unguarded)
+		default:
+			p.session.Enforced("")
+		}
+	}
+}
+
 // guarded is what became of the guard of a device.
 type guarded struct {
 	index int

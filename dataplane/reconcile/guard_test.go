@@ -1,9 +1,13 @@
 package reconcile
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/linkseal/linkseal/dataplane/plan"
 )
 
 // A must-secure port is guarded when it has its filter, before it comes up; another
@@ -24,5 +28,31 @@ func TestGuardOrder(t *testing.T) {
 				t.Errorf("%q is after %q in %q", c[0], c[1], w.machine.order)
 			}
 		}
+	})
+}
+
+// A session is told after each look what stands at its port.
+func TestEnforced(t *testing.T) {
+	run(t, newMachine("eth1", "eth2"), portLine("a", "eth1", "")+portLine("b", "eth2", ", secure: should"), func(w *world) {
+		told := func(i int) string {
+			time.Sleep(resync + time.Second)
+			w.settle()
+			s := w.started()[i]
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return s.enforced
+		}
+		w.want("of a", "", told(0))
+		w.want("of b", "a port with secure: should has no guard", told(1))
+		w.machine.change(func() { w.machine.unguard = errors.New("this kernel has none") })
+		w.want("of a, unguarded", "there is no guard: this kernel has none", told(0))
+		w.machine.change(func() {
+			w.machine.unguard = nil
+			w.machine.refuse[plan.SetFilter] = errors.New("no")
+			delete(w.machine.o.Filters, "eth1")
+		})
+		w.want("of a, without a filter", "the filter does not stand", told(0))
+		w.machine.change(func() { delete(w.machine.refuse, plan.SetFilter) })
+		w.want("of a, filtered again", "", told(0))
 	})
 }

@@ -66,6 +66,9 @@ type Session interface {
 	SetPromiscuous(bool)
 	// FilterSet tells that the filter on the parent was set, or set anew.
 	FilterSet()
+	// Enforced tells, after each look, that filter and guard stand ("") or what
+	// does not, and that frames may so pass uncounted.
+	Enforced(why string)
 	// Report fills in what the KaY knows of the port: State (Secured or
 	// Unsecured), since when, why not, participants, SAs, counters. false:
 	// it has ended.
@@ -333,6 +336,7 @@ func (r *Reconciler) reconcile() bool {
 	for _, name := range slices.Sorted(maps.Keys(r.ports)) {
 		ok = r.ports[name].resume(r, observed, failed[name]) && ok
 	}
+	r.enforced(desired, observed)
 	return ok
 }
 

@@ -113,7 +113,8 @@ func (p Port) write(b *strings.Builder, now time.Time) {
 	t.Flush()
 }
 
-// account states what left the port under the key that encodes.
+// account states what left the port under the key that encodes: now, and before the
+// port was found open.
 func (p Port) account(line func(label, format string, args ...any)) {
 	if p.AccountError != "" {
 		line("account", "%s", p.AccountError)
@@ -124,9 +125,8 @@ func (p Port) account(line func(label, format string, args ...any)) {
 	}
 	for i := range p.Accounts {
 		a := &p.Accounts[i]
-		if a.Direction == account.Egress && a.To == nil && p.Tx != nil && a.Key == p.Tx.Key {
+		if a.Direction == account.Egress && p.Tx != nil && a.Key == p.Tx.Key && (a.To == nil || a.OpenSince != nil) {
 			line("account", "%s", a.State(protected))
-			return
 		}
 	}
 }
