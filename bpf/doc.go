@@ -142,11 +142,12 @@
 //
 // Egress hooks are passed over by packet sockets with PACKET_QDISC_BYPASS and by
 // AF_XDP transmit, which the guard refuses; and by pktgen, netconsole, XDP
-// redirects from other devices, and bridges in hardware, which nothing does. All
-// need CAP_NET_RAW or more, which is what to take from whoever shares the
-// network namespace. Native XDP does not see what a program of this host puts
-// into the port's reception (BPF_F_INGRESS): that was on no wire. ways_test.go has
-// each that can be tried. And it judges by the header: whoever may send raw frames
+// redirects from other devices, XDP frames of BPF_PROG_RUN (live frames, which go out
+// as XDP_TX, or are taken for received), and bridges in hardware, which nothing does.
+// All need CAP_NET_RAW or more, these BPF's, which is what to take from whoever shares
+// the network namespace. Native XDP does not see what a program of this host puts
+// into the port's reception (BPF_F_INGRESS): that was on no wire. ways_test.go and its
+// like have each that can be tried. And it judges by the header: whoever may send raw frames
 // may write 0x88E5 before clear text, and only the peer's SecY refuses it.
 //
 // A tag that the NIC takes out of the frame before XDP is not seen either; the

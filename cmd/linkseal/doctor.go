@@ -55,6 +55,7 @@ var limits = []limit{
 	{"qdisc_bypass", "PACKET_QDISC_BYPASS", "tc egress does not see such frames; where the guard stands no socket gets it, but one had before, and one of a 32 bit program: give CAP_NET_RAW to nobody else in the port's network namespace"},
 	{"af_xdp_transmit", "AF_XDP transmit", "passes tc egress by as well, and the guard refuses it to others than linkseal, with the same exceptions"},
 	{"past_tc", "pktgen, netconsole", "transmit past tc egress too, and nothing refuses it: do not load these modules where a port is must-secure"},
+	{"prog_run", "BPF_PROG_RUN, live frames", "sends from a port, or has it receive, what neither XDP nor tc sees, and nothing refuses it: give CAP_BPF and CAP_NET_ADMIN to nobody else"},
 	{"xdp_redirect", "XDP redirect to a port", "what another device's XDP program sends to a port passes tc egress by, and nothing refuses it: give CAP_BPF and CAP_NET_ADMIN to nobody else; nor is forwarding in a NIC's hardware seen"},
 }
 
