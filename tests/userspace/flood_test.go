@@ -30,8 +30,9 @@ func TestEAPOLFlood(t *testing.T) {
 	d := sendDatagrams(t, inside(p.west), inside(p.east), 200)
 	d.flow(t, 100)
 
-	// flood is one attack, and what west says after it.
-	flood := func(name string, perSecond int, change func(n int, f []byte)) (s status.Port, sent int) {
+	// flood is one attack, and what west says after it. least is how many a second
+	// make it one, where nothing else is to run.
+	flood := func(name string, perSecond, least int, change func(n int, f []byte)) (s status.Port, sent int) {
 		t.Helper()
 		cpu, err := p.west.CPU()
 		check(t, err)
@@ -39,6 +40,9 @@ func TestEAPOLFlood(t *testing.T) {
 		sent, err = sender.Flood(perSecond, times(10*time.Second, 2*time.Second), heard, change)
 		check(t, err)
 		took := time.Since(start)
+		if rate := float64(sent) / took.Seconds(); soak() && rate < float64(least) {
+			t.Errorf("%s: %.0f MKPDUs a second were sent of %d; under %d it is no flood: is something else running?", name, rate, perSecond, least)
+		}
 		used, err := p.west.CPU()
 		check(t, err)
 		s = wait(t, "west's word", func(status.Port) bool { return true }, p.west)[0]
@@ -53,7 +57,7 @@ func TestEAPOLFlood(t *testing.T) {
 	}
 
 	start := time.Now()
-	s, sent := flood("from nowhere", 1_000_000, nowhere(heard))
+	s, sent := flood("from nowhere", 1_000_000, 200_000, nowhere(heard))
 	// 20 at once and 30 in a second, and the peer's own.
 	if most := uint64(100 + 50*time.Since(start).Seconds()); s.Counters["mkpdus_received"]-before.Counters["mkpdus_received"] > most {
 		t.Errorf("MKA had %d MKPDUs before the flood and %d after it; %d more at the most may pass", before.Counters["mkpdus_received"], s.Counters["mkpdus_received"], most)
@@ -71,7 +75,7 @@ func TestEAPOLFlood(t *testing.T) {
 
 	before = s
 	mn := binary.BigEndian.Uint32(heard[mnAt:])
-	s, _ = flood("copies of the peer's", 50_000, func(n int, f []byte) {
+	s, _ = flood("copies of the peer's", 50_000, 40_000, func(n int, f []byte) {
 		copy(f, heard)
 		binary.BigEndian.PutUint32(f[mnAt:], mn+uint32(n)+1)
 		f[len(f)-1] ^= 0xff
