@@ -15,11 +15,15 @@
 //
 // Nothing is pinned and there is no BPF link: both programs are held by the
 // device itself (XDP by IFLA_XDP, TCX by BPF_PROG_ATTACH, cls_bpf by the
-// qdisc). So they outlive the process that attached them, and the mount
-// namespace it had: under `ip netns exec` /sys/fs/bpf is a mount of that
-// command's own and pins go with it. They end with the device, with Detach, or
-// by the hand of an administrator (`ip link set DEV xdp off`, `tc qdisc del`,
-// `bpftool net detach`); and a device that is moved to another network
+// qdisc), and hold the maps. So they outlive the process that attached them, as
+// pinned links and maps would: a kill, an upgrade and a reload leave no open moment.
+// And they outlive the mount namespace it had, as pins would not: under `ip netns
+// exec` /sys/fs/bpf is a mount of that command's own and pins go with it; nor is there
+// one in every container. Pins keep nothing from root either, who can unlink them as
+// he can detach what a device holds, and cls_bpf has no link. The guard and tags are
+// held the same way, by the root of the cgroups and by the MACsec device. The
+// programs end with the device, with Detach, or by the hand of an administrator (`ip
+// link set DEV xdp off`, `tc qdisc del`, `bpftool net detach`); and a device that is moved to another network
 // namespace leaves a clsact qdisc behind. Observe tells. There is no trace to
 // clean up after a removed device.
 //
