@@ -227,15 +227,16 @@ func (g *guard) take(old *guard) error {
 	if g.guarded.KeySize() != old.guarded.KeySize() || g.guarded.ValueSize() != old.guarded.ValueSize() {
 		return nil
 	}
-	var p guardPlace
-	var n guardRefused
-	all := old.guarded.Iterate()
-	for all.Next(&p, &n) {
+	all, err := entries[guardPlace, guardRefused](old.guarded)
+	if err != nil {
+		return err
+	}
+	for p, n := range all {
 		if err := g.guarded.Update(p, n, ebpf.UpdateNoExist); err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
 			return fmt.Errorf("take over from program %s: %w", old.tag, remedy(err))
 		}
 	}
-	return all.Err()
+	return nil
 }
 
 // lacking names what a kernel without the hook answers.

@@ -96,17 +96,10 @@ func (g *guard) end(ifindex int) error {
 	if err != nil {
 		return err
 	}
-	if err := g.drop(at); err != nil {
+	if err := drop(g.guarded, at); err != nil {
 		return err
 	}
 	return errors.Join(g.prune(at.Netns), g.close())
-}
-
-func (g *guard) drop(p guardPlace) error {
-	if err := g.guarded.Delete(p); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-		return err
-	}
-	return nil
 }
 
 // prune takes out the ports that are gone, and the namespaces that have none. own
@@ -143,7 +136,7 @@ func (g *guard) prune(own uint64) error {
 		}
 	}
 	for _, p := range gone {
-		err = errors.Join(err, g.drop(p))
+		err = errors.Join(err, drop(g.guarded, p))
 	}
 	return err
 }
