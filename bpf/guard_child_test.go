@@ -26,7 +26,7 @@ func guardChild(v string) error {
 	}
 	switch verb {
 	case "guard":
-		return Guard(index)
+		return guardHere(index)
 	case "part":
 		err := Guard(index)
 		stands, _, errGuarded := Guarded(index)

@@ -26,7 +26,7 @@ func TestGuardWaitsForNobody(t *testing.T) {
 	go func() {
 		done <- w.ns.Do(func() error {
 			_, _, err := Guarded(w.index())
-			return errors.Join(Guard(w.index()), err, Unguard(w.index()))
+			return errors.Join(guardHere(w.index()), err, Unguard(w.index()))
 		})
 	}()
 	select {
