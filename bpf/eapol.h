@@ -45,8 +45,9 @@ struct {
 	__type(value, __u32);
 } eapol_ckns SEC(".maps");
 
-// A peer by CKN, source address and MI. With MI 0 it stands for the address,
-// under any MI.
+// A peer by CKN, source address and MI. With number and MI 0 it stands for the
+// address, under any CKN of ours and any MI: a peer has one more participant
+// when keys rotate, and another MI when it restarts.
 struct eapol_peer {
 	__u8 mac[6];
 	__u8 ckn; // its number
@@ -70,10 +71,15 @@ struct budget {
 	__u32 pad;
 };
 
-// Which budgets there are: for what is no MKPDU or under no CKN of ours, and
-// for each CKN two, for a new address, and for a new MI of a known address: a
-// peer that restarts.
-enum { STRANGERS, NEW_ADDRESS = 0, NEW_MI = MAX_CKNS, BUDGETS = 2 * MAX_CKNS };
+// Which budgets there are: one for what is no MKPDU or under no CKN of ours;
+// under these, BUCKETS for new addresses, and BUCKETS for known addresses with a
+// new MI. Which of them an MKPDU has, its address and MI say. Whoever floods
+// with one of them has one budget; whoever invents them, up to the rate of all,
+// leaves room in each, and that of a genuine peer cannot be told before its first
+// hello has come, since its MI is random.
+#define BUCKET_BITS 8
+#define BUCKETS (1 << BUCKET_BITS)
+enum { STRANGERS, NEW_ADDRESS, NEW_MI = NEW_ADDRESS + BUCKETS, BUDGETS = NEW_MI + BUCKETS };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -82,9 +88,10 @@ struct {
 	__type(value, struct budget);
 } eapol_budgets SEC(".maps");
 
+// A second, all of each kind: together less than MKA takes without harm.
 #define SECOND 1000000000ULL
 #define STRANGERS_EVERY (SECOND / 10)
-#define MEMBERS_EVERY (SECOND / 20)
+#define MEMBERS_EVERY (SECOND * BUCKETS / 4000)
 #define BURST 20
 
 // spend is false when the budget is spent. All CPUs share it.
@@ -127,6 +134,17 @@ static __always_inline __u32 number_of(const struct mkpdu *m, const void *end)
 
 static __always_inline int known(const struct eapol_peer *p) { return bpf_map_lookup_elem(&eapol_peers, p) != 0; }
 
+// bucket is one of BUCKETS, by address and MI.
+static __always_inline __u32 bucket(const struct eapol_peer *p)
+{
+	const __u32 *w = (const void *)p;
+	__u64 h = 0;
+
+	for (__u32 i = 0; i < sizeof(*p) / sizeof(*w); i++)
+		h = (h ^ w[i]) * 0x9e3779b97f4a7c15ULL, h ^= h >> 32;
+	return h & (BUCKETS - 1);
+}
+
 // limited tells whether an EAPOL frame is over the budget of who sends it.
 static __noinline int limited(const struct ethernet *eth, const void *payload, const void *end)
 {
@@ -141,12 +159,14 @@ static __noinline int limited(const struct ethernet *eth, const void *payload, c
 	if ((const void *)(m + 1) <= end && m->type == EAPOL_MKA)
 		n = number_of(m, end);
 	if (n) {
-		peer.ckn = n;
 		__builtin_memcpy(peer.mac, eth->source, sizeof(peer.mac));
-		i = known(&peer) ? NEW_MI + n : NEW_ADDRESS + n;
+		i = known(&peer) ? NEW_MI : NEW_ADDRESS;
 		__builtin_memcpy(peer.mi, m->mi, sizeof(peer.mi));
+		peer.ckn = n;
 		if (known(&peer))
 			return 0;
+		peer.ckn = 0;
+		i += bucket(&peer);
 		every = MEMBERS_EVERY;
 		b = bpf_map_lookup_elem(&eapol_budgets, &i);
 	}

@@ -3,6 +3,8 @@ package bpf
 import (
 	"errors"
 	"fmt"
+	gomaps "maps" // load.go has a function of that name
+	"slices"
 
 	"github.com/cilium/ebpf"
 )
@@ -93,11 +95,11 @@ func (l *Limit) set(members []Member) error {
 			}
 		}
 		for _, p := range m.Peers {
-			k := portEapolPeer{Mac: p.Address, Ckn: uint8(numbers[ckn(m.CKN)])}
-			want[k] = true // under any MI: it may restart
-			k.Mi = p.MI
-			want[k] = true
+			want[portEapolPeer{Mac: p.Address, Ckn: uint8(numbers[k]), Mi: p.MI}] = true
 		}
+	}
+	for _, p := range slices.Collect(gomaps.Keys(want)) {
+		want[portEapolPeer{Mac: p.Mac}] = true // under any CKN and MI: it may rotate, and restart
 	}
 	if len(want) > maxPeers {
 		return fmt.Errorf("bpf: more peers than the %d that EAPOL is limited with", maxPeers/2)

@@ -90,13 +90,13 @@ func TestEAPOLLimit(t *testing.T) {
 }
 
 // Each budget is its own: strangers do not take a new peer's, new peers do
-// not take the one of a peer that restarts, nor another CKN's.
+// not take that of one that restarts, nor one MI another's.
 func TestBudgetsAreApart(t *testing.T) {
 	p := loaded(t, plain)
 	if err := limitOf(p).Set([]Member{{CKN: []byte{7}, Peers: []Peer{{heard, [12]byte{1}}}}, {CKN: []byte{8}}}); err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range [][]byte{hello(other, 3, []byte{9}), hello(other, 3, []byte{7}), hello(heard, 3, []byte{7}), hello(heard, 3, []byte{8})} {
+	for _, f := range [][]byte{hello(other, 3, []byte{9}), hello(other, 3, []byte{7}), hello(other, 4, []byte{8}), hello(heard, 3, []byte{7}), hello(heard, 4, []byte{8})} {
 		if got, err := p.in.Run(&ebpf.RunOptions{Data: f}); err != nil || got != xdpPass {
 			t.Fatalf("the first is dropped: %d, %v", got, err)
 		}
