@@ -29,7 +29,8 @@ type Filter struct {
 	EtherType uint16
 	// Allow lists protocols that pass in clear, in any order.
 	Allow []Protocol
-	// CountOnly drops nothing: what would not pass is counted as Clear.
+	// CountOnly drops nothing but EAPOL over its budget (Limit): what would not
+	// pass is counted as Clear.
 	CountOnly bool
 	// Underlay, if it is not nil, says what passes in clear with CountOnly. It
 	// can be changed in place: Enforcer.SetUnderlay. Without CountOnly nothing

@@ -31,7 +31,7 @@ type Peer struct {
 
 // Limit is who may speak EAPOL to a device without a budget. From the first
 // Set on, ingress drops, as Verdicts.EAPOLLimited, what is over the budget of
-// its sender; a filter that enforces nothing drops none.
+// its sender, also where the filter is CountOnly.
 type Limit struct{ ckns, peers, budgets *ebpf.Map }
 
 // OpenLimit finds the filter that is attached to the device with that index in

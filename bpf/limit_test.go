@@ -89,6 +89,22 @@ func TestEAPOLLimit(t *testing.T) {
 	}
 }
 
+// A port that should be secure has MKA too, and the limit.
+func TestLimitWhereClearPasses(t *testing.T) {
+	p := loaded(t, counting)
+	if err := limitOf(p).Set([]Member{{CKN: []byte{7}}}); err != nil {
+		t.Fatal(err)
+	}
+	for range 500 {
+		if _, err := p.in.Run(&ebpf.RunOptions{Data: hello(other, 3, []byte{9})}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if v, err := verdicts(p.held(portMapIngress)); err != nil || v.EAPOLLimited.Packets < 400 || v.EAPOL.Packets < 20 || v.Clear.Packets != 0 {
+		t.Errorf("of 500 EAPOL frames of strangers: %+v, %v", v, err)
+	}
+}
+
 // Each budget is its own: strangers do not take a new peer's, new peers do
 // not take that of one that restarts, nor one MI another's.
 func TestBudgetsAreApart(t *testing.T) {

@@ -23,7 +23,7 @@ static __always_inline enum verdict judge(struct frame *f, enum direction d, int
 
 	if (whole)
 		v = classify(d, f);
-	if (d == INGRESS && v == EAPOL && must.enforce && limited(f->eth, f->payload, f->end))
+	if (d == INGRESS && v == EAPOL && limited(f->eth, f->payload, f->end))
 		v = EAPOL_LIMITED;
 	count(counters, v, f);
 	if (v == MACSEC) {
