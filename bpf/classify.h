@@ -43,11 +43,14 @@ static __always_inline int allowed(const struct frame *f)
 static __always_inline enum verdict classify(enum direction d, const struct frame *f)
 {
 	const struct ethernet *eth = f->eth;
+	enum verdict v;
 
 	if (f->type == bpf_htons(ETH_P_MACSEC))
 		return MACSEC;
-	if (must.underlay && !must.enforce && f->type != must.eapol_type)
-		return underlay(d, f);
+	if (must.underlay && !must.enforce && f->type != must.eapol_type) {
+		v = underlay(d, f);
+		return v == PROTECTED && f->tags == NO_TAG && allowed(f) ? ALLOWED : v;
+	}
 	if (f->tags != NO_TAG || is_tag(f->type))
 		return must.enforce ? TAGGED : CLEAR;
 	if (f->type == must.eapol_type) {

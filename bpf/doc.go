@@ -128,13 +128,18 @@
 // With Filter.Underlay and CountOnly, what is from or to a protected prefix is
 // dropped (Protected), IPv4 and IPv6, behind up to two tags, each fragment by its
 // addresses; the tunnel's own flows pass (Tunnel), each counted by itself and
-// direction; other frames pass (Clear). One level of IP in IP, GRE and 6in4 in
-// clear is looked into. ARP and neighbour discovery pass.
+// direction; other packets pass (Clear). One level of IP in IP, GRE and 6in4 in
+// clear is looked into. So passes what is known to hold no IP: ARP, LLDP, EAPOL, the
+// slow protocols, PTP, CFM, loopback tests and spanning tree; and what
+// Filter.Allow names (Allowed). Neighbour discovery passes, of and for protected
+// addresses too, where its destination is none of these.
 //
 // What cannot be told is dropped as if it were protected: all of IP before a set
-// of prefixes has been written; three tags, MPLS, PPPoE and what else carries IP;
-// cut headers, more than 8 extension headers or options, source routes; L2TP,
-// IPComp and what else may have IP in it; later fragments of an encapsulation.
+// of prefixes has been written; three tags, and all EtherTypes but these; cut
+// headers, more than 8 extension headers or options, source routes; in a packet
+// that is in another, what may have one more in it, AH, and options or extension
+// headers but that of a fragment; L2TP, IPComp and what else may have IP in it;
+// later fragments of an encapsulation.
 //
 // Later fragments have no ports and no SPI: they are a tunnel's only where ESP
 // passes by its addresses (AnySPI), and else dropped where its far end is in a

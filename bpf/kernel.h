@@ -49,20 +49,18 @@ enum tc_action { TC_ACT_UNSPEC = -1, TC_ACT_SHOT = 2 };
 enum ether_type {
 	ETH_P_IP = 0x0800,
 	ETH_P_ARP = 0x0806,
-	ETH_P_TRILL = 0x22f3,
 	ETH_P_TEB = 0x6558, // Ethernet
 	ETH_P_8021Q = 0x8100,
 	ETH_P_IPV6 = 0x86dd,
-	ETH_P_MPLS_UC = 0x8847,
-	ETH_P_MPLS_MC = 0x8848,
-	ETH_P_PPP_SES = 0x8864,
+	ETH_P_SLOW = 0x8809, // LACP, OAM and others (802.3 57A)
+	ETH_P_PAE = 0x888e,
 	ETH_P_8021AD = 0x88a8,
+	ETH_P_LLDP = 0x88cc,
 	ETH_P_MACSEC = 0x88e5,
-	ETH_P_8021AH = 0x88e7,
-	ETH_P_HSR = 0x892f,
-	ETH_P_NSH = 0x894f,
-	ETH_P_QINQ1 = 0x9100, // before 802.1ad
-	ETH_P_RTAG = 0xf1c1,  // 802.1CB
+	ETH_P_1588 = 0x88f7,
+	ETH_P_CFM = 0x8902,
+	ETH_P_LOOPBACK = 0x9000, // of Ethernet's configuration testing
+	ETH_P_QINQ1 = 0x9100,    // before 802.1ad
 };
 
 struct ethernet {

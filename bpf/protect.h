@@ -34,50 +34,81 @@ struct {
 	});
 } protect SEC(".maps");
 
-// is_protected tells whether either address is.
-static __always_inline int is_protected(void *set, __u32 family, const void *addresses)
+// is_protected4 and is_protected6 are of one address.
+static __always_inline int is_protected4(void *set, __be32 address)
 {
-	struct prefix k = {.family = family};
+	struct prefix k = {.length = 32 + 32, .family = 4, .ip4 = address};
 
-	if (family == 4) {
-		const __be32 *a = addresses;
-
-		k.length = 32 + 32;
-		k.ip4 = a[0];
-		if (bpf_map_lookup_elem(set, &k))
-			return 1;
-		k.ip4 = a[1];
-		return bpf_map_lookup_elem(set, &k) != 0;
-	}
-	const __be64 *a = addresses;
-
-	k.length = 32 + 128;
-	k.ip6[0] = a[0];
-	k.ip6[1] = a[1];
-	if (bpf_map_lookup_elem(set, &k))
-		return 1;
-	k.ip6[0] = a[2];
-	k.ip6[1] = a[3];
 	return bpf_map_lookup_elem(set, &k) != 0;
 }
 
-// carries4 tells whether an IPv4 header is of a protected prefix, or none.
+static __always_inline int is_protected6(void *set, const __be64 *address)
+{
+	struct prefix k = {.length = 32 + 128, .family = 6, .ip6 = {address[0], address[1]}};
+
+	return bpf_map_lookup_elem(set, &k) != 0;
+}
+
+// is_protected tells whether either of a packet's addresses is.
+static __always_inline int is_protected(void *set, __u32 family, const void *addresses)
+{
+	const __be32 *a = addresses;
+	const __be64 *b = addresses;
+
+	if (family == 4)
+		return is_protected4(set, a[0]) || is_protected4(set, a[1]);
+	return is_protected6(set, b) || is_protected6(set, b + 2);
+}
+
+// encapsulates tells of a protocol in which another packet may be.
+static __always_inline int encapsulates(__u32 protocol)
+{
+	switch (protocol) {
+	case IP_IN_IP:
+	case IP6_IN_IP:
+	case GRE:
+	case AH:
+	case MINIMAL:
+	case IPIP:
+	case ETHERIP:
+	case ENCAP:
+	case IPCOMP:
+	case L2TP:
+	case MPLS_IN_IP:
+	case ETHERNET:
+		return 1;
+	}
+	return 0;
+}
+
+// carries4 tells whether an inner IPv4 packet may be of a protected prefix: by its
+// addresses, by what may be in it, or since options may send it elsewhere.
 static __always_inline int carries4(void *set, const void *header, const void *end)
 {
 	const struct ip4 *ip = header;
 
-	if ((const void *)(ip + 1) > end || ip->version_ihl >> 4 != 4)
+	if ((const void *)(ip + 1) > end || ip->version_ihl != 0x45 || encapsulates(ip->protocol))
 		return 1;
 	return is_protected(set, 4, &ip->source);
 }
 
+// carries6 is the same for IPv6. Of extension headers an inner packet may have
+// that of a fragment.
 static __always_inline int carries6(void *set, const void *header, const void *end)
 {
 	const struct ip6 *ip = header;
+	const __u8 *fragment = (const void *)(ip + 1);
+	__u32 next;
 
 	if ((const void *)(ip + 1) > end || *(const __u8 *)ip >> 4 != 6)
 		return 1;
-	return is_protected(set, 6, ip->source);
+	next = ip->next;
+	if (next == FRAGMENT) {
+		if ((const void *)(fragment + 8) > end)
+			return 1;
+		next = *fragment;
+	}
+	return is_extension(next) || encapsulates(next) || is_protected(set, 6, ip->source);
 }
 
 struct gre { // RFC 2784, 2890
@@ -125,8 +156,8 @@ static __always_inline int carries_gre(void *set, const struct gre *g, const voi
 }
 
 // carries tells whether what is in the packet may be of a protected prefix: one
-// level of encapsulation in clear is looked into. What cannot be looked into may
-// be anything.
+// level of encapsulation in clear is looked into. What is in a second, or cannot
+// be looked into, may be anything.
 static __always_inline int carries(void *set, const struct packet *p)
 {
 	switch (p->protocol) {
@@ -136,17 +167,8 @@ static __always_inline int carries(void *set, const struct packet *p)
 		return p->later || carries6(set, p->at, p->end);
 	case GRE:
 		return p->later || carries_gre(set, p->at, p->end);
-	case MINIMAL:
-	case IPIP:
-	case ETHERIP:
-	case ENCAP:
-	case IPCOMP:
-	case L2TP:
-	case MPLS_IN_IP:
-	case ETHERNET:
-		return 1;
 	}
-	return 0;
+	return encapsulates(p->protocol);
 }
 
 // in_clear judges a packet, of that family, that is not a tunnel's.

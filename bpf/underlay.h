@@ -12,56 +12,61 @@
 // encapsulation and what is in it.
 #define LOOK_UNDERLAY 256
 
-struct llc {
-	__u8 dsap;
-	__u8 ssap;
-	__u8 control;
-	__u8 oui[3];
-	__be16 type;
-};
-
-enum sap { SAP_IP = 0x06, SAP_SNAP = 0xaa };
-
 #define MIN_ETHER_TYPE 0x0600
 
-// conceals tells of a frame that is not IP whether IP may be in it.
-static __always_inline int conceals(const struct frame *f)
+enum sap { SAP_BRIDGE = 0x42 }; // spanning tree (802.1D 7.12.3)
+
+// holds_no_ip tells of a frame that is not IP that none is in it. Of all other
+// EtherTypes, and of LLC, that is not known.
+static __always_inline int holds_no_ip(const struct frame *f)
 {
-	const struct llc *l = f->payload;
+	const __u8 *saps = f->payload;
 
 	switch (bpf_ntohs(f->type)) {
-	case ETH_P_8021Q: // a tag behind two, or one that is cut
-	case ETH_P_8021AD:
-	case ETH_P_QINQ1:
-	case ETH_P_TRILL:
-	case ETH_P_TEB:
-	case ETH_P_MPLS_UC:
-	case ETH_P_MPLS_MC:
-	case ETH_P_PPP_SES:
-	case ETH_P_8021AH:
-	case ETH_P_HSR:
-	case ETH_P_NSH:
-	case ETH_P_RTAG:
+	case ETH_P_ARP:
+	case ETH_P_SLOW:
+	case ETH_P_PAE:
+	case ETH_P_LLDP:
+	case ETH_P_1588:
+	case ETH_P_CFM:
+	case ETH_P_LOOPBACK:
 		return 1;
 	}
-	if (bpf_ntohs(f->type) >= MIN_ETHER_TYPE || (const void *)(l + 1) > f->end)
-		return 0;
-	if (l->dsap == SAP_IP)
-		return 1;
-	// RFC 1042 and 802.1H; an organization's own protocol is not IP
-	return l->dsap == SAP_SNAP && !l->oui[0] && !l->oui[1] && (!l->oui[2] || l->oui[2] == 0xf8);
+	return bpf_ntohs(f->type) < MIN_ETHER_TYPE && (const void *)(saps + 2) <= f->end && saps[0] == SAP_BRIDGE && saps[1] == SAP_BRIDGE;
 }
 
-enum neighbour_discovery { ROUTER_SOLICITATION = 133, REDIRECT = 137 };
+enum neighbour_discovery { ROUTER_SOLICITATION = 133, ROUTER_ADVERTISEMENT = 134, REDIRECT = 137 };
 
-// is_nd tells neighbour discovery (RFC 4861): none is forwarded.
+static __always_inline int is_link_local(const __u8 *address) { return address[0] == 0xfe && (address[1] & 0xc0) == 0x80; }
+
+// is_nd tells neighbour discovery (RFC 4861): none is forwarded. What routers say
+// comes from an address of the link's own (6.1.2, 8.1).
 static __always_inline int is_nd(const struct packet *p)
 {
 	const struct ip6 *ip = p->addresses - __builtin_offsetof(struct ip6, source);
 	const __u8 *type = (const void *)(ip + 1);
 
-	return ip->next == ICMP6 && ip->hop_limit == 255 && (const void *)(type + 1) <= p->end &&
-	       *type >= ROUTER_SOLICITATION && *type <= REDIRECT;
+	if (ip->next != ICMP6 || ip->hop_limit != 255 || (const void *)(type + 1) > p->end)
+		return 0;
+	if (*type == ROUTER_ADVERTISEMENT || *type == REDIRECT)
+		return is_link_local((const void *)ip->source);
+	return *type >= ROUTER_SOLICITATION && *type < REDIRECT;
+}
+
+// is_nd_elsewhere tells neighbour discovery that goes to no protected host:
+// to a group or a link's own address, or to one that is in no prefix.
+static __noinline int is_nd_elsewhere(const struct packet *p)
+{
+	const __u8 *to = p->addresses + sizeof(((struct ip6 *)0)->source);
+	__u32 now = 0;
+	void *set;
+
+	if (!is_nd(p))
+		return 0;
+	if (to[0] == 0xff || is_link_local(to))
+		return 1;
+	set = bpf_map_lookup_elem(&protect, &now);
+	return set && !is_protected6(set, (const void *)to);
 }
 
 static __always_inline enum verdict underlay(enum direction d, const struct frame *f)
@@ -76,9 +81,9 @@ static __always_inline enum verdict underlay(enum direction d, const struct fram
 	if (f->type == bpf_htons(ETH_P_IPV6)) {
 		if (!dissect6(&p, f))
 			return PROTECTED;
-		if (is_nd(&p))
+		if (is_nd_elsewhere(&p))
 			return CLEAR;
 		return tunnel(d, f, &p, 6) ? TUNNEL : in_clear(&p, 6);
 	}
-	return conceals(f) ? PROTECTED : CLEAR;
+	return holds_no_ip(f) ? CLEAR : PROTECTED;
 }

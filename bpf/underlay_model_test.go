@@ -51,7 +51,7 @@ func (m model) judge(frame []byte, egress bool) (portVerdict, FlowID) {
 	case 0x0800:
 		p, ok = model4(rest)
 	case 0x86dd:
-		if p, ok = model6(rest); ok && rest[6] == 58 && rest[7] == 255 && len(rest) > 40 && rest[40] >= 133 && rest[40] <= 137 {
+		if p, ok = model6(rest); ok && m.discovers(p, rest) {
 			return portVerdictCLEAR, FlowID{}
 		}
 	default:
@@ -69,17 +69,23 @@ func (m model) judge(frame []byte, egress bool) (portVerdict, FlowID) {
 	return portVerdictCLEAR, FlowID{}
 }
 
+// discovers tells neighbour discovery that goes to no protected host.
+func (m model) discovers(p modelPacket, b []byte) bool {
+	if b[6] != 58 || b[7] != 255 || len(b) <= 40 || b[40] < 133 || b[40] > 137 {
+		return false
+	}
+	if router := b[40] == 134 || b[40] == 137; router && !p.source.IsLinkLocalUnicast() {
+		return false
+	}
+	return p.destination.IsMulticast() || p.destination.IsLinkLocalUnicast() || !m.protects(p.destination)
+}
+
 func modelOther(kind uint16, rest []byte) portVerdict {
-	if modelTag(kind) || slices.Contains([]uint16{0x22f3, 0x6558, 0x8847, 0x8848, 0x8864, 0x88e7, 0x892f, 0x894f, 0xf1c1}, kind) {
-		return portVerdictPROTECTED
+	bridge := kind < 0x600 && len(rest) >= 2 && rest[0] == 0x42 && rest[1] == 0x42
+	if bridge || slices.Contains([]uint16{0x0806, 0x8809, 0x888e, 0x88cc, 0x88f7, 0x8902, 0x9000}, kind) {
+		return portVerdictCLEAR
 	}
-	if kind < 0x600 && len(rest) >= 8 {
-		snap := rest[0] == 0xaa && (bytes.Equal(rest[3:6], []byte{0, 0, 0}) || bytes.Equal(rest[3:6], []byte{0, 0, 0xf8}))
-		if rest[0] == 6 || snap {
-			return portVerdictPROTECTED
-		}
-	}
-	return portVerdictCLEAR
+	return portVerdictPROTECTED
 }
 
 func from(b []byte, n int) []byte { return b[min(n, len(b)):] }
@@ -221,15 +227,26 @@ func (m model) carries(p modelPacket) bool {
 	case 47:
 		return p.later || m.gre(p.rest)
 	}
-	return slices.Contains([]byte{55, 94, 97, 98, 108, 115, 137, 143}, p.protocol)
+	return modelEncapsulates(p.protocol)
+}
+
+func modelEncapsulates(protocol byte) bool {
+	return slices.Contains([]byte{4, 41, 47, 51, 55, 94, 97, 98, 108, 115, 137, 143}, protocol)
 }
 
 func (m model) inner4(b []byte) bool {
-	return len(b) < 20 || b[0]>>4 != 4 || m.protects(netip.AddrFrom4([4]byte(b[12:16]))) || m.protects(netip.AddrFrom4([4]byte(b[16:20])))
+	return len(b) < 20 || b[0] != 0x45 || modelEncapsulates(b[9]) || m.protects(netip.AddrFrom4([4]byte(b[12:16]))) || m.protects(netip.AddrFrom4([4]byte(b[16:20])))
 }
 
 func (m model) inner6(b []byte) bool {
-	return len(b) < 40 || b[0]>>4 != 6 || m.protects(netip.AddrFrom16([16]byte(b[8:24]))) || m.protects(netip.AddrFrom16([16]byte(b[24:40])))
+	if len(b) < 40 || b[0]>>4 != 6 || b[6] == 44 && len(b) < 48 {
+		return true
+	}
+	next := b[6]
+	if next == 44 {
+		next = b[40]
+	}
+	return modelExtension(next) || modelEncapsulates(next) || m.protects(netip.AddrFrom16([16]byte(b[8:24]))) || m.protects(netip.AddrFrom16([16]byte(b[24:40])))
 }
 
 func (m model) gre(b []byte) bool {

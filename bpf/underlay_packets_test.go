@@ -29,8 +29,9 @@ var (
 			{Protocol: IPsec, Local: local6, Remote: remote6, AnySPI: true},
 		},
 	}
-	overlay = Filter{EAPOLDestination: paeGroup, EtherType: 0x888e, CountOnly: true, Underlay: &hub}
-	closed  = Filter{EAPOLDestination: paeGroup, EtherType: 0x888e, Underlay: &hub}
+	overlay       = Filter{EAPOLDestination: paeGroup, EtherType: 0x888e, CountOnly: true, Underlay: &hub}
+	overlayAllows = Filter{EAPOLDestination: paeGroup, EtherType: 0x888e, CountOnly: true, Underlay: &hub, Allow: Protocols()}
+	closed        = Filter{EAPOLDestination: paeGroup, EtherType: 0x888e, Underlay: &hub}
 )
 
 // ether is a frame's header, with what follows, in hex.
@@ -103,7 +104,21 @@ var underlayPackets = []struct {
 	{"lldp", overlay, ether("88cc", "0207"), passed, passed},
 	{"spanning tree", overlay, ether("0026", "424203"+zeros(35)), passed, passed},
 	{"ipv4 in SNAP", overlay, ether("0040", "aaaa030000000800", v4(local4, elsewhere4, 6, 0, tcp)), dropped, dropped},
-	{"CDP", overlay, ether("0040", "aaaa0300000c2000"+zeros(30)), passed, passed},
+	{"CDP", overlay, ether("0040", "aaaa0300000c2000"+zeros(30)), dropped, dropped},
+	{"slow protocols", overlay, ether("8809", "01"), passed, passed},
+	{"slow protocols, QinQ", overlay, ether("88a800648100000a8809", "01"), passed, passed},
+	{"ptp", overlay, ether("88f7", "0002"), passed, passed},
+	{"cfm", overlay, ether("8902", "0001"), passed, passed},
+	{"loopback", overlay, ether("9000", "0000"), passed, passed},
+	{"batman-adv", overlay, ether("4305", v4(local4, inside4, 6, 0, tcp)), dropped, dropped},
+	{"802.1BR", overlay, ether("893f", zeros(6)+"0800"+v4(local4, inside4, 6, 0, tcp)), dropped, dropped},
+	{"VN-Tag", overlay, ether("8926", zeros(4)+"0800"+v4(local4, inside4, 6, 0, tcp)), dropped, dropped},
+	{"a tag 0x9200", overlay, ether("9200", "000a0800"+v4(local4, inside4, 6, 0, tcp)), dropped, dropped},
+	{"PPP", overlay, ether("880b", "0021"+v4(local4, inside4, 6, 0, tcp)), dropped, dropped},
+	{"jumbo LLC", overlay, ether("8870", "aaaa030000000800"+v4(local4, inside4, 6, 0, tcp)), dropped, dropped},
+	{"pause", overlay, ether("8808", "0001"), dropped, dropped},
+	{"pause, allowed", overlayAllows, "0180c2000001" + peerMAC + "8808" + "0001", portVerdictALLOWED, portVerdictALLOWED},
+	{"pause, allowed, tagged", overlayAllows, "0180c2000001" + peerMAC + "8100000a8808" + "0001", dropped, dropped},
 	{"MPLS", overlay, ether("8847", "0000a140", v4(local4, elsewhere4, 6, 0, tcp)), dropped, dropped},
 	{"PPPoE", overlay, ether("8864", "110000010000"+zeros(40)), dropped, dropped},
 	{"ipv6 under ipv4's EtherType", overlay, ether("0800", v6(local6, elsewhere6, 6, 64, tcp)), dropped, dropped},
@@ -144,6 +159,14 @@ var underlayPackets = []struct {
 	{"ipip", overlay, ether("0800", v4(local4, elsewhere4, 4, 0, v4(local4, inside4, 6, 0, tcp))), dropped, dropped},
 	{"ipip, nothing protected", overlay, ether("0800", v4(local4, elsewhere4, 4, 0, v4(local4, elsewhere4, 6, 0, tcp))), passed, passed},
 	{"ipip, later fragment", overlay, ether("0800", v4(local4, elsewhere4, 4, 0x0010, zeros(20))), dropped, dropped},
+	{"ipip in ipip", overlay, ether("0800", v4(local4, elsewhere4, 4, 0, v4(local4, elsewhere4, 4, 0, v4(local4, inside4, 6, 0, tcp)))), dropped, dropped},
+	{"gre in gre", overlay, ether("0800", v4(local4, elsewhere4, 47, 0, "00000800"+v4(local4, elsewhere4, 47, 0, "00000800"+v4(local4, inside4, 6, 0, tcp)))), dropped, dropped},
+	{"6in4 in 4in6", overlay, ether("86dd", v6(local6, elsewhere6, 4, 64, v4(local4, elsewhere4, 41, 0, v6(local6, inside6, 6, 64, tcp)))), dropped, dropped},
+	{"ipip, source route", overlay, ether("0800", v4(local4, elsewhere4, 4, 0, v4options(local4, elsewhere4, 6, 0, "8907040a14030700", tcp))), dropped, dropped},
+	{"ipip, ah", overlay, ether("0800", v4(local4, elsewhere4, 4, 0, v4(local4, elsewhere4, 51, 0, "0404"+zeros(22)+v4(local4, inside4, 6, 0, tcp)))), dropped, dropped},
+	{"6in4, segment left", overlay, ether("0800", v4(local4, elsewhere4, 41, 0, v6(local6, elsewhere6, 43, 64, "0602000100000000"+hex.EncodeToString(inside6.AsSlice())+tcp))), dropped, dropped},
+	{"6in4, fragment", overlay, ether("0800", v4(local4, elsewhere4, 41, 0, v6(local6, elsewhere6, 44, 64, "0600000100000001"+tcp))), passed, passed},
+	{"6in4, fragment of ah", overlay, ether("0800", v4(local4, elsewhere4, 41, 0, v6(local6, elsewhere6, 44, 64, "3300001000000001"+zeros(20)))), dropped, dropped},
 	{"6in4", overlay, ether("0800", v4(local4, elsewhere4, 41, 0, v6(inside6, elsewhere6, 6, 64, tcp))), dropped, dropped},
 	{"6in4, nothing protected", overlay, ether("0800", v4(local4, elsewhere4, 41, 0, v6(local6, elsewhere6, 6, 64, tcp))), passed, passed},
 	{"gre", overlay, ether("0800", v4(local4, elsewhere4, 47, 0, "00000800"+v4(local4, inside4, 6, 0, tcp))), dropped, dropped},
@@ -165,6 +188,11 @@ var underlayPackets = []struct {
 	{"ipv6 later fragment elsewhere", overlay, ether("86dd", v6(local6, elsewhere6, 44, 64, "1100001000000001"+zeros(20))), passed, passed},
 	{"ipv6 later fragment of options", overlay, ether("86dd", v6(local6, elsewhere6, 44, 64, "3c00001000000001"+zeros(20))), dropped, dropped},
 	{"neighbour solicitation for a protected address", overlay, ether("86dd", v6(inside6, local6, 58, 255, "87000000"+zeros(20))), passed, passed},
+	{"neighbour solicitation to a group", overlay, ether("86dd", v6(inside6, netip.MustParseAddr("ff02::1:ff00:7"), 58, 255, "87000000"+zeros(20))), passed, passed},
+	{"neighbour solicitation to a link's own address", overlay, ether("86dd", v6(inside6, netip.MustParseAddr("fe80::7"), 58, 255, "87000000"+zeros(20))), passed, passed},
+	{"neighbour solicitation to a protected host", overlay, ether("86dd", v6(local6, inside6, 58, 255, "87000000"+zeros(200))), dropped, dropped},
+	{"redirect from a protected host", overlay, ether("86dd", v6(inside6, elsewhere6, 58, 255, "89000000"+zeros(200))), dropped, dropped},
+	{"redirect from a router", overlay, ether("86dd", v6(netip.MustParseAddr("fe80::1"), elsewhere6, 58, 255, "89000000"+zeros(36))), passed, passed},
 	{"neighbour solicitation that was forwarded", overlay, ether("86dd", v6(inside6, local6, 58, 254, "87000000"+zeros(20))), dropped, dropped},
 	{"echo with hop limit 255", overlay, ether("86dd", v6(inside6, local6, 58, 255, "80000000"+zeros(20))), dropped, dropped},
 	{"multicast listener report", overlay, ether("86dd", v6(local6, netip.MustParseAddr("ff02::16"), 0, 1, "3a000502000001008f000000"+zeros(24))), passed, passed},
@@ -208,13 +236,13 @@ func TestNothingKnown(t *testing.T) {
 	}
 	p := settled(t, s, func(*ebpf.CollectionSpec) {})
 	for _, tt := range underlayPackets {
-		if tt.filter.Underlay == nil || !tt.filter.CountOnly {
+		if tt.filter.Underlay == nil || !tt.filter.CountOnly || len(tt.filter.Allow) > 0 {
 			continue
 		}
 		frame := octets(t, tt.frame, 60)
 		want := xdpDrop
 		if kind := binary.BigEndian.Uint16(frame[12:]); tt.in != dropped && (kind != 0x0800 && kind != 0x86dd && kind != 0x8100 && kind != 0x88a8 ||
-			tt.name == "neighbour solicitation for a protected address") {
+			tt.name == "slow protocols, QinQ" || tt.name == "neighbour solicitation to a group" || tt.name == "neighbour solicitation to a link's own address") {
 			want = xdpPass
 		}
 		got, err := p.in.Run(&ebpf.RunOptions{Data: frame})

@@ -23,7 +23,7 @@ func (m packetMaker) often() bool { return m.IntN(4) > 0 }
 
 func (m packetMaker) addr(six bool) netip.Addr {
 	if six {
-		return pick(m, local6, remote6, elsewhere6, inside6, netip.MustParseAddr("2001:db8:21::"), netip.MustParseAddr("2001:db8:1f:ffff:ffff:ffff:ffff:ffff"))
+		return pick(m, local6, remote6, elsewhere6, inside6, netip.MustParseAddr("2001:db8:21::"), netip.MustParseAddr("fe80::1"), netip.MustParseAddr("febf::1"), netip.MustParseAddr("ff02::1"), netip.MustParseAddr("2001:db8:1f:ffff:ffff:ffff:ffff:ffff"))
 	}
 	return pick(m, local4, remote4, elsewhere4, inside4, netip.MustParseAddr("10.21.0.0"), netip.MustParseAddr("10.19.255.255"))
 }
@@ -112,7 +112,7 @@ func (m packetMaker) payload(protocol byte, depth int) string {
 			return head + "6558" + zeros(n) + ether(pick(m, fmt.Sprintf("%04x", kind), "0806", "8100"), inner)
 		}
 	case 58:
-		return fmt.Sprintf("%02x000000", pick[byte](m, 128, 132, 133, 135, 137, 138)) + zeros(20)
+		return fmt.Sprintf("%02x000000", pick[byte](m, 128, 132, 133, 134, 135, 137, 138)) + zeros(20)
 	}
 	return m.tail()
 }
@@ -120,9 +120,9 @@ func (m packetMaker) payload(protocol byte, depth int) string {
 func (m packetMaker) frame(t *testing.T) []byte {
 	inner, kind := m.packet(0)
 	if !m.often() {
-		kind = pick[uint16](m, 0x0806, 0x8847, 0x8864, 0x88cc, 0x0040, 0x888e, 0x88e5, 0x0800, 0x86dd, 0x6558, 0xf1c1)
+		kind = pick[uint16](m, 0x0806, 0x8847, 0x8864, 0x88cc, 0x8809, 0x88f7, 0x8902, 0x9000, 0x4305, 0x880b, 0x0040, 0x888e, 0x88e5, 0x0800, 0x86dd, 0x6558, 0xf1c1)
 		if kind == 0x0040 {
-			inner = pick(m, "aaaa030000000800", "aaaa030000f80800", "aaaa0300000c2000", "060603", "424203") + inner
+			inner = pick(m, "aaaa030000000800", "aaaa030000f80800", "aaaa0300000c2000", "060603", "424203", "424303") + inner
 		}
 	}
 	tags := ""
