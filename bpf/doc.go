@@ -110,7 +110,8 @@
 // constants of the programs, so that a change of rules is one of programs: a
 // frame meets the old ones or the new, in each direction.
 //
-// What a super-packet counts as is what its headers say. Of one that comes in with
+// What a super-packet counts as is what it becomes on the wire, on the port too
+// and with the tag that the NIC is to insert. Of one that comes in with
 // a tunnel inside, whose segments have inner headers too, that is too little.
 //
 // # The guard

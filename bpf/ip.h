@@ -9,6 +9,7 @@
 enum ip_protocol {
 	HOP_BY_HOP = 0,
 	IP_IN_IP = 4,
+	TCP = 6,
 	UDP = 17,
 	IP6_IN_IP = 41,
 	ROUTING = 43,

@@ -8,6 +8,7 @@
 #include "eapol.h"
 #include "event.h"
 #include "names.h"
+#include "measure.h"
 #include "sa.h"
 #include "sockets.h"
 
@@ -104,7 +105,7 @@ static __always_inline void look_far(struct __sk_buff *skb)
 SEC("tc")
 int linkseal_out(struct __sk_buff *skb)
 {
-	struct frame f = {.size = skb->len, .frames = skb->gso_segs ? skb->gso_segs : 1};
+	struct frame f = {};
 	int whole;
 
 	if (must.underlay)
@@ -112,6 +113,7 @@ int linkseal_out(struct __sk_buff *skb)
 	else if (skb->data + LOOK > skb->data_end)
 		bpf_skb_pull_data(skb, LOOK); // fails on a shorter frame, which is looked at as it is
 	whole = dissect(&f, (const void *)(long)skb->data, (const void *)(long)skb->data_end);
+	measure(&f, skb);
 	if (skb->vlan_present)
 		beside(&f, skb->vlan_proto == bpf_htons(ETH_P_8021Q), skb->vlan_tci & VID);
 	return passes(judge(&f, EGRESS, whole)) ? TC_ACT_UNSPEC : TC_ACT_SHOT;
