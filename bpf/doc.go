@@ -62,18 +62,20 @@
 // MACsec frames are counted by SCI and AN, and ANs are used again: SAs gives
 // each key a counter of its own, by number, before its SA is installed. User
 // space alone says which counter is which key's, in a map that stands as long as
-// the programs do. Frames of an SA that has none are nobody's, and counted too:
-// all keys and nobody are as many as the verdict's counter says. A key's counter
-// is used again when 4095 others have been, or have an SA.
+// the programs do. Frames of an SA that has none, and those that are cut within the
+// SecTAG, are nobody's, and counted too: all keys and nobody are as many as the
+// verdict's counter says. A key's counter is used again when 4095 others have been,
+// or have an SA.
 //
 // That a port was found open, by Attach or by Guard, is written down there too: Opened
 // tells, and Split has each key begin a counter anew.
 //
 // A frame that is in the program while its key ends is counted a moment later.
-// Octets are those of the frame at the hook; when it was is known to a jiffy, and
-// is early by as long as the machine has slept since. Which PN is the highest is
-// known where fewer than 2^31 go by in 1000 jiffies; how many are missing is an
-// estimate, modulo 2^32.
+// Octets are those of the frame on the wire, as far as its hook can tell; when it
+// was is known to a jiffy, and is early by as long as the machine has slept since.
+// Which PN is the highest is known where fewer than 2^31 go by in 1000 jiffies; how
+// many are missing is an estimate, modulo 2^32. On ingress both are what the wire
+// says.
 //
 // # EAPOL
 //

@@ -52,23 +52,30 @@ static __always_inline __be64 of_end_station(const struct ethernet *eth)
 	return (__u64)a[0] | (__u64)a[1] << 16 | (__u64)a[2] << 32 | (__u64)bpf_htons(1) << 48;
 }
 
-static __always_inline void count_sa(const struct frame *f, enum direction d)
+// count_sa gives the frame's counter. One that is cut within its SecTAG is
+// nobody's.
+static __always_inline __u32 count_sa(const struct frame *f, enum direction d)
 {
 	const struct sectag *t = f->payload;
-	const struct sc *sc;
-	__u32 i = 0;
-	__be64 sci;
+	const struct sc *sc = 0;
+	__u32 i = 0, an = 0, pn = 0, whole = 0;
+	__be64 sci = 0;
 
-	if ((const void *)t + SECTAG_WITHOUT_SCI > f->end)
-		return;
-	if (!(t->tci_an & TCI_SC))
-		sci = of_end_station(f->eth);
-	else if ((const void *)(t + 1) <= f->end)
-		sci = t->sci;
-	else
-		return;
-	sc = find_sc(sci);
+	if ((const void *)t + SECTAG_WITHOUT_SCI <= f->end) {
+		an = t->tci_an & TCI_AN;
+		pn = bpf_ntohl(t->pn);
+		if (!(t->tci_an & TCI_SC)) {
+			sci = of_end_station(f->eth);
+			whole = 1;
+		} else if ((const void *)(t + 1) <= f->end) {
+			sci = t->sci;
+			whole = 1;
+		}
+	}
+	if (whole)
+		sc = find_sc(sci);
 	if (sc && sc->direction == d)
-		i = sc->counter[t->tci_an & TCI_AN];
-	count_numbered(&sas, &sa_firsts, &i, f, 1, bpf_ntohl(t->pn));
+		i = sc->counter[an];
+	count_numbered(&sas, &sa_firsts, &i, f, whole, pn);
+	return i;
 }

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/cilium/ebpf"
 )
 
 var (
@@ -44,7 +46,7 @@ func (s *SAs) unsettled(t testing.TB) []Account {
 	return all
 }
 
-// protected is a MACsec frame with that SCI.
+// framed is a MACsec frame with that SCI.
 func framed(sci [8]byte, an uint8, pn uint32, size int) []byte {
 	f := make([]byte, size)
 	copy(f, []byte{2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0xe5, 0x2c | an})
@@ -228,5 +230,20 @@ func TestSentByKey(t *testing.T) {
 	x.Sent(Batch{AN: 3, Packets: 1, Octets: 50, First: 1, Last: 1})
 	if a := s.unsettled(t)[0]; a.Packets != 8000 || a.Until.IsZero() {
 		t.Errorf("ended: %+v", a)
+	}
+}
+
+// MACsec that is cut within its SecTAG is nobody's: what all have is what the
+// verdict has.
+func TestSACut(t *testing.T) {
+	p := loaded(t, plain)
+	for _, size := range []int{14, 15, 18, 19, 20, 27} {
+		if _, err := p.in.Run(&ebpf.RunOptions{Data: framed(peerSCI, 2, 1, 60)[:size]}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	v, err := verdicts(p.held(portMapIngress))
+	if err != nil || v.MACsec.Packets != 6 || forgotten(t, p) != 6 {
+		t.Errorf("%d frames of MACsec, %d of nobody, %v; want 6", v.MACsec.Packets, forgotten(t, p), err)
 	}
 }
