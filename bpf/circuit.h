@@ -37,7 +37,7 @@ struct circuit_key {
 #define MAX_CIRCUITS 4096
 
 // The first frame of a circuit makes its entry. When there is no room, counts
-// go to the circuit NO_TAG, which the loader has made.
+// go to the circuit NO_TAG, which the loader has made: the rest.
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__uint(max_entries, MAX_CIRCUITS);
@@ -68,6 +68,19 @@ static __noinline int count_crowded(__u32 tags, __u32 direction, __u64 frames, _
 	if (c)
 		add(c, frames, octets);
 	return 0;
+}
+
+// count_rest is for a tagged frame that is to make no circuit: anybody may send it.
+static __always_inline void count_rest(const struct frame *f, enum direction d)
+{
+	struct circuit_key k = {NO_TAG, d};
+	struct circuit *c;
+
+	if (f->tags == NO_TAG)
+		return;
+	c = bpf_map_lookup_elem(&circuits, &k);
+	if (c)
+		add(c, f->frames, f->size);
 }
 
 static __always_inline void count_circuit(const struct frame *f, enum direction d)

@@ -13,7 +13,9 @@ import (
 type Circuit struct {
 	Direction  string // OfIngress, OfEgress
 	STag, CTag uint16 // VIDs; 0: the frames have no such tag
-	// Rest is of the circuits that there was no room for.
+	// Rest is of the circuits that there was no room for; on a port of frames whose
+	// SA has no counter too, whatever their tags: of a place that is taken nothing
+	// makes it free again, and whoever knows no SCI and AN of ours takes none.
 	Rest bool
 	Traffic
 }

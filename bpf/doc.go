@@ -77,6 +77,11 @@
 // many are missing is an estimate, modulo 2^32. On ingress both are what the wire
 // says.
 //
+// By circuit are counted the frames of SAs that have a counter: an entry, of which
+// there are some 5000, stays as long as the programs do. Tags that come with no
+// key of ours are the rest. Who copies an SCI and AN from the wire can still make
+// entries.
+//
 // # EAPOL
 //
 // Limit names the CKNs of the port and who was heard under them. What is not

@@ -35,8 +35,9 @@ func TestTagBesideTheFrame(t *testing.T) {
 			return netlink.FilterAdd(f)
 		})
 		e := w.attach(t, plain, m)
+		w.sas(t).start(t, keyed(Egress, 1, 7))
 		from, port, peer := w.station(t, tagger), w.station(t, w.port), w.station(t, w.peer)
-		macsec, clear := octets(t, packets[1].frame, 60), octets(t, portMAC+peerMAC+"88b5", 60)
+		macsec, clear := framed(portSCI, 1, 1, 60), octets(t, portMAC+peerMAC+"88b5", 60)
 		from.send(t, macsec)
 		from.try(t, clear)
 		left := 0

@@ -28,8 +28,10 @@ static __always_inline enum verdict judge(struct frame *f, enum direction d, int
 		v = EAPOL_LIMITED;
 	count(counters, v, f);
 	if (v == MACSEC) {
-		count_sa(f, d);
-		count_circuit(f, d);
+		if (count_sa(f, d))
+			count_circuit(f, d);
+		else
+			count_rest(f, d);
 	} else if (!passes(v)) {
 		report(f, d, v);
 	}
