@@ -45,6 +45,8 @@ type Account struct {
 	Octets    uint64     `json:"octets"` // of whole frames, without FCS
 	LastSeen  *time.Time `json:"last_seen,omitempty"`
 	// PNHigh is the highest PN, as SecTAGs have it: with XPN the lower 32 bits.
+	// On ingress it and Gaps are not to be relied on: who can send to the port may
+	// write any PN.
 	PNHigh uint32 `json:"pn_high"`
 	// Gaps is an estimate of frames that are missing: PNs that were spanned
 	// and not seen.
