@@ -100,7 +100,7 @@
 //
 // The first frame that is dropped in a direction and for a reason is told to
 // Events with its head, at most one in 100 ms; the counters have how many there
-// were.
+// were. When the ring had no room for one, all kinds are told of again.
 //
 // # The gate
 //

@@ -33,6 +33,7 @@ type Events struct {
 	counts [directions]*ebpf.Map
 	alarm  *portAlarm // in the kernel's memory
 	due    [alarms]time.Time
+	lost   uint64 // when all were armed last
 	rec    ringbuf.Record
 }
 
@@ -76,6 +77,7 @@ func (e *Enforcer) events() (*Events, error) {
 	if v.reader, err = ringbuf.NewReader(ring); err != nil {
 		return nil, errors.Join(remedy(err), v.Close())
 	}
+	v.lost = v.Lost()
 	for d := range Direction(directions) {
 		for r := range reasons {
 			atomic.StoreUint32(&v.alarm.Armed[why(d, r)], 1)
@@ -110,6 +112,7 @@ func (v *Events) Attached(ifindex int) bool {
 func (v *Events) Read(deadline time.Time) (Drop, error) {
 	for {
 		now, next := time.Now(), deadline
+		v.missed(now)
 		for i := range v.due {
 			switch due := v.due[i]; {
 			case due.IsZero():
@@ -139,6 +142,22 @@ func (v *Events) Read(deadline time.Time) (Drop, error) {
 		}
 		v.due[why(d.Direction, d.Reason)] = time.Now().Add(rearm)
 		return d, nil
+	}
+}
+
+// missed has every kind armed again when events were lost: nobody can tell which
+// they were of. There was no room for them, so that some are to be read, after
+// which this is asked again.
+func (v *Events) missed(now time.Time) {
+	lost := v.Lost()
+	if lost == v.lost {
+		return
+	}
+	v.lost = lost
+	for i := range v.due {
+		if v.due[i].IsZero() {
+			v.due[i] = now.Add(rearm)
+		}
 	}
 }
 

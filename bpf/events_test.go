@@ -3,8 +3,11 @@ package bpf
 import (
 	"errors"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/cilium/ebpf"
 )
 
 func (w *testWire) events(t *testing.T) *Events {
@@ -171,4 +174,44 @@ func TestEventsEnd(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// A kind whose event was lost is told of again when the ring has room.
+func TestLostEventIsNoSilence(t *testing.T) {
+	p := loaded(t, plain)
+	e := &Enforcer{p.in.maps}
+	v, err := e.events()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	run := func(frame string) {
+		t.Helper()
+		if _, err := p.in.Run(&ebpf.RunOptions{Data: octets(t, frame, 60)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	clear, tagged := portMAC+peerMAC+"0800"+"4500", portMAC+peerMAC+"8100000a"+"88b5"
+	for range 10000 {
+		if v.Lost() > 0 {
+			break
+		}
+		atomic.StoreUint32(&v.alarm.Armed[why(Ingress, Reason(portVerdictDROPPED))], 1)
+		run(clear)
+	}
+	run(tagged)
+	if v.Lost() < 2 {
+		t.Fatalf("%d lost: the ring is not full", v.Lost())
+	}
+	for end := time.Now().Add(10 * time.Second); ; run(tagged) {
+		d, err := v.Read(time.Now().Add(rearm / 10))
+		switch {
+		case err == nil && d.Reason == Reason(portVerdictTAGGED):
+			return
+		case err != nil && !errors.Is(err, os.ErrDeadlineExceeded):
+			t.Fatal(err)
+		case time.Now().After(end):
+			t.Fatal("no tagged frame is told of any more")
+		}
+	}
 }
