@@ -36,7 +36,8 @@
 // A change of settings loads new programs and puts each in the place of the
 // old in one step; counters go on and sockets stay. Egress is closed first and
 // opened last. A filter of another version of linkseal is seen to let through
-// other than what is wanted, and is replaced the same way.
+// other than what is wanted, and is replaced the same way; its counters are not
+// read, and those of the new one begin at 0.
 //
 // # What a frame costs
 //
