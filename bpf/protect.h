@@ -126,9 +126,9 @@ static __always_inline int carries_gre(void *set, const struct gre *g, const voi
 {
 	const void *at = g + 1;
 	const struct ethernet *eth;
+	__u64 octets;
 	__be16 type;
 	__u16 flags;
-	__u64 octets;
 
 	if (at > end)
 		return 1;
@@ -137,7 +137,7 @@ static __always_inline int carries_gre(void *set, const struct gre *g, const voi
 	if (flags & ~(GRE_CHECKSUM | GRE_KEY | GRE_SEQUENCE))
 		return 1; // another version, or source routes
 	octets = (!!(flags & GRE_CHECKSUM) + !!(flags & GRE_KEY) + !!(flags & GRE_SEQUENCE)) * 4;
-	asm volatile("%0 &= 15" : "+r"(octets)); // which 6.1's verifier does not see
+	asm volatile("%0 &= 15" : "+r"(octets)); // of a number that was turned 6.1 knows no bounds
 	at += octets;
 	if (type == bpf_htons(ETH_P_TEB)) {
 		eth = at;
