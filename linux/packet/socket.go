@@ -193,6 +193,9 @@ func (s *Socket) Queue(offset, n int) {
 // Pending tells whether queued frames were not sent.
 func (s *Socket) Pending() bool { return s.tx.n > 0 }
 
+// Left is how many frames are queued that the kernel has not taken.
+func (s *Socket) Left() int { return s.tx.n }
+
 // Send sends what was queued. Where the queue below is full for a moment the
 // rest stays queued: WaitSend, and Send. On an error the first frame of the
 // rest is dropped: the device is down or gone, or takes no frame as long.

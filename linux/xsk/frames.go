@@ -80,6 +80,9 @@ func (s *Socket) Send() error {
 // Pending tells whether frames wait to be taken by the kernel.
 func (s *Socket) Pending() bool { return atomic.LoadUint32(s.tx.consumer) != s.tx.next }
 
+// Left is how many frames are queued that the kernel has not taken.
+func (s *Socket) Left() int { return int(s.tx.next - atomic.LoadUint32(s.tx.consumer)) }
+
 // WaitSend waits until the kernel may take more, at most for d.
 func (s *Socket) WaitSend(d time.Duration) error {
 	p := []unix.PollFd{{Fd: int32(s.txFD), Events: unix.POLLOUT}}

@@ -136,8 +136,8 @@ func TestDownAndUp(t *testing.T) {
 	s := w.fed(t, Options{Frame: 1514})
 	w.do(t, func() error { return netlink.LinkSetDown(w.port) })
 	queue(s, 0, numbered(1, 100))
-	if err := s.Send(); !errors.Is(err, unix.ENETDOWN) || !s.Pending() {
-		t.Errorf("send: %v, pending %v", err, s.Pending())
+	if err := s.Send(); !errors.Is(err, unix.ENETDOWN) || !s.Pending() || s.Left() != 1 {
+		t.Errorf("send: %v, pending %v, left %d", err, s.Pending(), s.Left())
 	}
 	w.do(t, func() error { return netlink.LinkSetUp(w.port) })
 	w.carrier(t)

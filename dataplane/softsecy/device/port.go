@@ -21,6 +21,7 @@ type socket interface {
 	Queue(offset, n int)
 	Send() error
 	Pending() bool
+	Left() int
 	WaitSend(time.Duration) error
 	Receive(frames [][]byte) int
 	Release()

@@ -1,14 +1,12 @@
 package device
 
 import (
-	"encoding/binary"
 	"runtime"
 	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/linkseal/linkseal/bpf"
 	"github.com/linkseal/linkseal/dataplane/softsecy"
 	"github.com/linkseal/linkseal/dataplane/softsecy/gso"
 	"github.com/linkseal/linkseal/keymgmt/secret/erase"
@@ -111,7 +109,10 @@ func (w *worker) pollFds(fds ...int) []unix.PollFd {
 // start starts the goroutines, one for each way.
 func (w *worker) start() {
 	t := &transmission{worker: w, packet: make([]byte, tap.MaxPacket)}
-	w.d.running.Go(func() { w.loop(w.pollFds(w.tap.FD()), w.out.Pending, t.step) })
+	w.d.running.Go(func() {
+		w.loop(w.pollFds(w.tap.FD()), func() bool { return len(t.order) > 0 }, t.step)
+		t.settle()
+	})
 
 	r := &reception{worker: w, join: gso.NewCoalescer(gso.CoalescerOptions{UDP: w.tap.USO(), Frames: batch})}
 	var fds []int
@@ -139,8 +140,8 @@ type transmission struct {
 	*worker
 	packet []byte
 	split  gso.Splitter
-	queued int          // since the last send
-	sent   [4]bpf.Batch // the same by AN
+	queued int       // since the last send
+	order  []sending // what the port had not taken when it was last looked at
 }
 
 // step moves what the tap has.
@@ -203,7 +204,7 @@ func (t *transmission) cut(packet []byte) {
 		}
 		t.out.Queue(cap(buf)-cap(mpdu), len(mpdu))
 		t.queued++
-		t.count(mpdu)
+		t.order = append(t.order, sendingOf(mpdu))
 	}
 }
 
@@ -231,30 +232,20 @@ func (t *transmission) send() {
 		// What it says of the device the reconciler sees too.
 		_ = t.out.Send()
 	}
-	for an := range t.sent {
-		if b := &t.sent[an]; b.Packets > 0 {
-			t.d.ports.sent(*b)
-			*b = bpf.Batch{}
-		}
-	}
+	t.settle()
 	t.queued = 0
 	t.tx.Flush()
 }
 
-// count adds an MPDU to what is sent next, under the AN of its SecTAG
-// (802.1AE 9.3). One without is for no filter to count.
-func (t *transmission) count(mpdu []byte) {
-	if len(mpdu) < etherLen+6 || binary.BigEndian.Uint16(mpdu[12:]) != macsec {
-		return
+// settle has counted what the port has taken: what it has not may never leave.
+func (t *transmission) settle() {
+	sent, rest := settled(t.order, t.out.Left())
+	t.order = rest
+	for _, b := range sent {
+		if b.Packets > 0 {
+			t.d.ports.sent(b)
+		}
 	}
-	an, pn := mpdu[etherLen]&3, binary.BigEndian.Uint32(mpdu[etherLen+2:])
-	b := &t.sent[an]
-	if b.Packets == 0 {
-		b.AN, b.First = an, pn
-	}
-	b.Packets++
-	b.Octets += uint64(len(mpdu))
-	b.Last = pn
 }
 
 type reception struct {
