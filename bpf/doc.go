@@ -7,9 +7,32 @@
 //
 // Ingress is XDP, in the driver (Native) where it can, else in the stack
 // (Generic); both are before packet sockets, tc, bridges and the IP stack. The
-// program takes frames in pieces, so that it does not limit the MTU. Egress is
+// program takes frames in pieces, so that it does not limit the MTU. Where the
+// kernel refuses both, ingress is by tc, as egress is. Egress is
 // TCX where the kernel has it (6.6), else a cls_bpf filter of the clsact qdisc.
 // Ours is the first there, and leaves what it passes to the others.
+//
+// # Ingress by tc
+//
+// The kernel refuses XDP on a port while a device upon it, a macvlan, a VLAN or
+// its MACsec device, has an XDP program of its own, and on a member of a bond. (It
+// then neither changes nor removes what is in XDP already: Attach and Detach say
+// so, and what is there stays.) Somebody else's program in the port's own XDP hook
+// is no such case: it could pass frames on past tc, and is a ForeignError.
+//
+// The IP stack, bridges, MACsec and devices upon the port are behind ingress by tc.
+// Before it are packet sockets for all protocols, as tcpdump has: they hear what is
+// dropped, and no more. The packet socket of a SecY in user space is one; it has
+// that in place of AF_XDP, since tc hands nothing to sockets. EAPOL's socket is for
+// its EtherType, behind the program and the limit.
+//
+// GRO is off meanwhile: it is before tc, and what it joins it may give away, as it
+// does ESP of an SA of this host. State.Joins tells that somebody has set it on
+// again. The first tag of a frame is beside it there: it is judged and counted as
+// in XDP, but an event does not show it.
+//
+// Lift takes ingress back to XDP. Whichever way it moves, the new program is there
+// before the old one goes, and a frame that meets both counts twice.
 //
 // # How long it stands
 //
@@ -168,7 +191,7 @@
 // redirects from other devices, XDP frames of BPF_PROG_RUN (live frames, which go out
 // as XDP_TX, or are taken for received), and bridges in hardware, which nothing does.
 // All need CAP_NET_RAW or more, these BPF's, which is what to take from whoever shares
-// the network namespace. Native XDP does not see what a program of this host puts
+// the network namespace. Native XDP alone does not see what a program of this host puts
 // into the port's reception (BPF_F_INGRESS): that was on no wire. ways_test.go and its
 // like have each that can be tried. And it judges by the header: whoever may send raw frames
 // may write 0x88E5 before clear text, and only the peer's SecY refuses it.

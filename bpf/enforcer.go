@@ -22,9 +22,10 @@ type modes struct{ in, out Mode }
 
 // Attach puts the filter on the device with that index in the calling thread's
 // network namespace, or changes the one that is there, in one step for each
-// direction. Where the same is there already it changes nothing. Somebody
-// else's program in the place is a *ForeignError, and nothing is changed. On
-// another error what was attached stays so: a port that fails stays closed.
+// direction. Ingress is by tc where the kernel refuses XDP. Where the same is
+// there already it changes nothing. Somebody else's program in the place is a
+// *ForeignError, and nothing is changed. On another error what was attached stays
+// so: a port that fails stays closed.
 func Attach(ifindex int, f Filter) (*Enforcer, error) { return attach(ifindex, f, modes{}) }
 
 func attach(ifindex int, f Filter, m modes) (*Enforcer, error) {
@@ -55,23 +56,23 @@ func attachSpec(ifindex int, spec *ebpf.CollectionSpec, f Filter, m modes) (*Enf
 			return nil, fmt.Errorf("bpf: attach to device %s: %w", h.link.Attrs().Name, err)
 		}
 	}
-	old, _ := h.out()
-	p, err := load(spec, s, pair{h.in, old})
+	p, err := load(spec, s, h.pair())
 	if err != nil {
 		return nil, fmt.Errorf("bpf: attach to device %s: %w", h.link.Attrs().Name, err)
 	}
-	defer p.Close()
-	if (pair{h.in, old}).held(portMapNames) != nil && !h.shutBoth() {
+	defer func() { p.Close() }() // with what shut has put into it
+	if h.pair().held(portMapNames) != nil && !h.shutBoth() {
 		if err := tellOpened(p.in.maps[portMapNames], noFilter, time.Now()); err != nil {
 			return nil, fmt.Errorf("bpf: attach to device %s: %w", h.link.Attrs().Name, err)
 		}
 	}
-	if f.Underlay != nil { // before anything is judged by it
+	// Before anything is judged by it.
+	if f.Underlay != nil {
 		if err := p.underlay(*f.Underlay); err != nil {
 			return nil, fmt.Errorf("bpf: attach to device %s: %w", h.link.Attrs().Name, err)
 		}
 	}
-	if err := errors.Join(h.close(p.out, m.out), h.shut(p.in, m.in)); err != nil {
+	if err := errors.Join(h.tc[Egress].put(p.out, m.out), h.shut(spec, s, &p, m.in)); err != nil {
 		return nil, fmt.Errorf("bpf: attach to device %s: %w", h.link.Attrs().Name, err)
 	}
 	return newEnforcer(p)
@@ -91,53 +92,6 @@ func newEnforcer(p pair) (*Enforcer, error) {
 	return e, nil
 }
 
-// shutBoth tells whether all frames met ours, in both directions.
-func (h *hooks) shutBoth() bool {
-	_, mode := h.out()
-	return h.in != nil && h.in.settings.Queues >= h.queues && mode != 0 && (mode == Clsact || h.first)
-}
-
-// close closes egress with p.
-func (h *hooks) close(p *program, mode Mode) error {
-	if mode == 0 {
-		mode = Clsact
-		if h.tcxOK {
-			mode = TCX
-		}
-	}
-	if mode == TCX {
-		if h.tcx == nil || !h.first || !h.tcx.equal(p) {
-			if err := portEgress(h.link).attachTCX(p.Program, h.tcx.bare(), h.first); err != nil {
-				return err
-			}
-		}
-		if h.clsact != nil {
-			return portEgress(h.link).detachClsact()
-		}
-		return nil
-	}
-	if h.clsact == nil || !h.clsact.equal(p) {
-		if err := portEgress(h.link).attachClsact(p.Program); err != nil {
-			return err
-		}
-	}
-	if h.tcx != nil {
-		return portEgress(h.link).detachTCX(h.tcx.Program)
-	}
-	return nil
-}
-
-// shut closes ingress with p.
-func (h *hooks) shut(p *program, mode Mode) error {
-	if h.in == nil {
-		return attachXDP(h.link, p, nil, mode)
-	}
-	if h.in.equal(p) {
-		return nil
-	}
-	return attachXDP(h.link, p, h.in, h.inMode)
-}
-
 // Open finds the filter that an earlier process attached to the device.
 func Open(ifindex int) (*Enforcer, error) {
 	h, _, err := look(ifindex)
@@ -145,14 +99,14 @@ func Open(ifindex int) (*Enforcer, error) {
 		return nil, fmt.Errorf("bpf: open the filter of %w", err)
 	}
 	defer h.Close()
-	out, _ := h.out()
-	if h.in == nil || out == nil {
+	p := h.pair()
+	if p.in == nil || p.out == nil {
 		return nil, fmt.Errorf("bpf: device %s: %w", h.link.Attrs().Name, ErrNotAttached)
 	}
-	if h.in.settings.Magic != magic || out.settings.Magic != magic {
+	if p.in.settings.Magic != magic || p.out.settings.Magic != magic {
 		return nil, fmt.Errorf("bpf: device %s: %w", h.link.Attrs().Name, errOtherVersion)
 	}
-	return newEnforcer(pair{h.in, out})
+	return newEnforcer(p)
 }
 
 // Detach opens the device: it removes the filter, if it is there, and nothing
@@ -164,15 +118,10 @@ func Detach(ifindex int) error {
 	}
 	defer h.Close()
 	var errs []error
-	if h.in != nil {
-		errs = append(errs, setXDP(h.link, h.inMode, -1, h.in.FD()))
+	if h.xdp != nil {
+		errs = append(errs, setXDP(h.link, h.xdpMode, -1, h.xdp.FD()))
 	}
-	if h.tcx != nil {
-		errs = append(errs, portEgress(h.link).detachTCX(h.tcx.Program))
-	}
-	if h.clsact != nil {
-		errs = append(errs, portEgress(h.link).detachClsact())
-	}
+	errs = append(errs, h.leaveTC(), h.tc[Egress].remove())
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("bpf: detach from device %s: %w", h.link.Attrs().Name, err)
 	}

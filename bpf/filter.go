@@ -48,7 +48,7 @@ var carriers = map[uint16]string{
 }
 
 // settings is the form of f that the programs have, for a port with that
-// address. Queues is the caller's.
+// address. Queues and Gro are the caller's.
 func (f Filter) settings(port [6]byte) (s portSettings, err error) {
 	if f.EtherType < 0x0600 {
 		return s, fmt.Errorf("EAPOL ethertype 0x%04x is a length; one of 0x0600 or greater is accepted", f.EtherType)

@@ -18,6 +18,7 @@ struct frame {
 	__u64 frames; // on the wire: more than 1 for one that is yet to be segmented
 	__u32 tags;   // S-tag's VID << 16 | C-tag's; of one tag the other is 0; or NO_TAG
 	__be16 type;  // behind the tags
+	__u16 taken;  // how many tags were taken off
 };
 
 struct vlan {
@@ -44,6 +45,7 @@ static __always_inline void untag(struct frame *f)
 	vid = bpf_ntohs(v->tci) & VID;
 	f->type = v->type;
 	f->payload = ++v;
+	f->taken = 1;
 	if (!is_tag(f->type) || (const void *)(v + 1) > f->end) {
 		f->tags = customer ? vid : vid << 16;
 		return;
@@ -51,6 +53,7 @@ static __always_inline void untag(struct frame *f)
 	f->tags = vid << 16 | (bpf_ntohs(v->tci) & VID);
 	f->type = v->type;
 	f->payload = v + 1;
+	f->taken = 2;
 }
 
 // dissect is false for what is shorter than an Ethernet header.
@@ -59,6 +62,7 @@ static __always_inline int dissect(struct frame *f, const void *data, const void
 	f->eth = data;
 	f->end = end;
 	f->tags = NO_TAG;
+	f->taken = 0;
 	if ((const void *)(f->eth + 1) > end)
 		return 0;
 	f->type = f->eth->type;
@@ -67,11 +71,16 @@ static __always_inline int dissect(struct frame *f, const void *data, const void
 	return 1;
 }
 
-// beside adds the tag that a NIC is to insert, before those in the frame.
+// beside adds the tag that is not in the frame, and comes before those that are:
+// a NIC is to insert it, or the kernel has taken it out.
 static __always_inline void beside(struct frame *f, int customer, __u32 vid)
 {
-	if (f->tags != NO_TAG)
-		f->tags = vid << 16 | ((f->tags | f->tags >> 16) & VID);
-	else
+	if (f->taken == 0) {
 		f->tags = customer ? vid : vid << 16;
+	} else if (f->taken == 1) {
+		f->tags = vid << 16 | ((f->tags | f->tags >> 16) & VID);
+	} else { // one more than are looked behind
+		f->tags = vid << 16 | f->tags >> 16;
+		f->type = bpf_htons(ETH_P_8021Q);
+	}
 }

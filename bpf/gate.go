@@ -37,7 +37,7 @@ func PrepareGate(ifindex ...int) error {
 		if err != nil {
 			return fmt.Errorf("bpf: prepare the gate of device %d: %w", i, err)
 		}
-		_, _, ok, err := findTCX(l)
+		_, _, ok, err := portEgress(l).findTCX()
 		if err == nil && !ok {
 			err = addClsact(l)
 		}

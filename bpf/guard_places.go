@@ -34,8 +34,7 @@ func ofFilter(ifindex int, do func(ebpf.MapID, *ebpf.Map) error) error {
 		return err
 	}
 	defer h.Close()
-	out, _ := h.out()
-	p := pair{h.in, out}
+	p := h.pair()
 	m := p.held(portMapIngress)
 	if m == nil {
 		return ErrNotAttached

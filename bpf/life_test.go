@@ -66,7 +66,7 @@ func child(v string) error {
 }
 
 func TestOutlivesProcessAndMountNamespace(t *testing.T) {
-	combinations(t, func(t *testing.T, m modes) {
+	everywhere(t, func(t *testing.T, m modes) {
 		w := newWire(t)
 		self, err := os.Executable()
 		if err != nil {
@@ -82,7 +82,7 @@ func TestOutlivesProcessAndMountNamespace(t *testing.T) {
 			t.Fatalf("observed %+v", s)
 		}
 
-		port, peer := w.station(t, w.port), w.station(t, w.peer)
+		port, peer := w.stack(t, m), w.station(t, w.peer)
 		peer.until(t, marked(t, port, 1))
 		port.until(t, marked(t, peer, 1))
 		for _, f := range clearFrames(t) {
@@ -118,8 +118,8 @@ func (w *testWire) ids(t *testing.T) (ids [2]ebpf.ProgramID) {
 			return err
 		}
 		defer h.Close()
-		out, _ := h.out()
-		for i, p := range []*program{h.in, out} {
+		of := h.pair()
+		for i, p := range []*program{of.in, of.out} {
 			if p == nil {
 				continue
 			}
@@ -137,14 +137,14 @@ func (w *testWire) ids(t *testing.T) (ids [2]ebpf.ProgramID) {
 // While clear frames run both ways, the settings change to and fro: not one
 // passes, and the counters go on.
 func TestReload(t *testing.T) {
-	combinations(t, func(t *testing.T, m modes) {
+	everywhere(t, func(t *testing.T, m modes) {
 		w := newWire(t)
 		e := w.attach(t, plain, m)
 		before := w.ids(t)
 		if w.attach(t, plain, m); w.ids(t) != before {
 			t.Errorf("programs %v became %v where nothing changed", before, w.ids(t))
 		}
-		port, peer := w.station(t, w.port), w.station(t, w.peer)
+		port, peer := w.stack(t, m), w.station(t, w.peer)
 		peer.until(t, marked(t, port, 1))
 		port.until(t, marked(t, peer, 1))
 		clear := octets(t, otherMAC+peerMAC+"0800"+"4500", 60)
@@ -214,7 +214,7 @@ func TestReload(t *testing.T) {
 }
 
 func TestDetach(t *testing.T) {
-	combinations(t, func(t *testing.T, m modes) {
+	everywhere(t, func(t *testing.T, m modes) {
 		w := newWire(t)
 		w.do(t, func() error { return Detach(w.index()) }) // nothing there: no error
 		w.attach(t, plain, m)

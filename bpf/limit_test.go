@@ -42,28 +42,36 @@ func TestEAPOLLimit(t *testing.T) {
 		name   string
 		frame  []byte
 		passes int // of 500 in a moment
+		byTC   bool
 	}{
-		{"a known peer", hello(heard, 1, []byte{7}), 500},
-		{"a known peer, CKN of 32 octets", hello(heard, 2, long), 500},
-		{"a peer of another CKN", hello(heard, 2, []byte{7}), burst},
-		{"a peer that restarted", hello(heard, 9, []byte{7}), burst},
-		{"a new address with the MI of a peer", hello(other, 1, []byte{7}), burst},
-		{"a CKN that is longer", hello(heard, 1, []byte{7, 0}), burst},
-		{"a CKN of nobody's", hello(heard, 1, []byte{8}), burst},
-		{"a CKN that is too long", hello(heard, 1, bytes.Repeat([]byte{7}, 33)), burst},
-		{"no CKN", hello(heard, 1, nil), burst},
-		{"cut", cut, burst},
-		{"no MKPDU", octets(t, pae+peerMAC+"888e"+"0301", 60), burst},
+		{"a known peer", hello(heard, 1, []byte{7}), 500, false},
+		{"a known peer, CKN of 32 octets", hello(heard, 2, long), 500, false},
+		{"a known peer, CKN of 32 octets, by tc", hello(heard, 2, long), 500, true},
+		{"a peer of another CKN", hello(heard, 2, []byte{7}), burst, false},
+		{"a peer that restarted", hello(heard, 9, []byte{7}), burst, false},
+		{"a peer that restarted, by tc", hello(heard, 9, []byte{7}), burst, true},
+		{"a new address with the MI of a peer", hello(other, 1, []byte{7}), burst, false},
+		{"a CKN that is longer", hello(heard, 1, []byte{7, 0}), burst, false},
+		{"a CKN of nobody's", hello(heard, 1, []byte{8}), burst, false},
+		{"a CKN of nobody's, by tc", hello(heard, 1, []byte{8}), burst, true},
+		{"a CKN that is too long", hello(heard, 1, bytes.Repeat([]byte{7}, 33)), burst, false},
+		{"no CKN", hello(heard, 1, nil), burst, false},
+		{"cut", cut, burst, false},
+		{"no MKPDU", octets(t, pae+peerMAC+"888e"+"0301", 60), burst, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := loaded(t, plain)
+			in, pass := p.in, uint32(xdpPass)
+			if tt.byTC {
+				in, pass = inTC(t, p), tcNext
+			}
 			run := func() (passed int) {
 				for range 500 {
-					got, err := p.in.Run(&ebpf.RunOptions{Data: tt.frame})
+					got, err := in.Run(&ebpf.RunOptions{Data: tt.frame})
 					if err != nil {
 						t.Fatal(err)
 					}
-					if got == xdpPass {
+					if got == pass {
 						passed++
 					}
 				}

@@ -12,9 +12,19 @@ import (
 	"github.com/linkseal/linkseal/linux/probe/probetest"
 )
 
-// combinations are all ways to attach that the kernel has.
+// combinations are all ways to attach that the kernel has, with ingress by XDP.
 func combinations(t *testing.T, f func(*testing.T, modes)) {
-	for _, m := range []modes{{Native, TCX}, {Generic, TCX}, {Native, Clsact}, {Generic, Clsact}, {}} {
+	eachOf(t, []modes{{Native, TCX}, {Generic, TCX}, {Native, Clsact}, {Generic, Clsact}, {}}, f)
+}
+
+// everywhere are those, and with ingress by tc.
+func everywhere(t *testing.T, f func(*testing.T, modes)) {
+	combinations(t, f)
+	eachOf(t, []modes{{TCX, TCX}, {Clsact, Clsact}}, f)
+}
+
+func eachOf(t *testing.T, all []modes, f func(*testing.T, modes)) {
+	for _, m := range all {
 		if m.out == TCX && probetest.InGuest() && !probe.TCX.Check().OK {
 			t.Logf("%s and %s: the guest's kernel is there for clsact, the host tests TCX", m.in, m.out)
 			continue
@@ -80,7 +90,7 @@ func (s *station) try(t *testing.T, frame []byte) {
 }
 
 func TestNothingPassesInClear(t *testing.T) {
-	combinations(t, func(t *testing.T, m modes) {
+	everywhere(t, func(t *testing.T, m modes) {
 		w := newWire(t)
 		e := w.attach(t, plain, m)
 		s := w.observe(t)
@@ -94,7 +104,7 @@ func TestNothingPassesInClear(t *testing.T) {
 			t.Errorf("observed %+v", s)
 		}
 
-		port, peer := w.station(t, w.port), w.station(t, w.peer)
+		port, peer := w.stack(t, m), w.station(t, w.peer)
 		macsec := octets(t, packets[0].frame, 60)
 		frames := clearFrames(t)
 		peer.until(t, marked(t, port, 1)) // what was on the way when the filter came

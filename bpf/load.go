@@ -57,6 +57,26 @@ func load(spec *ebpf.CollectionSpec, s portSettings, old pair) (p pair, err erro
 	return p, nil
 }
 
+// byTC loads the program that judges in tc what comes in, from a spec that load
+// was given, over the maps of p and with other settings.
+func (p pair) byTC(spec *ebpf.CollectionSpec, s portSettings) (*program, error) {
+	if err := spec.Variables[portVarMust].Set(s); err != nil {
+		return nil, fmt.Errorf("settings: %w", err)
+	}
+	var obj struct {
+		In *ebpf.Program `ebpf:"linkseal_in_tc"`
+	}
+	if err := spec.LoadAndAssign(&obj, &ebpf.CollectionOptions{MapReplacements: p.in.maps}); err != nil {
+		return nil, fmt.Errorf("load ingress by tc: %w", remedy(err))
+	}
+	in := &program{Program: obj.In, settings: s}
+	if err := in.complete(p.in.maps); err != nil {
+		in.Close()
+		return nil, err
+	}
+	return in, nil
+}
+
 // complete has a program hold the maps, whether it uses them or not, and reads
 // its tag.
 func (p *program) complete(shared mapsByName) (err error) {
@@ -87,14 +107,19 @@ func (p pair) underlay(want Underlay) error {
 	return u.set(want)
 }
 
-// maps are the maps of spec but its settings: those of old, or new ones.
-func maps(spec *ebpf.CollectionSpec, old pair, isUnderlay bool) (mapsByName, error) {
-	all := mapsByName{}
+// narrow leaves no room in what an underlay alone has.
+func narrow(spec *ebpf.CollectionSpec, isUnderlay bool) {
 	for _, name := range ofUnderlay {
 		if !isUnderlay {
 			spec.Maps[name].MaxEntries = 1
 		}
 	}
+}
+
+// maps are the maps of spec but its settings: those of old, or new ones.
+func maps(spec *ebpf.CollectionSpec, old pair, isUnderlay bool) (mapsByName, error) {
+	all := mapsByName{}
+	narrow(spec, isUnderlay)
 	for name, of := range spec.Maps {
 		if strings.HasPrefix(name, ".") { // a section of constants
 			continue

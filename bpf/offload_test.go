@@ -125,7 +125,7 @@ func TestSegments(t *testing.T) {
 
 // The filter neither needs nor sets a limit to the MTU.
 func TestJumboMTU(t *testing.T) {
-	combinations(t, func(t *testing.T, m modes) {
+	everywhere(t, func(t *testing.T, m modes) {
 		w := newWire(t)
 		mtu := func(n int) {
 			w.do(t, func() error {

@@ -8,8 +8,8 @@ import (
 )
 
 // Opened says that frames may have passed a port that nobody counted: Attach found
-// the filter in one direction only, behind another program or at fewer queues than
-// the port has, or Guard found no guard. A filter that was not there at all has
+// the filter in one direction only, behind another program, at fewer queues than
+// the port has or in tc behind GRO, or Guard found no guard. A filter that was not there at all has
 // other counters.
 type Opened struct {
 	Found         time.Time // first; zero: it was not

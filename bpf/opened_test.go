@@ -3,6 +3,8 @@ package bpf
 import (
 	"testing"
 	"time"
+
+	"github.com/linkseal/linkseal/linux/link"
 )
 
 // What opened and closed again is known to who counts, and splits its accounts.
@@ -18,10 +20,7 @@ func TestOpened(t *testing.T) {
 					return err
 				}
 				defer h.Close()
-				if h.tcx == nil {
-					return portEgress(h.link).detachClsact()
-				}
-				return portEgress(h.link).detachTCX(h.tcx.Program)
+				return h.tc[Egress].remove()
 			})
 		}, Opened{Filter: true}},
 		"ingress taken off": {func(t *testing.T, w *testWire) {
@@ -31,8 +30,13 @@ func TestOpened(t *testing.T) {
 					return err
 				}
 				defer h.Close()
-				return setXDP(h.link, h.inMode, -1, h.in.FD())
+				return setXDP(h.link, h.xdpMode, -1, h.xdp.FD())
 			})
+		}, Opened{Filter: true}},
+		"ingress by tc": {func(t *testing.T, w *testWire) { w.attach(t, plain, modes{in: byTC()}) }, Opened{}},
+		"ingress by tc, and frames joined before": {func(t *testing.T, w *testWire) {
+			w.attach(t, plain, modes{in: byTC()})
+			w.do(t, func() error { return link.SetGRO("port", true) })
 		}, Opened{Filter: true}},
 		"unguarded": {func(t *testing.T, w *testWire) {
 			w.do(t, func() error { return Unguard(w.index()) })

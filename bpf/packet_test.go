@@ -121,6 +121,22 @@ func loadedWith(t testing.TB, f Filter, change func(*ebpf.CollectionSpec)) pair 
 	return p
 }
 
+// inTC is the program that judges in tc what p.in does in XDP, with the same maps.
+func inTC(t testing.TB, p pair) *program {
+	t.Helper()
+	spec, err := loadPort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	narrow(spec, p.in.settings.Underlay == 1)
+	in, err := p.byTC(spec, p.in.settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(in.Close)
+	return in
+}
+
 // settled has nothing in its maps.
 func settled(t testing.TB, s portSettings, change func(*ebpf.CollectionSpec)) pair {
 	t.Helper()
@@ -166,11 +182,15 @@ func once(t testing.TB) func(Filter) pair {
 
 func TestPackets(t *testing.T) {
 	load := once(t)
+	byTC := map[*program]*program{} // by the one in XDP
 	for _, tt := range slices.Concat(packets, underlayPackets) {
+		p := load(tt.filter)
+		if byTC[p.in] == nil {
+			byTC[p.in] = inTC(t, p)
+		}
 		t.Run(tt.name, func(t *testing.T) {
-			p := load(tt.filter)
 			frame := octets(t, tt.frame, 60)
-			xdp, _ := answers(tt.in)
+			xdp, tcIn := answers(tt.in)
 			_, tc := answers(tt.out)
 			for _, side := range []struct {
 				name     string
@@ -178,7 +198,11 @@ func TestPackets(t *testing.T) {
 				want     uint32
 				verdict  portVerdict
 				counters *ebpf.Map
-			}{{"ingress", p.in, xdp, tt.in, p.held(portMapIngress)}, {"egress", p.out, tc, tt.out, p.held(portMapEgress)}} {
+			}{
+				{"ingress", p.in, xdp, tt.in, p.held(portMapIngress)},
+				{"ingress by tc", byTC[p.in], tcIn, tt.in, p.held(portMapIngress)},
+				{"egress", p.out, tc, tt.out, p.held(portMapEgress)},
+			} {
 				before, err := verdicts(side.counters)
 				if err != nil {
 					t.Fatal(err)
@@ -212,6 +236,7 @@ func TestPackets(t *testing.T) {
 // passes for being short.
 func TestShortFrames(t *testing.T) {
 	p := loaded(t, everything)
+	byTC := inTC(t, p)
 	for _, kind := range []struct {
 		frame string
 		first int // octets from which on it passes
@@ -229,8 +254,10 @@ func TestShortFrames(t *testing.T) {
 			if got, err := p.in.Run(&ebpf.RunOptions{Data: frame}); err != nil || got != xdp {
 				t.Errorf("ingress, %x: %d, %v; want %d", frame, got, err, xdp)
 			}
-			if got, err := p.out.Run(&ebpf.RunOptions{Data: frame}); err != nil || got != tc {
-				t.Errorf("egress, %x: %d, %v; want %d", frame, int32(got), err, int32(tc))
+			for name, prog := range map[string]*program{"ingress by tc": byTC, "egress": p.out} {
+				if got, err := prog.Run(&ebpf.RunOptions{Data: frame}); err != nil || got != tc {
+					t.Errorf("%s, %x: %d, %v; want %d", name, frame, int32(got), err, int32(tc))
+				}
 			}
 		}
 	}

@@ -94,29 +94,36 @@ int linkseal_in_stack(struct xdp_md *ctx)
 
 // How much of a frame is looked at: two tags, the SecTAG, a subtype.
 #define LOOK (sizeof(struct ethernet) + 2 * sizeof(struct vlan) + sizeof(struct sectag))
+// Where EAPOL is limited, an MKPDU as far as its CKN, which has no tag.
+#define LOOK_IN (sizeof(struct ethernet) + sizeof(struct mkpdu) + MAX_CKN)
+_Static_assert(LOOK_IN >= LOOK, "LOOK_IN");
 
-// look_far has what is looked at of an underlay's frame in its first piece.
-static __always_inline void look_far(struct __sk_buff *skb)
+// look has so much of a frame, or all of a shorter one, in its first piece.
+static __always_inline void look(struct __sk_buff *skb, __u32 size)
 {
 	__u32 here = skb->data_end - skb->data;
 
-	if (here < LOOK_UNDERLAY && here < skb->len)
-		bpf_skb_pull_data(skb, skb->len < LOOK_UNDERLAY ? skb->len : LOOK_UNDERLAY);
+	if (here < size && here < skb->len)
+		bpf_skb_pull_data(skb, skb->len < size ? skb->len : size);
 }
 
-SEC("tc")
-int linkseal_out(struct __sk_buff *skb)
+static __always_inline int judge_skb(struct __sk_buff *skb, enum direction d, __u32 size)
 {
 	struct frame f = {};
 	int whole;
 
-	if (must.underlay)
-		look_far(skb);
-	else if (skb->data + LOOK > skb->data_end)
-		bpf_skb_pull_data(skb, LOOK); // fails on a shorter frame, which is looked at as it is
+	look(skb, must.underlay ? LOOK_UNDERLAY : size);
 	whole = dissect(&f, (const void *)(long)skb->data, (const void *)(long)skb->data_end);
 	measure(&f, skb);
 	if (skb->vlan_present)
 		beside(&f, skb->vlan_proto == bpf_htons(ETH_P_8021Q), skb->vlan_tci & VID);
-	return passes(judge(&f, EGRESS, whole)) ? TC_ACT_UNSPEC : TC_ACT_SHOT;
+	return passes(judge(&f, d, whole)) ? TC_ACT_UNSPEC : TC_ACT_SHOT;
 }
+
+SEC("tc")
+int linkseal_out(struct __sk_buff *skb) { return judge_skb(skb, EGRESS, LOOK); }
+
+// Where XDP cannot be had. The kernel has taken the first tag out of the frame
+// by now, and shown it to packet sockets that are for all protocols.
+SEC("tc")
+int linkseal_in_tc(struct __sk_buff *skb) { return judge_skb(skb, INGRESS, LOOK_IN); }

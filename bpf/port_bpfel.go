@@ -173,6 +173,7 @@ type portSettings struct {
 		HasSubtype  uint8
 	}
 	Queues uint64
+	Gro    uint64
 }
 
 type portVerdict uint32
@@ -219,6 +220,7 @@ const (
 	portMapXsks             = "xsks"
 	portProgLinksealIn      = "linkseal_in"
 	portProgLinksealInStack = "linkseal_in_stack"
+	portProgLinksealInTc    = "linkseal_in_tc"
 	portProgLinksealOut     = "linkseal_out"
 	portProgLinksealSa      = "linkseal_sa"
 	portVarMust             = "must"
@@ -268,6 +270,7 @@ type portSpecs struct {
 type portProgramSpecs struct {
 	LinksealIn      *ebpf.ProgramSpec `ebpf:"linkseal_in"`
 	LinksealInStack *ebpf.ProgramSpec `ebpf:"linkseal_in_stack"`
+	LinksealInTc    *ebpf.ProgramSpec `ebpf:"linkseal_in_tc"`
 	LinksealOut     *ebpf.ProgramSpec `ebpf:"linkseal_out"`
 	LinksealSa      *ebpf.ProgramSpec `ebpf:"linkseal_sa"`
 }
@@ -394,6 +397,7 @@ type portVariables struct {
 type portPrograms struct {
 	LinksealIn      *ebpf.Program `ebpf:"linkseal_in"`
 	LinksealInStack *ebpf.Program `ebpf:"linkseal_in_stack"`
+	LinksealInTc    *ebpf.Program `ebpf:"linkseal_in_tc"`
 	LinksealOut     *ebpf.Program `ebpf:"linkseal_out"`
 	LinksealSa      *ebpf.Program `ebpf:"linkseal_sa"`
 }
@@ -402,6 +406,7 @@ func (p *portPrograms) Close() error {
 	return _PortClose(
 		p.LinksealIn,
 		p.LinksealInStack,
+		p.LinksealInTc,
 		p.LinksealOut,
 		p.LinksealSa,
 	)

@@ -33,7 +33,9 @@ struct settings {
 	__u32 enforce; // what may not pass is dropped; else it is counted as CLEAR
 	__u32 underlay; // of a tunnel: what is protected may not pass
 	struct rule allow[MAX_RULES];
-	__u64 queues; // RX, of the port when it was attached. No program reads it.
+	// No program reads what follows.
+	__u64 queues; // RX, of the port when it was attached
+	__u64 gro;    // 1: it joined what it received (GRO) before ingress by tc
 };
 
 const volatile struct settings must SEC(".rodata.settings") = {.magic = MAGIC};

@@ -13,6 +13,10 @@ import (
 // that it was loaded into has no AF_XDP.
 var ErrNoSockets = errors.New("this kernel has no AF_XDP; use one with CONFIG_XDP_SOCKETS, or packet sockets")
 
+// ErrByTC says that the filter hands nothing to sockets, since its ingress is by
+// tc.
+var ErrByTC = errors.New("the filter's ingress is by tc, since XDP cannot be had there; use packet sockets")
+
 // MaxSocketFrame is the longest frame that is handed to a socket, in octets
 // without FCS: what a socket with chunks of 4 KiB and no headroom of its own
 // takes. What is longer than its chunks a socket drops, and counts.
@@ -40,15 +44,17 @@ func (s *Sockets) Same(o *Sockets) bool { return s.id == o.id }
 
 // OpenSockets finds the filter that is attached to the device with that index
 // in the calling thread's network namespace. Errors are ErrNotAttached,
-// ErrNoSockets, and that the filter is another version's.
+// ErrNoSockets, ErrByTC, and that the filter is another version's.
 func OpenSockets(ifindex int) (*Sockets, error) {
 	h, _, err := look(ifindex)
 	if err != nil {
 		return nil, fmt.Errorf("bpf: open the sockets of %w", err)
 	}
 	defer h.Close()
-	out, _ := h.out()
-	s, err := openSockets(pair{h.in, out})
+	if _, mode := h.in(); mode.ByTC() {
+		return nil, fmt.Errorf("bpf: open the sockets of device %s: %w", h.link.Attrs().Name, ErrByTC)
+	}
+	s, err := openSockets(h.pair())
 	if err != nil {
 		return nil, fmt.Errorf("bpf: open the sockets of device %s: %w", h.link.Attrs().Name, err)
 	}

@@ -176,7 +176,7 @@ func TestSocketsStay(t *testing.T) {
 				return err
 			}
 			defer h.Close()
-			return setXDP(h.link, h.inMode, -1, h.in.FD())
+			return setXDP(h.link, h.xdpMode, -1, h.xdp.FD())
 		})
 		w.attach(t, everything, m)
 		check("ingress was taken away", 3)
@@ -186,10 +186,7 @@ func TestSocketsStay(t *testing.T) {
 				return err
 			}
 			defer h.Close()
-			if h.tcx != nil {
-				return portEgress(h.link).detachTCX(h.tcx.Program)
-			}
-			return portEgress(h.link).detachClsact()
+			return h.tc[Egress].remove()
 		})
 		w.do(t, func() error {
 			if _, err := OpenSockets(w.index()); !errors.Is(err, ErrNotAttached) {
@@ -348,6 +345,6 @@ func (w *testWire) older(t *testing.T, m modes) {
 			return err
 		}
 		defer h.Close()
-		return errors.Join(h.close(p.out, m.out), h.shut(p.in, m.in))
+		return errors.Join(h.tc[Egress].put(p.out, m.out), h.shutXDP(p.in, m.in))
 	})
 }

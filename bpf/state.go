@@ -12,7 +12,8 @@ import (
 // Mode is how a program is attached. The zero Mode is not at all.
 type Mode uint8
 
-// The modes: Native and Generic are ingress, TCX and Clsact egress.
+// The modes: Native and Generic are ingress, TCX and Clsact egress, and ingress
+// where XDP cannot be had.
 const (
 	Native  Mode = iota + 1 // XDP in the driver
 	Generic                 // XDP in the stack
@@ -28,6 +29,9 @@ func (m Mode) String() string {
 	}
 	return modeNames[m]
 }
+
+// ByTC tells whether frames meet the program in tc.
+func (m Mode) ByTC() bool { return m == TCX || m == Clsact }
 
 // ForeignError is somebody else's program in the place that the filter needs.
 type ForeignError struct {
@@ -49,6 +53,9 @@ type Side struct {
 	// First tells that no other program of the hook runs before ours and
 	// could pass frames past it.
 	First bool
+	// Twice tells that a change was cut off: ours is at two hooks, and what
+	// passes counts twice.
+	Twice bool
 
 	settings portSettings
 }
@@ -59,7 +66,10 @@ type State struct {
 	// Queues is how many it receives by. A veth that is given more does not run
 	// the program for them (Linux 6.18, veth_set_channels) until one is attached
 	// anew: one that was attached to other queues does not enforce.
-	Queues  uint64
+	Queues uint64
+	// Joins tells that frames are joined (GRO) before ingress by tc, where the
+	// kernel may have some to itself: it does not enforce. False with XDP.
+	Joins   bool
 	Ingress Side
 	Egress  Side
 	// Underlay is nil where the filter is not that of a tunnel's underlay.
@@ -77,11 +87,12 @@ func (s State) Enforces(f Filter) bool {
 	}
 	want.Queues = s.Queues
 	for _, side := range []Side{s.Ingress, s.Egress} {
-		if side.Mode == 0 || !side.First || side.settings != want {
+		want.Gro = side.settings.Gro // what it was
+		if side.Mode == 0 || !side.First || side.Twice || side.settings != want {
 			return false
 		}
 	}
-	return s.Underlay.says(f.Underlay)
+	return !s.Joins && s.Underlay.says(f.Underlay)
 }
 
 // hooks is a device with what is attached to it.
@@ -89,26 +100,40 @@ type hooks struct {
 	link    netlink.Link
 	address [6]byte
 	queues  uint64 // RX, in use
-	in      *program
-	inMode  Mode
-	tcx     *program
-	tcxOK   bool // the kernel has TCX
-	first   bool // tcx runs before all others
-	clsact  *program
+	xdp     *program
+	xdpMode Mode
+	tc      [directions]tcSide
 }
 
-func (h *hooks) Close() { h.in.Close(); h.tcx.Close(); h.clsact.Close() }
+func (h *hooks) Close() { h.xdp.Close(); h.tc[Ingress].Close(); h.tc[Egress].Close() }
 
-// out is our egress program and how it is attached. With both, TCX is what
-// frames meet first.
-func (h *hooks) out() (*program, Mode) {
-	switch {
-	case h.tcx != nil:
-		return h.tcx, TCX
-	case h.clsact != nil:
-		return h.clsact, Clsact
+// in is our ingress program and how it is attached. XDP is what frames meet
+// first.
+func (h *hooks) in() (*program, Mode) {
+	if h.xdp != nil {
+		return h.xdp, h.xdpMode
 	}
-	return nil, 0
+	return h.tc[Ingress].program()
+}
+
+func (h *hooks) out() (*program, Mode) { return h.tc[Egress].program() }
+
+// pair is what is attached.
+func (h *hooks) pair() pair {
+	in, _ := h.in()
+	out, _ := h.out()
+	return pair{in, out}
+}
+
+// ingress tells what in is.
+func (h *hooks) ingress() Side {
+	behind := h.tc[Ingress].side()
+	if h.xdp == nil {
+		return behind
+	}
+	s := h.xdp.side(h.xdpMode, true)
+	s.Twice = behind.Mode != 0
+	return s
 }
 
 // look finds what is at the device's hooks. It collects foreign programs and
@@ -124,21 +149,17 @@ func look(ifindex int) (h *hooks, foreign *ForeignError, err error) {
 	}
 	copy(h.address[:], l.Attrs().HardwareAddr)
 	h.queues = uint64(link.CountQueues(l.Attrs().Name, link.Queues{Rx: l.Attrs().NumRxQueues, Tx: l.Attrs().NumTxQueues}).Rx)
-	var errIn, errTCX, errClsact error
-	h.in, h.inMode, errIn = findXDP(l)
-	h.tcx, h.first, h.tcxOK, errTCX = findTCX(l)
-	h.clsact, errClsact = findClsact(l)
+	var errXDP, errTC error
+	h.xdp, h.xdpMode, errXDP = findXDP(l)
+	h.tc, errTC = findSides(l)
+	if out := h.tc[Egress]; !out.tcxOK { // with TCX that place is not needed
+		foreign = out.foreign
+	}
 	var f *ForeignError
-	if errors.As(errClsact, &f) {
-		errClsact = nil
-		if !h.tcxOK { // with TCX that place is not needed
-			foreign = f
-		}
+	if errors.As(errXDP, &f) {
+		foreign, errXDP = f, nil
 	}
-	if errors.As(errIn, &f) {
-		foreign, errIn = f, nil
-	}
-	if err := errors.Join(errIn, errTCX, errClsact); err != nil {
+	if err := errors.Join(errXDP, errTC); err != nil {
 		h.Close()
 		return nil, nil, fmt.Errorf("device %s: %w", l.Attrs().Name, err)
 	}
@@ -153,15 +174,13 @@ func Observe(ifindex int) (State, error) {
 		return State{}, fmt.Errorf("bpf: observe %w", err)
 	}
 	defer h.Close()
-	s := State{Address: h.address, Queues: h.queues, Foreign: foreign}
-	if h.in != nil {
-		s.Ingress = h.in.side(h.inMode, true)
+	s := State{Address: h.address, Queues: h.queues, Ingress: h.ingress(), Egress: h.tc[Egress].side(), Foreign: foreign}
+	if s.Ingress.Mode.ByTC() {
+		if s.Joins, err = link.GRO(h.link.Attrs().Name); err != nil {
+			return s, fmt.Errorf("bpf: observe: %w", err)
+		}
 	}
-	p, mode := h.out()
-	if p != nil {
-		s.Egress = p.side(mode, mode == Clsact || h.first)
-	}
-	if u, err := underlayOf(pair{h.in, p}.held); err == nil {
+	if u, err := underlayOf(h.pair().held); err == nil {
 		state, err := u.state()
 		if err != nil {
 			return s, fmt.Errorf("bpf: observe device %s: underlay: %w", h.link.Attrs().Name, err)

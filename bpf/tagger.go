@@ -39,7 +39,7 @@ func (t *tagger) Close() {
 
 // findTagger looks for ours at the hook; nil if it is not there.
 func (h hook) findTagger() (*tagger, error) {
-	res, err := link.QueryPrograms(link.QueryOptions{Target: h.link.Attrs().Index, Attach: h.tcx})
+	res, err := link.QueryPrograms(link.QueryOptions{Target: h.link.Attrs().Index, Attach: h.at})
 	switch {
 	case errors.Is(err, unix.EINVAL) || errors.Is(err, ebpf.ErrNotSupported):
 	case err != nil:

@@ -15,22 +15,28 @@ import (
 // qdisc.
 type hook struct {
 	link   netlink.Link
-	tcx    ebpf.AttachType
-	parent uint32 // of the filter
+	at     ebpf.AttachType // of TCX
+	parent uint32          // of the filter
 	handle uint32
 	name   string // the program's
 }
 
-// portEgress is where a port's frames leave.
-func portEgress(l netlink.Link) hook {
-	return hook{l, ebpf.AttachTCXEgress, netlink.HANDLE_MIN_EGRESS, 1, portProgLinksealOut}
+// portHooks are where a port's frames come in if XDP cannot be had, and where
+// they leave.
+func portHooks(l netlink.Link) [directions]hook {
+	return [directions]hook{
+		{l, ebpf.AttachTCXIngress, netlink.HANDLE_MIN_INGRESS, 1, portProgLinksealInTc},
+		{l, ebpf.AttachTCXEgress, netlink.HANDLE_MIN_EGRESS, 1, portProgLinksealOut},
+	}
 }
 
-// findTCX looks for ours among the TCX programs of the device's egress. first
-// tells whether it runs before all others. ok is false where the kernel has no
-// TCX.
-func findTCX(l netlink.Link) (p *program, first, ok bool, err error) {
-	res, err := link.QueryPrograms(link.QueryOptions{Target: l.Attrs().Index, Attach: ebpf.AttachTCXEgress})
+// portEgress is where a port's frames leave.
+func portEgress(l netlink.Link) hook { return portHooks(l)[Egress] }
+
+// findTCX looks for ours among the TCX programs of the hook. first tells whether
+// it runs before all others. ok is false where the kernel has no TCX.
+func (h hook) findTCX() (p *program, first, ok bool, err error) {
+	res, err := link.QueryPrograms(link.QueryOptions{Target: h.link.Attrs().Index, Attach: h.at})
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, ebpf.ErrNotSupported) {
 		return nil, false, false, nil
 	}
@@ -38,7 +44,7 @@ func findTCX(l netlink.Link) (p *program, first, ok bool, err error) {
 		return nil, false, false, fmt.Errorf("TCX: %w", remedy(err))
 	}
 	for i, a := range res.Programs {
-		p, _, err := find(a.ID, portProgLinksealOut)
+		p, _, err := find(a.ID, h.name)
 		if err != nil {
 			return nil, false, true, err
 		}
@@ -49,24 +55,25 @@ func findTCX(l netlink.Link) (p *program, first, ok bool, err error) {
 	return nil, false, true, nil
 }
 
-// EgressPrograms names the programs that TCX has in egress of the device with
-// that index in the calling thread's network namespace, in their order, by ids
+// TCXPrograms names the programs that TCX has on the device with that index in
+// the calling thread's network namespace, both ways and in their order, by ids
 // that the kernel does not use again. It is empty where there are none, or no TCX.
-func EgressPrograms(ifindex int) string {
-	res, err := link.QueryPrograms(link.QueryOptions{Target: ifindex, Attach: ebpf.AttachTCXEgress})
-	if err != nil {
-		return ""
+func TCXPrograms(ifindex int) (names string) {
+	for _, at := range []ebpf.AttachType{ebpf.AttachTCXIngress, ebpf.AttachTCXEgress} {
+		res, err := link.QueryPrograms(link.QueryOptions{Target: ifindex, Attach: at})
+		if err != nil {
+			return ""
+		}
+		for _, p := range res.Programs {
+			names += fmt.Sprintf("%s %d ", at, p.ID)
+		}
 	}
-	var ids []ebpf.ProgramID
-	for _, p := range res.Programs {
-		ids = append(ids, p.ID)
-	}
-	return fmt.Sprint(ids)
+	return names
 }
 
 // attachTCX puts p before all others, and takes old away if there is one.
 func (h hook) attachTCX(p, old *ebpf.Program, first bool) error {
-	o := link.RawAttachProgramOptions{Target: h.link.Attrs().Index, Program: p, Attach: h.tcx, Anchor: link.Head()}
+	o := link.RawAttachProgramOptions{Target: h.link.Attrs().Index, Program: p, Attach: h.at, Anchor: link.Head()}
 	if old != nil && first {
 		o.Anchor = link.ReplaceProgram(old)
 	}
@@ -80,7 +87,7 @@ func (h hook) attachTCX(p, old *ebpf.Program, first bool) error {
 }
 
 func (h hook) detachTCX(p *ebpf.Program) error {
-	err := link.RawDetachProgram(link.RawDetachProgramOptions{Target: h.link.Attrs().Index, Program: p, Attach: h.tcx})
+	err := link.RawDetachProgram(link.RawDetachProgramOptions{Target: h.link.Attrs().Index, Program: p, Attach: h.at})
 	if err != nil && !errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("TCX: %w", remedy(err))
 	}
@@ -105,22 +112,43 @@ func clsact(l netlink.Link) *netlink.Clsact {
 	}}
 }
 
+// addClsact has the device have a clsact qdisc. One of kind ingress is in the
+// same place, and takes filters for egress too: they meet what comes in.
 func addClsact(l netlink.Link) error {
-	if err := netlink.QdiscAdd(clsact(l)); err != nil && !errors.Is(err, unix.EEXIST) {
+	err := netlink.QdiscAdd(clsact(l))
+	if errors.Is(err, unix.EEXIST) {
+		var there bool
+		if there, err = hasClsact(l); err == nil && !there {
+			err = fmt.Errorf("a qdisc of kind ingress is in its place; remove it (tc qdisc del dev %s ingress): clsact has its filters too", l.Attrs().Name)
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("add the clsact qdisc: %w", remedy(err))
 	}
 	return nil
 }
 
+func hasClsact(l netlink.Link) (bool, error) {
+	qdiscs, err := again(func() ([]netlink.Qdisc, error) { return netlink.QdiscList(l) })
+	if err != nil {
+		return false, fmt.Errorf("list qdiscs: %w", err)
+	}
+	return slices.ContainsFunc(qdiscs, func(q netlink.Qdisc) bool {
+		return q.Attrs().Parent == netlink.HANDLE_CLSACT && q.Type() == "clsact"
+	}), nil
+}
+
 // filters are those of the clsact qdisc; none without one.
 func (h hook) filters() ([]netlink.Filter, error) {
-	qdiscs, err := again(func() ([]netlink.Qdisc, error) { return netlink.QdiscList(h.link) })
-	if err != nil {
-		return nil, fmt.Errorf("list qdiscs: %w", err)
+	there, err := hasClsact(h.link)
+	if err != nil || !there {
+		return nil, err
 	}
-	if !slices.ContainsFunc(qdiscs, func(q netlink.Qdisc) bool { return q.Attrs().Parent == netlink.HANDLE_CLSACT }) {
-		return nil, nil
-	}
+	return h.list()
+}
+
+// list is filters, of a device that has the qdisc.
+func (h hook) list() ([]netlink.Filter, error) {
 	filters, err := again(func() ([]netlink.Filter, error) { return netlink.FilterList(h.link, h.parent) })
 	if err != nil {
 		return nil, fmt.Errorf("list filters: %w", err)
@@ -128,10 +156,12 @@ func (h hook) filters() ([]netlink.Filter, error) {
 	return filters, nil
 }
 
+var parentNames = map[uint32]string{netlink.HANDLE_MIN_INGRESS: "clsact ingress", netlink.HANDLE_MIN_EGRESS: "clsact egress"}
+
 // findClsact looks for our filter in the device's clsact qdisc. Another
 // filter in its place is an error.
-func findClsact(l netlink.Link) (*program, error) {
-	filters, err := portEgress(l).filters()
+func (h hook) findClsact() (*program, error) {
+	filters, err := h.list()
 	if err != nil {
 		return nil, err
 	}
@@ -140,12 +170,12 @@ func findClsact(l netlink.Link) (*program, error) {
 		if a.Priority != 1 || a.Handle == 0 { // handle 0: the list's head, no filter
 			continue
 		}
-		foreign := &ForeignError{Device: l.Attrs().Name, Hook: "clsact egress, pref 1", Name: f.Type()}
+		foreign := &ForeignError{Device: h.link.Attrs().Name, Hook: parentNames[h.parent] + ", pref 1", Name: f.Type()}
 		b, ok := f.(*netlink.BpfFilter)
 		if !ok {
 			return nil, foreign
 		}
-		p, name, err := find(ebpf.ProgramID(b.Id), portProgLinksealOut)
+		p, name, err := find(ebpf.ProgramID(b.Id), h.name)
 		if err != nil {
 			return nil, err
 		}

@@ -33,13 +33,13 @@ func TestUnderlayLive(t *testing.T) {
 	others.Flows = append([]Flow{{Protocol: IPsec, Local: local4, Remote: inside4, AnySPI: true}}, hub.Flows...)
 	reloaded := overlay
 	reloaded.Allow, reloaded.Underlay = []Protocol{LLDP}, &others
-	combinations(t, func(t *testing.T, m modes) {
+	everywhere(t, func(t *testing.T, m modes) {
 		w := newWire(t)
 		e := w.attach(t, overlay, m)
 		if s := w.observe(t); !s.Enforces(overlay) || s.Enforces(reloaded) || s.Enforces(plain) {
 			t.Errorf("observed %+v", s)
 		}
-		port, peer := w.station(t, w.port), w.station(t, w.peer)
+		port, peer := w.stack(t, m), w.station(t, w.peer)
 		peer.until(t, marked(t, port, 1))
 		port.until(t, marked(t, peer, 1))
 

@@ -86,7 +86,7 @@ func measureEfforts(t *testing.T) map[string]effort {
 	all := map[string]effort{}
 	for name, f := range map[string]Filter{"plain": plain, "everything": everything, "counting": counting, "underlay": overlay} {
 		p := loaded(t, f)
-		for _, prog := range []*ebpf.Program{p.in.Program, p.out.Program} {
+		for _, prog := range []*ebpf.Program{p.in.Program, inTC(t, p).Program, p.out.Program} {
 			info, err := prog.Info()
 			if err != nil {
 				t.Fatal(err)

@@ -1,6 +1,7 @@
 package bpf
 
 import (
+	"encoding/binary"
 	"fmt"
 	"os"
 	"testing"
@@ -87,15 +88,20 @@ const (
 	bpfIngress = 1 // BPF_F_INGRESS
 )
 
-// reception is a packet socket that counts what the port receives.
+// reception is a packet socket that counts what the port receives: of clearFrame's
+// protocol alone where ingress is by tc, behind sockets for all.
 type reception struct {
 	fd int
 	n  uint64
 }
 
-func (w *testWire) listen(t *testing.T) *reception {
+func (w *testWire) listen(t *testing.T, m modes) *reception {
 	t.Helper()
-	h := &reception{fd: w.station(t, w.port).fd}
+	protocol := unix.ETH_P_ALL
+	if m.in.ByTC() {
+		protocol = int(binary.BigEndian.Uint16(clearFrame[12:]))
+	}
+	h := &reception{fd: w.stationOf(t, w.port, protocol).fd}
 	if err := unix.SetsockoptInt(h.fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1); err != nil {
 		t.Fatal(err)
 	}
@@ -122,8 +128,8 @@ func TestWaysIn(t *testing.T) {
 	if os.Getenv("LINKSEAL_SOAK") == "1" {
 		n = 1 << 20
 	}
-	combinations(t, func(t *testing.T, m modes) {
-		if m != (modes{}) && m.out != Clsact && n == short {
+	everywhere(t, func(t *testing.T, m modes) {
+		if m != (modes{}) && m.out != Clsact && !m.in.ByTC() && n == short {
 			return
 		}
 		total, open := 0, 0
@@ -134,16 +140,16 @@ func TestWaysIn(t *testing.T) {
 				e := w.attach(t, plain, m)
 				var x way
 				w.do(t, func() (err error) { x, err = of.open(w); return err })
-				if x.native && m.in == Generic {
+				if x.native && m.in != Native && m.in != 0 {
 					return // they do not reach the port
 				}
 				send := x.send
 				if send == nil {
 					send = w.sender(t, x.device)
 				}
-				at := w.listen(t)
+				at := w.listen(t, m)
 				start := e.counters(t).Ingress
-				if x.unseen && m.in != Generic { // generic XDP is in the stack
+				if x.unseen && (m.in == Native || m.in == 0) { // the others are in the stack
 					blast(t, wave, send, func() uint64 { return at.count(t) })
 					if c := e.counters(t).Ingress; c != start {
 						t.Errorf("ingress saw %+v after %+v", c, start)

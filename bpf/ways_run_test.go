@@ -31,7 +31,7 @@ func TestWaysOfProgRun(t *testing.T) {
 	w.do(t, func() error {
 		return netlink.LinkSetXdpFdWithFlags(w.peer, answering(xdpPass).FD(), unix.XDP_FLAGS_DRV_MODE)
 	})
-	in, out := w.listen(t), w.arrived(t)
+	in, out := w.listen(t, modes{}), w.arrived(t)
 	before := e.counters(t)
 	const frames = 8
 	for name, c := range map[string]struct {

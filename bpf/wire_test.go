@@ -2,9 +2,11 @@ package bpf
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -98,10 +100,48 @@ func (w *testWire) observe(t testing.TB) (s State) {
 	return s
 }
 
-// station is a packet socket on a device that hears and sends everything.
-type station struct{ fd int }
+// station is a packet socket on a device that hears and sends everything, or
+// several of some protocols.
+type station struct {
+	fd     int
+	others []*station
+}
 
 func (w *testWire) station(t testing.TB, l netlink.Link) *station {
+	t.Helper()
+	return w.stationOf(t, l, unix.ETH_P_ALL)
+}
+
+// stack is a station on the port that hears what the stack does. Ingress by tc is
+// behind sockets for all protocols, and before those for one.
+func (w *testWire) stack(t testing.TB, m modes) *station {
+	t.Helper()
+	if !m.in.ByTC() {
+		return w.station(t, w.port)
+	}
+	s := w.stationOf(t, w.port, int(plain.EtherType)) // a mark's
+	types := []int{int(plain.EtherType)}
+	for _, p := range slices.Concat(packets, underlayPackets) {
+		b := octets(t, p.frame, 14)
+		for i := 12; i+1 < len(b); i += 4 {
+			e := int(binary.BigEndian.Uint16(b[i:]))
+			tag := e == 0x8100 || e == 0x88a8 || e == 0x9100
+			if e < 0x0600 {
+				e = unix.ETH_P_802_2
+			}
+			if !slices.Contains(types, e) {
+				types = append(types, e)
+				s.others = append(s.others, w.stationOf(t, w.port, e))
+			}
+			if !tag {
+				break
+			}
+		}
+	}
+	return s
+}
+
+func (w *testWire) stationOf(t testing.TB, l netlink.Link, protocol int) *station {
 	t.Helper()
 	s := &station{}
 	w.do(t, func() (err error) {
@@ -114,7 +154,7 @@ func (w *testWire) station(t testing.TB, l netlink.Link) *station {
 			unix.SetsockoptTimeval(s.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv),
 			unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 8<<20),
 			unix.SetsockoptPacketMreq(s.fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &unix.PacketMreq{Ifindex: int32(l.Attrs().Index), Type: unix.PACKET_MR_PROMISC}),
-			unix.Bind(s.fd, &unix.SockaddrLinklayer{Ifindex: l.Attrs().Index, Protocol: wire(unix.ETH_P_ALL)}))
+			unix.Bind(s.fd, &unix.SockaddrLinklayer{Ifindex: l.Attrs().Index, Protocol: wire(uint16(protocol))}))
 	})
 	return s
 }
@@ -140,6 +180,9 @@ func (s *station) until(t testing.TB, last []byte) (before [][]byte) {
 			continue
 		}
 		if bytes.HasPrefix(buf[:n], last) {
+			for _, o := range s.others {
+				before = append(before, o.there(t)...)
+			}
 			return before
 		}
 		before = append(before, bytes.Clone(buf[:n]))
@@ -168,6 +211,22 @@ func onCPU(t testing.TB, cpu int) (do func(func())) {
 	return func(f func()) {
 		jobs <- f
 		<-done
+	}
+}
+
+// there are the frames that have come.
+func (s *station) there(t testing.TB) (all [][]byte) {
+	t.Helper()
+	buf := make([]byte, 10000)
+	for {
+		n, _, err := unix.Recvfrom(s.fd, buf, unix.MSG_DONTWAIT)
+		if err == unix.EAGAIN {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, bytes.Clone(buf[:n]))
 	}
 }
 

@@ -53,10 +53,10 @@ func attachXDP(l netlink.Link, p, old *program, mode Mode) error {
 		return nil
 	}
 	generic := setXDP(l, Generic, p.FD(), -1)
-	if generic == nil {
-		return nil
+	if generic == nil || errors.Is(native, unix.EEXIST) && errors.Is(generic, unix.EEXIST) {
+		return generic
 	}
-	return errors.Join(native, generic)
+	return fmt.Errorf("%w; %w", native, generic)
 }
 
 // setXDP sets or, with fd -1, removes the program. The kernel refuses it if
@@ -78,6 +78,9 @@ func setXDP(l netlink.Link, mode Mode, fd, old int) error {
 	x.AddRtAttr(unix.IFLA_XDP_FLAGS, number(flags))
 	req.AddData(x)
 	if _, err := req.Execute(unix.NETLINK_ROUTE, 0); err != nil {
+		if errors.Is(err, unix.EEXIST) { // net/core/dev.c, dev_xdp_attach
+			err = fmt.Errorf("%w: while a device upon this one (macvlan, VLAN, MACsec) has an XDP program, XDP here can be neither set nor removed; remove that program", err)
+		}
 		return fmt.Errorf("%s XDP: %w", mode, remedy(err))
 	}
 	return nil

@@ -59,8 +59,7 @@ func requirements(cfg *config.Config, can plan.Capabilities) []requirement {
 			need(must, probe.CapBPF)
 			need(must, probe.CapSysAdmin) // to read a filter back from its device
 			need(must, probe.BPF)
-			need(must, probe.XDPNative, probe.XDPGeneric)
-			need(must, probe.TCX, probe.Clsact)
+			need(must, probe.TCX, probe.Clsact) // for ingress too, without XDP
 		}
 		if p.Tags != nil {
 			tags := "tags of " + why

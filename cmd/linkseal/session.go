@@ -126,12 +126,12 @@ func (s *session) SetPromiscuous(on bool) {
 }
 
 // FilterSet implements reconcile.Session.
-func (s *session) FilterSet() {
+func (s *session) FilterSet() (works bool) {
 	s.speakers.FilterSet()
-	if d, ours := s.secy.(*device.Device); ours {
-		d.FilterSet()
-	}
+	d, ours := s.secy.(*device.Device)
+	works = !ours || d.FilterSet()
 	s.clerk.FilterSet()
+	return works
 }
 
 // Enforced implements reconcile.Session.

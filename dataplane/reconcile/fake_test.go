@@ -197,6 +197,7 @@ type fakeSession struct {
 	link        []bool
 	changes     []config.Port // what Configure was told
 	filters     int           // how often FilterSet was
+	starved     bool          // what it says then
 	enforced    string        // what Enforced said last
 	promiscuous []bool        // what SetPromiscuous said
 	suspended   bool
@@ -240,10 +241,11 @@ func (s *fakeSession) SetPromiscuous(on bool) {
 	s.promiscuous = append(s.promiscuous, on)
 }
 
-func (s *fakeSession) FilterSet() {
+func (s *fakeSession) FilterSet() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.filters++
+	return !s.starved
 }
 
 func (s *fakeSession) Enforced(why string) {

@@ -104,6 +104,11 @@ func (k *Kernel) Enforcement(device string) *status.Enforcement {
 		return nil
 	}
 	e := &status.Enforcement{}
+	for _, p := range *k.closed.Load() {
+		if p.Index == l.Index {
+			e.NoXDP = p.noXDP
+		}
+	}
 	err = k.ns.Do(func() error {
 		s, err := bpf.Observe(l.Index)
 		if err != nil {

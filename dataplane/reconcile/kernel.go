@@ -30,6 +30,7 @@ type Kernel struct {
 	scanned  time.Time
 
 	guards   map[string]guarded // by device, since this process began
+	lifts    map[string]lifted  // by device
 	circuits circuits
 	closed   atomic.Pointer[[]closedPort]
 }
@@ -41,7 +42,7 @@ func OpenKernel() (*Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &Kernel{ns: ns, guards: make(map[string]guarded)}
+	k := &Kernel{ns: ns, guards: make(map[string]guarded), lifts: make(map[string]lifted)}
 	k.closed.Store(&[]closedPort{})
 	if err := ns.Do(func() (err error) { k.links, err = link.Open(); return err }); err != nil {
 		return nil, errors.Join(err, ns.Close())
@@ -112,7 +113,10 @@ func (k *Kernel) Observe(d plan.Desired) (plan.Observed, error) {
 		}
 		_, parent := must[l.Name]
 		if devices[l.Index] == nil && !ours(l) && len(l.MAC) == len(plan.MAC{}) && (all || parent || k.filtered[l.Index]) {
-			filter, there, err := k.filter(l.Index)
+			filter, mode, there, err := k.filter(l.Index)
+			if must[l.Name] && mode.ByTC() {
+				closed[len(closed)-1].noXDP = k.lift(l)
+			}
 			switch {
 			case err != nil && must[l.Name]:
 				o.Unreadable[l.Name] = err.Error()
@@ -200,14 +204,15 @@ func (k *Kernel) link(l link.Link, names map[int]string, m *plan.MACsec, parent 
 }
 
 // filter tells what filter of linkseal's is on a device. One that is there in
-// part is the zero Filter, which equals none that is wanted.
-func (k *Kernel) filter(index int) (f plan.Filter, there bool, err error) {
+// part is the zero Filter, which equals none that is wanted. in is how its ingress
+// is attached.
+func (k *Kernel) filter(index int) (f plan.Filter, in bpf.Mode, there bool, err error) {
 	var s bpf.State
 	if err := k.ns.Do(func() (err error) { s, err = bpf.Observe(index); return err }); err != nil {
-		return f, false, err
+		return f, 0, false, err
 	}
 	if s.Ingress.Mode == 0 && s.Egress.Mode == 0 {
-		return f, false, nil
+		return f, 0, false, nil
 	}
 	if in := s.Ingress.Filter; s.Enforces(in) {
 		f = plan.Filter{EAPOLDestination: in.EAPOLDestination, EAPOLEtherType: in.EtherType, CountOnly: in.CountOnly}
@@ -215,7 +220,7 @@ func (k *Kernel) filter(index int) (f plan.Filter, there bool, err error) {
 			f.Allow = append(f.Allow, string(p))
 		}
 	}
-	return f, true, nil
+	return f, s.Ingress.Mode, true, nil
 }
 
 // FilterCounters are the counters of the filter on device, by direction and

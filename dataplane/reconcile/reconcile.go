@@ -64,8 +64,9 @@ type Session interface {
 	// SetPromiscuous tells whether the interface is to receive all frames,
 	// as in a bridge.
 	SetPromiscuous(bool)
-	// FilterSet tells that the filter on the parent was set, or set anew.
-	FilterSet()
+	// FilterSet tells that the filter on the parent was set, or set anew. false:
+	// the session does not work with this one, and another would.
+	FilterSet() bool
 	// Enforced tells, after each look, that filter and guard stand ("") or what
 	// does not, and that frames may so pass uncounted.
 	Enforced(why string)
@@ -383,7 +384,9 @@ func (r *Reconciler) apply(steps []plan.Step, filtered func()) map[string]*plan.
 			continue
 		}
 		if p := r.ports[s.Port]; s.Kind == plan.SetFilter && p != nil && p.session != nil {
-			p.session.FilterSet()
+			if !p.session.FilterSet() {
+				p.close(r, "the filter does not feed its sockets any more")
+			}
 		}
 		r.log.Info("applied", "port", s.Port, "step", s.String())
 	}

@@ -222,6 +222,13 @@ func TestUserspaceTold(t *testing.T) {
 			w.settle()
 		}
 		w.want("told of the bridge", []any{1, "[true false]"}, told())
+		s.mu.Lock()
+		s.starved = true
+		s.mu.Unlock()
+		w.machine.change(func() { delete(w.machine.o.Filters, "eth1") })
+		w.settle()
+		w.want("sessions so far, with a filter that does not feed the first", 2, len(w.started()))
+		w.want("sessions", []string{"a"}, w.open())
 	})
 }
 

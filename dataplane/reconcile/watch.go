@@ -60,13 +60,14 @@ type silent struct {
 
 // hush is silent of a link, in the calling thread's namespace.
 func hush(l link.Link) silent {
-	return silent{bpf.EgressPrograms(l.Index), link.CountQueues(l.Name, link.Queues{Rx: l.RxQueues, Tx: l.TxQueues})}
+	return silent{bpf.TCXPrograms(l.Index), link.CountQueues(l.Name, link.Queues{Rx: l.RxQueues, Tx: l.TxQueues})}
 }
 
 // closedPort is a must-secure port at the last look, as it was before that.
 type closedPort struct {
 	link.Link
 	silent
+	noXDP string // why its ingress is by tc
 }
 
 // glance calls token while something of the must-secure ports is other than at

@@ -4,10 +4,13 @@ import "fmt"
 
 // Enforcement is what stands at a must-secure port.
 type Enforcement struct {
-	// Ingress is how the filter is attached to XDP: native (in the driver) or
-	// generic (in the stack); Egress how to tc: tcx or clsact. none: it is not.
+	// Ingress is how the filter is attached: to XDP, native (in the driver) or
+	// generic (in the stack), else to tc, tcx or clsact; Egress is to tc. none: it
+	// is not.
 	Ingress string `json:"ingress"`
 	Egress  string `json:"egress"`
+	// NoXDP is why Ingress is to tc, as the daemon found it.
+	NoXDP string `json:"no_xdp,omitempty"`
 	// Guard tells that PACKET_QDISC_BYPASS, and AF_XDP transmission by others
 	// than linkseal, are refused in the port's network namespace, and GuardError
 	// why they are not.
@@ -29,5 +32,15 @@ func (e *Enforcement) String() string {
 	if n := e.Refused["bypass"] + e.Refused["xdp"]; n > 0 {
 		guard += fmt.Sprintf(", sockets refused %d", n)
 	}
-	return fmt.Sprintf("ingress XDP %s, egress %s, %s", e.Ingress, e.Egress, guard)
+	ingress := "XDP " + e.Ingress
+	switch e.Ingress {
+	case "none":
+		ingress = e.Ingress
+	case "tcx", "clsact":
+		ingress = e.Ingress + ", not XDP"
+		if e.NoXDP != "" {
+			ingress += " (" + e.NoXDP + ")"
+		}
+	}
+	return fmt.Sprintf("ingress %s, egress %s, %s", ingress, e.Egress, guard)
 }

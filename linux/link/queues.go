@@ -41,17 +41,10 @@ func (h *Handle) Queues(l Link) (q Queues, err error) {
 // interface that has room for so many.
 func CountQueues(name string, room Queues) Queues {
 	room = Queues{max(1, room.Rx), max(1, room.Tx)}
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return room
-	}
-	defer unix.Close(fd)
 	c := channels{command: unix.ETHTOOL_GCHANNELS}
-	r := ifreq{data: unsafe.Pointer(&c)}
-	copy(r.name[:unix.IFNAMSIZ-1], name)
-	_, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&r)))
+	err := ethtool(name, unsafe.Pointer(&c))
 	q := Queues{int(c.rx + c.combined), int(c.tx + c.combined)}
-	if e != 0 || q.Rx < 1 || q.Tx < 1 {
+	if err != nil || q.Rx < 1 || q.Tx < 1 {
 		return room
 	}
 	return q

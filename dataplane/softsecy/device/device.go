@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/linkseal/linkseal/bpf"
 	"github.com/linkseal/linkseal/dataplane/softsecy"
 	"github.com/linkseal/linkseal/keymgmt/sa"
 	"github.com/linkseal/linkseal/linux/link"
@@ -156,16 +157,19 @@ func (d *Device) SetPromiscuous(on bool) {
 }
 
 // FilterSet tells that the must filter was set on the port, perhaps after it
-// had been taken away: it is to feed the port's sockets.
-func (d *Device) FilterSet() {
+// had been taken away: it is to feed the port's sockets. works is false if it
+// does that no more (bpf.ErrByTC): another Device has packet sockets.
+func (d *Device) FilterSet() (works bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed || d.ports.filter.Load() == nil {
-		return
+		return true
 	}
-	if err := d.ports.feed(); err != nil {
+	err := d.ports.feed()
+	if err != nil {
 		d.o.Log.Error("the filter does not hand frames to the user-space SecY", "error", err)
 	}
+	return !errors.Is(err, bpf.ErrByTC)
 }
 
 // SetControlledPort opens or closes the port, as softsecy.SecY's does, and

@@ -8,7 +8,7 @@
 // that one system call on the tap is for many frames; so is one on the port.
 //
 // The port side is AF_XDP rings, fed by the must filter's XDP program, where
-// frames fit into a page; else packet sockets. What AF_XDP transmits passes tc
+// frames fit into a page; else packet sockets, also where the filter has no XDP. What AF_XDP transmits passes tc
 // by, so that it is counted for the filter here.
 //
 // A worker is a pair of goroutines, one each way; there is one for each of the
