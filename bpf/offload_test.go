@@ -11,8 +11,8 @@ import (
 )
 
 // A tag that travels beside the frame, for the NIC to insert, is a tag, and 4
-// octets: clear text behind it does not leave, MACsec does. A VLAN device on the
-// port makes such frames; so does who pushes a tag.
+// octets: clear text behind it does not leave, nor MACsec behind two more; MACsec
+// does. A VLAN device on the port makes such frames; so does who pushes a tag.
 func TestTagBesideTheFrame(t *testing.T) {
 	combinations(t, func(t *testing.T, m modes) {
 		w := newWire(t)
@@ -40,6 +40,7 @@ func TestTagBesideTheFrame(t *testing.T) {
 		macsec, clear := framed(portSCI, 1, 1, 60), octets(t, portMAC+peerMAC+"88b5", 60)
 		from.send(t, macsec)
 		from.try(t, clear)
+		from.try(t, octets(t, portMAC+peerMAC+"88a80064"+"8100000b"+"88e5"+"2c00", 60))
 		left := 0
 		for _, f := range peer.until(t, marked(t, port, 1)) {
 			left++
@@ -48,7 +49,7 @@ func TestTagBesideTheFrame(t *testing.T) {
 			}
 		}
 		c := e.counters(t).Egress
-		if one := (Counter{1, 64}); left != 1 || c.MACsec != one || c.Tagged != one || c.Dropped != (Counter{}) {
+		if one := (Counter{1, 64}); left != 1 || c.MACsec != one || c.Tagged != (Counter{2, 128}) || c.Dropped != (Counter{}) {
 			t.Errorf("%d frames left; egress counters %+v", left, c)
 		}
 		all, err := e.OuterCircuits()
