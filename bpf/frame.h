@@ -63,10 +63,10 @@ static __always_inline int dissect(struct frame *f, const void *data, const void
 	f->end = end;
 	f->tags = NO_TAG;
 	f->taken = 0;
-	if ((const void *)(f->eth + 1) > end)
+	f->payload = f->eth + 1; // into the frame on all paths, which the compiler may join
+	if (f->payload > end)
 		return 0;
 	f->type = f->eth->type;
-	f->payload = f->eth + 1;
 	untag(f);
 	return 1;
 }

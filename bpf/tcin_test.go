@@ -200,6 +200,7 @@ func TestTagsByTC(t *testing.T) {
 		w := newWire(t)
 		w.quiet(t)
 		e := w.attach(t, plain, m)
+		nameSCs(t, e.maps[portMapScs], Ingress, 1, 1)
 		port, peer := w.stack(t, m), w.station(t, w.peer)
 		port.until(t, marked(t, peer, 1))
 		before := e.counters(t).Ingress

@@ -108,7 +108,11 @@ func (p *portTruth) shots(t *testing.T, d Direction) (all []shot) {
 			if x.pn != nil {
 				x.by[1] = p.name(a)
 			}
-			if v != [2]uint16{} {
+			switch {
+			case v == [2]uint16{}:
+			case x.pn == nil: // of no key of ours: the rest
+				x.by = append(x.by, p.circuit(d, bare))
+			default:
 				x.by = append(x.by, p.circuit(d, f))
 			}
 			all = append(all, x)
@@ -214,8 +218,8 @@ func TestPortTruth(t *testing.T) {
 				}
 				p.counted.add(name, c.Counter)
 			}
-			if rest := slices.IndexFunc(circuits, func(c Circuit) bool { return c.Rest }); rest >= 0 != crowded {
-				t.Errorf("circuits that have no room: %v, want %v", rest >= 0, crowded)
+			if crowded && len(circuits) >= directions*2400 {
+				t.Errorf("%d circuits had room: nothing is tested", len(circuits))
 			}
 			sent.equals(t, p.counted)
 		}
