@@ -54,7 +54,7 @@ func TestUnderlayLive(t *testing.T) {
 			for ; !done.Load() || rounds[d] == 0; rounds[d]++ {
 				for i, f := range all {
 					_, err := unix.Write(from.fd, f)
-					for d == 0 && i == len(frames) && err == unix.ENOBUFS { // veth's queue is full: no filter is there
+					for d == 0 && err == unix.ENOBUFS { // veth's queue is full: no filter is there
 						runtime.Gosched()
 						_, err = unix.Write(from.fd, f)
 					}
