@@ -51,7 +51,7 @@ func TestFilterRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer unix.Close(fd)
-		frame := make([]byte, 64)
+		frame := make([]byte, 64) // of no key: its circuit is the rest
 		copy(frame, []byte{2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0xa8, 0, 100, 0x81, 0, 0, 10, 0x88, 0xe5, 0x2c})
 		if err := unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: l.Index}); err != nil {
 			t.Fatal(err)
@@ -59,7 +59,7 @@ func TestFilterRead(t *testing.T) {
 		see := func() {
 			t.Helper()
 			counts, circuits := read()
-			if counts["egress_macsec_packets"] != 1 || counts["egress_macsec_octets"] != 64 || len(circuits) != 1 || circuits[0].Name() != "100.10" ||
+			if counts["egress_macsec_packets"] != 1 || counts["egress_macsec_octets"] != 64 || len(circuits) != 1 || circuits[0].Name() != "rest" ||
 				circuits[0].Direction != "egress" || circuits[0].Packets != 1 || circuits[0].Octets != 64 || circuits[0].LastSeen == nil {
 				t.Errorf("%v, %+v", counts, circuits)
 			}
