@@ -10,6 +10,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/ringbuf"
+	"github.com/vishvananda/netlink"
 )
 
 // rearm is how long no other frame of a direction and reason raises an event
@@ -35,6 +36,7 @@ type Events struct {
 	due    [alarms]time.Time
 	lost   uint64 // when all were armed last
 	rec    ringbuf.Record
+	xdp    uint32 // the program in whose maps the ring was found last; 0: none
 }
 
 // OpenEvents finds the filter that is attached to the device with that index
@@ -92,8 +94,20 @@ func why(d Direction, r Reason) int { return int(d)*reasonsEach + int(r) }
 func (v *Events) Same(o *Events) bool { return v.id == o.id }
 
 // Attached tells whether the filter that is on the device now is the one that
-// the events are of.
+// the events are of. It is asked often: a program that was looked into is told by
+// its id, which the kernel does not use again.
 func (v *Events) Attached(ifindex int) bool {
+	l, err := netlink.LinkByIndex(ifindex)
+	if err != nil {
+		return false
+	}
+	xdp := uint32(0)
+	if x := l.Attrs().Xdp; x != nil {
+		xdp = x.ProgId
+	}
+	if xdp != 0 && xdp == v.xdp {
+		return true
+	}
 	e, err := Open(ifindex)
 	if err != nil {
 		return false
@@ -103,8 +117,11 @@ func (v *Events) Attached(ifindex int) bool {
 	if err != nil {
 		return false
 	}
-	id, _ := info.ID()
-	return id == v.id
+	if id, _ := info.ID(); id != v.id {
+		return false
+	}
+	v.xdp = xdp
+	return true
 }
 
 // Read waits for the next event until the deadline, for which the error is

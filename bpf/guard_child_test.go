@@ -124,7 +124,7 @@ func TestGuardLeavesOthers(t *testing.T) {
 	cgroup := newCgroup(t)
 	const optlen = 32
 	onOption(t, cgroup, unix.SOL_IP, unix.IP_TOS, asm.StoreImm(asm.R2, 0, 0x40, asm.Word))
-	onOption(t, cgroup, unix.SOL_SOCKET, unix.SO_PRIORITY, asm.StoreImm(asm.R1, optlen, -1, asm.Word)) // the kernel does nothing
+	onOption(t, cgroup, unix.SOL_SOCKET, unix.SO_PRIORITY, asm.Mov.Imm(asm.R5, -1), asm.StoreMem(asm.R1, optlen, asm.R5, asm.Word)) // the kernel does nothing
 	as := &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: cgroup}
 	w.guard(t)
 	const want = "tos 0x40, priority 0"

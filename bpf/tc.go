@@ -55,22 +55,6 @@ func (h hook) findTCX() (p *program, first, ok bool, err error) {
 	return nil, false, true, nil
 }
 
-// TCXPrograms names the programs that TCX has on the device with that index in
-// the calling thread's network namespace, both ways and in their order, by ids
-// that the kernel does not use again. It is empty where there are none, or no TCX.
-func TCXPrograms(ifindex int) (names string) {
-	for _, at := range []ebpf.AttachType{ebpf.AttachTCXIngress, ebpf.AttachTCXEgress} {
-		res, err := link.QueryPrograms(link.QueryOptions{Target: ifindex, Attach: at})
-		if err != nil {
-			return ""
-		}
-		for _, p := range res.Programs {
-			names += fmt.Sprintf("%s %d ", at, p.ID)
-		}
-	}
-	return names
-}
-
 // attachTCX puts p before all others, and takes old away if there is one.
 func (h hook) attachTCX(p, old *ebpf.Program, first bool) error {
 	o := link.RawAttachProgramOptions{Target: h.link.Attrs().Index, Program: p, Attach: h.at, Anchor: link.Head()}

@@ -11,9 +11,9 @@ import (
 const (
 	// resubscribe is the wait before a broken event socket is opened again.
 	resubscribe = time.Second
-	// glance is how often is looked for what makes no event: two system calls a
+	// glance is how often is looked for what makes no event: five system calls a
 	// port.
-	glance = 50 * time.Millisecond
+	glance = 200 * time.Millisecond
 )
 
 // Watch sends a token when links may have changed, until ctx ends. Tokens are
@@ -71,23 +71,23 @@ type closedPort struct {
 }
 
 // glance calls token while something of the must-secure ports is other than at
-// the last look that makes no event, until ctx ends.
+// the last look that makes no event, until ctx ends. It stays on one thread in the
+// namespace: to go there costs more than to look.
 func (k *Kernel) glance(ctx context.Context, token func()) {
-	tick := time.NewTicker(glance)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		_ = k.ns.Do(func() error { // an error is the next look's to tell
+	_ = k.ns.Do(func() error { // an error is the next look's to tell
+		tick := time.NewTicker(glance)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-tick.C:
+			}
 			for _, p := range *k.closed.Load() {
 				if hush(p.Link) != p.silent {
 					token()
 				}
 			}
-			return nil
-		})
-	}
+		}
+	})
 }
