@@ -51,10 +51,10 @@ test-vm: deps bin/vmrun bin/linkseal
 
 # Of what two appliances do to each other these take long on emulated processors,
 # and are make soak's alone.
-LONG := TestForgotten|TestVaultSupplicant|TestSupplicantStays|TestStoppedAndStarted|TestRolloverSupplicant
+LONG := TestForgotten|TestThreeMembers|TestVanished|TestVaultSupplicant|TestSupplicantStays|TestStoppedAndStarted|TestRolloverSupplicant
 # Of the filter these flood, or load programs again and again; the host has them
 # too.
-FLOODS := TestReload|TestSocketsStay|TestWithoutAFXDP|TestEvents|TestOlderVersion|Test[A-Z][a-z]*Truth|TestUnderlayLive|Test[A-Z][a-z]*UnderFlood|TestIngressMoves|TestWays[A-Z].*|TestGuardLasts|TestNumbers|TestRulesCompiled|TestMoved
+FLOODS := TestReload|TestSocketsStay|TestWithoutAFXDP|TestEvents|TestOlderVersion|Test[A-Z][a-z]*Truth|TestUnderlayLive|Test[A-Z][a-z]*UnderFlood|TestIngressMoves|TestWays[A-Z].*|TestGuardLasts|TestNumbers|TestRulesCompiled|TestMoved|TestOpened|TestEAPOLLimit|TestGuardSweeps|TestUnderlayRandom
 test-vm-interop: PKGS = $(INTEROP)
 test-vm-interop: SKIP = -test.skip='^($(LONG))$$'
 test-vm-rest: SKIP = -test.skip='^($(FLOODS))$$'
