@@ -3,6 +3,7 @@ package userspace
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -110,7 +111,7 @@ func TestClearInjected(t *testing.T) {
 		phase("kill -9", func() { check(t, p.west.Kill()) })
 		phase("start after it", restart)
 		phase("upgrade", func() {
-			other := filepath.Join(p.west.Dir, "linkseal-new")
+			other := filepath.Join(p.west.Dir, fmt.Sprintf("linkseal-%d", round))
 			check(t, copyFile(linkseal(t), other))
 			p.west.Wrap = func(argv []string) []string { return append([]string{other}, argv[1:]...) }
 			check(t, p.west.Kill())
