@@ -14,7 +14,8 @@ const burst = 64
 // Flood sends copies of frame for that long, perSecond of them in a second, or
 // as many as go. change makes copy n what it is to be; it finds it as it was
 // left 64 copies before. It returns how many were sent; what a queue had no
-// room for is among them.
+// room for is among them. What it could not send in time it leaves out: to catch
+// up would fill the cable's queue, which others share.
 func (s *Sender) Flood(perSecond int, d time.Duration, frame []byte, change func(n int, copy []byte)) (sent int, err error) {
 	to := unix.RawSockaddrLinklayer{Family: unix.AF_PACKET, Ifindex: int32(s.index), Halen: 6}
 	var msgs [burst]struct {
@@ -33,9 +34,12 @@ func (s *Sender) Flood(perSecond int, d time.Duration, frame []byte, change func
 	}
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	start := time.Now()
+	start, late := time.Now(), 0
 	for since := time.Duration(0); since < d; since = time.Since(start) {
-		due := int(since.Seconds() * float64(perSecond))
+		due := int(since.Seconds()*float64(perSecond)) - late
+		if behind := due - sent - burst; behind > 0 {
+			late, due = late+behind, due-behind
+		}
 		if due <= sent {
 			<-tick.C
 			continue
