@@ -117,3 +117,31 @@ func TestSelectPSKsProperties(t *testing.T) {
 		}
 	})
 }
+
+func TestDiffPSKs(t *testing.T) {
+	text := psk("e", hour(0), hour(1))
+	text.Text = true
+	other := psk("c", hour(0), hour(1))
+	other.Secret = secret.New([]byte(strings.Repeat("q", 32)))
+	same := psk("d", hour(0), hour(1))
+	same.FirstSeen, same.Origin, same.Version = hour(5), Origin{File: "moved"}, "v2"
+	old := &Keychain{PSKs: []PSK{psk("a", hour(0), hour(1)), psk("b", hour(0), hour(1)), psk("c", hour(0), hour(1)), psk("d", hour(0), hour(1)), psk("e", hour(0), hour(1))}}
+	new := &Keychain{PSKs: []PSK{psk("f", hour(0), hour(1)), text, same, other, psk("b", hour(0), hour(2))}}
+	var got []string
+	for _, c := range DiffPSKs(old, new) {
+		what := " changed"
+		switch {
+		case c.Old == nil:
+			what = " added"
+		case c.New == nil:
+			what = " removed"
+		}
+		got = append(got, c.ID()+what)
+	}
+	if want := []string{"a removed", "b changed", "c changed", "e changed", "f added"}; !slices.Equal(got, want) {
+		t.Errorf("diff %q, want %q", got, want)
+	}
+	if len(DiffPSKs(nil, old)) != 5 || len(DiffPSKs(old, nil)) != 5 || len(DiffPSKs(nil, nil)) != 0 {
+		t.Error("nil is not the empty keychain")
+	}
+}
