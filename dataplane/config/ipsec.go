@@ -37,7 +37,7 @@ func (d *decoder) ipsec(v strict.Value, t Tunnel) *IPsec {
 	seconds(f.Get("dpd"), s.DPD, time.Second, time.Hour)
 	switch s.Auth {
 	case AuthPSK:
-		s.Keychain = d.usedKeychain(f.Need("keychain", "the name of a keychain under keychains"))
+		s.Keychain = d.tunnelKeychain(f.Need("keychain", "the name of a keychain under keychains"), "keychain")
 		without(f, "auth: psk", "certificate", "private_key", "ca")
 	case AuthCertificate:
 		const pem = "the path of a PEM file"

@@ -61,6 +61,8 @@ type decoder struct {
 	// users are the names in use, by kind: "port", "device", "address"...
 	users   map[string]map[string]strict.Pos
 	tunnels []strict.Fields // of Tunnels, for what is held against others
+	// kinds are who uses a keychain of a file: port or tunnel.
+	kinds map[string]string
 }
 
 func (d *decoder) file(f strict.Fields) {

@@ -7,7 +7,7 @@ import (
 	"github.com/linkseal/linkseal/keymgmt/keychain"
 )
 
-// CheckKeys looks at the keys that ports use. chains has the keychains that
+// CheckKeys looks at the keys that ports and tunnels use. chains has the keychains that
 // could be read, by name; one that is absent has been reported by whoever
 // read it. A CAK of 16 octets is refused for a 256-bit suite: it is never
 // padded.
@@ -25,7 +25,7 @@ func (c *Config) CheckKeys(chains map[string]*keychain.Keychain) strict.Problems
 			ps = append(ps, c.checkLength(i, keychain.Outline{CKN: k.CKN, Octets: k.CAK.Len(), Origin: k.Origin})...)
 		}
 	}
-	return ps
+	return append(ps, c.checkPSKs(chains)...)
 }
 
 // CheckLengths is CheckKeys for what could be read of a keychain whose file is

@@ -29,13 +29,13 @@ func (d *decoder) wireguard(v strict.Value, t Tunnel) *WireGuard {
 		Keepalive:     f.Get("keepalive").Duration(25 * time.Second),
 	}
 	if f.Has("keychain") {
-		w.Keychain = d.usedKeychain(f.Get("keychain"))
+		w.Keychain = d.tunnelKeychain(f.Get("keychain"), "keychain")
 	}
 	seconds(f.Get("keepalive"), w.Keepalive, 0, 65535*time.Second)
 	var peers []strict.Fields
 	for _, e := range f.Get("peers").List("a peer", "a list of peers") {
 		f := e.Fields("peer", "public_key", "remote", "port", "allowed_ips", "keychain")
-		peers, w.Peers = append(peers, f), append(w.Peers, d.peer(f, t))
+		peers, w.Peers = append(peers, f), append(w.Peers, d.peer(len(w.Peers), f, t))
 	}
 	if w.AllowedIPs == nil {
 		w.AllowedIPs = allowed(t, w.Peers)
@@ -46,7 +46,7 @@ func (d *decoder) wireguard(v strict.Value, t Tunnel) *WireGuard {
 	return w
 }
 
-func (d *decoder) peer(f strict.Fields, t Tunnel) Peer {
+func (d *decoder) peer(i int, f strict.Fields, t Tunnel) Peer {
 	p := Peer{
 		PublicKey:  d.publicKey(f.Need("public_key", publicKeyAccepted)),
 		AllowedIPs: d.prefixes(f.Need("allowed_ips", "a list of networks as 10.20.0.0/16"), true),
@@ -61,7 +61,7 @@ func (d *decoder) peer(f strict.Fields, t Tunnel) Peer {
 		p.Remote = netip.AddrPortFrom(remote, uint16(port))
 	}
 	if f.Has("keychain") {
-		p.Keychain = d.usedKeychain(f.Get("keychain"))
+		p.Keychain = d.tunnelKeychain(f.Get("keychain"), peerPath(i))
 	}
 	return p
 }
