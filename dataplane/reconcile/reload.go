@@ -80,14 +80,12 @@ func (r *Reconciler) configured() {
 // vet reads the keychains of a new configuration, so that a bad one is
 // refused as a whole.
 func (r *Reconciler) vet(c *config.Config) (all []error) {
-	done := make(map[string]bool)
-	for _, p := range c.Ports {
-		k := c.Keychain(p.Keychain)
-		if k == nil || done[p.Keychain] {
+	used := usedBy(c)
+	for _, k := range c.Keychains {
+		if !used[k.Name] {
 			continue
 		}
-		done[p.Keychain] = true
-		s, err := r.o.Source(*k)
+		s, err := r.o.Source(k)
 		if err == nil {
 			chain, e := r.read(c, s, k.Name)
 			if err = e; err == nil {

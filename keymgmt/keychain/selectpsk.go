@@ -83,6 +83,15 @@ func (c *Keychain) FindPSK(id string) *PSK {
 	return nil
 }
 
+// Fingerprint is that of the octets; empty of text, which may be a word, and
+// could be searched for by it.
+func (p *PSK) Fingerprint() string {
+	if p.Text {
+		return ""
+	}
+	return p.Secret.Fingerprint()
+}
+
 // start is what "the newest started" goes by.
 func (p *PSK) start() time.Time {
 	if !p.NotBefore.IsZero() {

@@ -10,5 +10,6 @@
 // whose sum means something are one metric with a label: what became of the
 // frames that the SecY received is linkseal_secy_in_packets_total by result.
 //
-// Keys are named by CKN, as in a status; of their octets there is nothing.
+// Keys are named by CKN, as in a status, and PSKs by their id under the same
+// label; of their octets there is nothing.
 package metrics

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -60,7 +61,7 @@ func (w scrape) keychain(k *status.Keychain, now time.Time) {
 	}
 	if r := k.Rotation; r != nil {
 		if r.Phase != "" {
-			w.put(rotationInfo, 1, k.Name, r.Phase, r.CKN)
+			w.put(rotationInfo, 1, k.Name, r.Phase, cmp.Or(r.CKN, r.PSK))
 		}
 		w.at(rotationBegan, r.Since, k.Name)
 		w.at(rotationRetireAt, r.RetireAt, k.Name)
@@ -70,18 +71,19 @@ func (w scrape) keychain(k *status.Keychain, now time.Time) {
 }
 
 func (w scrape) key(keychain string, k *status.Key, now time.Time) {
-	w.put(keyInfo, 1, keychain, k.CKN, k.Fingerprint, strconv.FormatBool(k.Fallback), k.Pair)
-	w.oneOf(keyState, k.State, keyStates, keychain, k.CKN)
-	w.at(keyNotBefore, k.NotBefore, keychain, k.CKN)
-	w.at(keyExpires, k.Expires, keychain, k.CKN)
+	name := k.Name()
+	w.put(keyInfo, 1, keychain, name, k.Fingerprint, strconv.FormatBool(k.Fallback), k.Pair)
+	w.oneOf(keyState, k.State, keyStates, keychain, name)
+	w.at(keyNotBefore, k.NotBefore, keychain, name)
+	w.at(keyExpires, k.Expires, keychain, name)
 	if k.Expires != nil {
-		w.put(keyLeft, k.Expires.Sub(now).Seconds(), keychain, k.CKN)
+		w.put(keyLeft, k.Expires.Sub(now).Seconds(), keychain, name)
 	}
 	began := k.NotBefore
 	if began == nil {
 		began = k.FirstSeen
 	}
-	w.ago(keyAge, now, began, keychain, k.CKN)
+	w.ago(keyAge, now, began, keychain, name)
 }
 
 func (w scrape) vault(keychain string, v *status.Vault) {
