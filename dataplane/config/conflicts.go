@@ -30,7 +30,7 @@ func (d *decoder) underlay(f strict.Fields, t Tunnel) {
 		}
 	}
 	for _, o := range d.Tunnels {
-		for n := range o.Numbers() {
+		for n := range o.Count {
 			if name := o.MemberInterface(n); name != "" && name == t.Device && o.Name != t.Name {
 				at.Wrong(fmt.Sprintf("device %s is an interface of tunnel %s", t.Device, o.Name), "the device that carries the tunnel's packets")
 				return

@@ -82,16 +82,12 @@ func (d *decoder) members(f strict.Fields, t Tunnel) {
 	if t.Interface == t.Device {
 		at.Wrong("interface and device are both "+t.Device, "another name than the device's: the tunnel's end is made beside it")
 	}
-	last := t.MemberInterface(t.Numbers() - 1)
-	if len(last) > maxInterface {
-		room := maxInterface - (len(last) - len(t.Interface))
-		why := fmt.Sprintf("count: %d has interfaces up to %s", t.Count, last)
-		if t.Numbers() > t.Count {
-			why = fmt.Sprintf("a change of PSK has interfaces up to %s", last)
-		}
-		at.Wrong(fmt.Sprintf("interface %s has %d octets, and %s", t.Interface, len(t.Interface), why), fmt.Sprintf("up to %d octets", room))
+	last := t.MemberInterface(t.Count - 1)
+	if over := len(last) - maxInterface; over > 0 {
+		at.Wrong(fmt.Sprintf("interface %s has %d octets, and count: %d has interfaces up to %s", t.Interface, len(t.Interface), t.Count, last),
+			fmt.Sprintf("up to %d octets", len(t.Interface)-over))
 	}
-	for n := range t.Numbers() {
+	for n := range t.Count {
 		d.unique("interface", t.MemberInterface(n), at)
 	}
 }

@@ -107,9 +107,9 @@ func (t Tunnel) MemberInterface(n int) string {
 	return t.Interface + "-" + strconv.Itoa(n)
 }
 
-// Numbers is how many members t may have at once, with those that take the
-// traffic while another's PSK changes: N is less than this.
-func (t Tunnel) Numbers() int {
+// Ports is how many UDP ports a WireGuard tunnel has, from Port on: one a member,
+// and as many above them for the second devices that prove a change of PSK.
+func (t Tunnel) Ports() int {
 	if t.WireGuard == nil {
 		return t.Count
 	}

@@ -109,24 +109,24 @@ func apart(fields []strict.Fields, w *WireGuard) {
 }
 
 // ports claims the UDP ports of all members, with those that a change of PSK
-// takes for a while.
+// takes.
 func (d *decoder) ports(f strict.Fields, t Tunnel) {
 	w, at := t.WireGuard, f.Get("port")
 	if !at.Given() {
 		at = f.Of()
 	}
-	last := int(w.Port) + t.Numbers() - 1
+	last := int(w.Port) + t.Ports() - 1
 	if last > 65535 {
-		at.Wrong(fmt.Sprintf("port %d: the tunnel has ports up to %d", w.Port, last), fmt.Sprintf("up to %d", 65536-t.Numbers()))
+		at.Wrong(fmt.Sprintf("port %d: the tunnel has ports up to %d", w.Port, last), fmt.Sprintf("up to %d", 65536-t.Ports()))
 		return
 	}
 	for port := int(w.Port); port <= last; port++ {
 		if port == 500 || port == 4500 {
-			at.Wrong(fmt.Sprintf("port %d is IPsec's", port), "ports without 500 and 4500 in "+itoa(t.Numbers())+" from it on")
+			at.Wrong(fmt.Sprintf("port %d is IPsec's", port), "ports without 500 and 4500 in "+itoa(t.Ports())+" from it on")
 			return
 		}
 		if !d.free("UDP port", itoa(port)) {
-			at.Wrong(fmt.Sprintf("UDP port %d is in use by another tunnel already", port), itoa(t.Numbers())+" ports from it on that no tunnel has")
+			at.Wrong(fmt.Sprintf("UDP port %d is in use by another tunnel already", port), itoa(t.Ports())+" ports from it on that no tunnel has")
 			return
 		}
 	}

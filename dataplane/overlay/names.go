@@ -11,15 +11,11 @@ import (
 // AliasPrefix begins the alias of every interface that linkseal made.
 const AliasPrefix = "linkseal:"
 
-// Alias is the interface alias of member n of the named tunnel, of an interface
-// that a Session made too: linkseal:NAME.N.
+// Alias is the interface alias of member n of the named tunnel: linkseal:NAME.N.
 func Alias(tunnel string, n int) string { return AliasPrefix + MemberName(tunnel, n) }
 
 // MemberName is NAME.N: what names a member where only one name is to be had.
 func MemberName(tunnel string, n int) string { return tunnel + "." + strconv.Itoa(n) }
-
-// Interface is the name of member n's interface.
-func Interface(t config.Tunnel, n int) string { return t.MemberInterface(n) }
 
 // IfID is the XFRM interface's if_id of member n: 32 bits of a hash of its
 // name, never 0, the same after every start.

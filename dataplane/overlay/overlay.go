@@ -8,14 +8,12 @@
 // connections (overlay/ipsec). It says which members are live; the reconciler
 // routes over these, and over no other.
 //
-// # Interfaces that a Session makes
+// # An interface that a Session makes
 //
-// Some are made by the Session itself: the second device of a member whose PSK
-// changes (N from Count on), charon's tun. It names them in its View, by their
-// name on the machine, with the alias of Alias. The reconciler sets their MTU,
-// addresses and MSS, brings them up, and routes over them while they are live,
-// as over those of Place; it does not delete them while the tunnel is
-// configured.
+// The tun of charon in user space is made by charon. Its Session names it in its
+// View, by its name on the machine, and gives it the alias of Alias. The
+// reconciler sets its MTU, addresses and MSS, brings it up, and routes over it
+// while it is live; it deletes it when the tunnel is not configured any more.
 package overlay
 
 import (

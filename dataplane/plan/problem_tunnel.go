@@ -38,7 +38,7 @@ func (t Tunnel) check(desired Desired, observed Observed, ports []Problem) (all 
 	}
 	for _, m := range t.Members {
 		link, taken := observed.Links[m.Interface]
-		if _, _, owned := link.member(); !taken || owned || t.made(m) {
+		if _, _, owned := link.member(); !taken || owned || t.Link == NoLink {
 			continue
 		}
 		note(fmt.Sprintf("ip link delete %s if nobody needs it, or give the tunnel another interface name", m.Interface),

@@ -142,22 +142,19 @@ func genTunnels(t *rapid.T, d Desired) (all []Tunnel) {
 		n := fmt.Sprintf("hub%d", i)
 		prefix := func(s string) netip.Prefix { return netip.MustParsePrefix(fmt.Sprintf(s, i)) }
 		g := Tunnel{Name: n, Device: rapid.SampledFrom(devices).Draw(t, "tunnel device"), Must: rapid.Bool().Draw(t, "must"),
-			Link:  rapid.SampledFrom([]LinkKind{WireGuard, XFRM, TUN, NoLink}).Draw(t, "kind"),
-			Count: rapid.IntRange(1, 3).Draw(t, "count"), Known: rapid.Bool().Draw(t, "known"),
+			Link:      rapid.SampledFrom([]LinkKind{WireGuard, XFRM, TUN, NoLink}).Draw(t, "kind"),
+			Known:     rapid.Bool().Draw(t, "known"),
 			Protect:   rapid.SampledFrom([][]netip.Prefix{{prefix("10.2%d.0.0/16")}, {prefix("10.2%d.0.0/16"), prefix("2001:db8:%d::/48")}}).Draw(t, "protect"),
 			Addresses: rapid.SampledFrom([][]netip.Prefix{nil, {prefix("169.254.2%d.2/30")}}).Draw(t, "addresses"),
 			MTU:       rapid.SampledFrom([]int{1400, 1420}).Draw(t, "mtu"), MSS: rapid.SampledFrom([]int{0, 1350}).Draw(t, "mss"),
 			Remotes: []netip.Addr{netip.MustParseAddr(fmt.Sprintf("10.2%d.0.5", i))}}
 		g.Flows = []Flow{{Protocol: WireGuard, LocalPort: uint16(rapid.IntRange(1, 2).Draw(t, "port"))}}
 		g.Transport = g.Link == NoLink && rapid.Bool().Draw(t, "transport")
-		g.Routed = g.Count > 1
-		extra := 0
-		if g.Link == WireGuard && g.Known {
-			extra = rapid.IntRange(0, 1).Draw(t, "second device")
-		}
+		count := rapid.IntRange(1, 3).Draw(t, "count")
+		g.Routed = count > 1
 		base := rapid.SampledFrom([]string{"a", "b"}).Draw(t, "tunnel interface")
 		if !g.Transport {
-			for m := range g.Count + extra {
+			for m := range count {
 				member := Member{N: m, Interface: fmt.Sprintf("%s%d-%d", base, i, m)}
 				if g.Link == XFRM {
 					member.IfID = uint32(100*i + m + 1)

@@ -188,7 +188,7 @@ func (b *builder) nexthops(t Tunnel, p netip.Prefix, blocked bool) (names []stri
 		up := i >= 0 && !blocked || link.Up // steps bring up those that are named
 		switch {
 		case stays && up && (i >= 0 || owner == t.Name):
-		case t.Known && i >= 0 && !blocked && !t.made(t.Members[i]): // a step makes it
+		case t.Known && i >= 0 && !blocked && t.Link != NoLink: // a step makes it
 		default:
 			continue
 		}
@@ -258,7 +258,7 @@ func (b *builder) advance(desired Desired) {
 	spread := map[Family]bool{}
 	for _, t := range desired.Tunnels {
 		for _, p := range t.routed() {
-			spread[familyOf(p.Addr())] = spread[familyOf(p.Addr())] || t.Count > 1
+			spread[familyOf(p.Addr())] = spread[familyOf(p.Addr())] || t.Routed
 		}
 	}
 	for _, f := range b.families() {

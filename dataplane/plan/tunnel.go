@@ -26,16 +26,15 @@ type Tunnel struct {
 	Must   bool   // secure: must
 	Lack   *Lack  // why this machine cannot have it; nil if it can
 	Link   LinkKind
-	// Members are the interfaces, in order of N. Count of them are made by
-	// steps, those from Count on by the tunnel's Session.
+	// Members are the interfaces, in order of N: steps make them, but those of
+	// NoLink, which the tunnel's Session makes.
 	Members []Member
-	Count   int
 	// Known says that Live are the interfaces of the members that are live, and
 	// that there are no Members but these. Without it what is routed stays so.
 	Known bool
 	Live  []string
-	// Routed says that there may be more than one member at a time, so that
-	// the networks of Addresses are routed as Protect is.
+	// Routed says that there are several members, so that the networks of
+	// Addresses are routed as Protect is.
 	Routed  bool
 	Protect []netip.Prefix
 	// Addresses of each interface, exactly these, IPv6 link-local ones aside;
@@ -58,9 +57,6 @@ type Member struct {
 func MemberAlias(tunnel string, n int) string {
 	return AliasPrefix + tunnel + "." + strconv.Itoa(n)
 }
-
-// made tells a member whose interface is the Session's to make.
-func (t Tunnel) made(m Member) bool { return m.N >= t.Count || t.Link == NoLink }
 
 // tunnel tells the tunnel's kinds of interface.
 func (k LinkKind) tunnel() bool { return k == WireGuard || k == XFRM || k == TUN }
@@ -91,7 +87,7 @@ func (b *builder) member(t Tunnel, m Member) {
 	link, live := b.Links[m.Interface]
 	live = live && !b.gone[m.Interface]
 	if !live {
-		if t.made(m) {
+		if t.Link == NoLink {
 			return
 		}
 		b.add(Step{Kind: CreateTunnel, Tunnel: t.Name, Link: m.Interface, Device: t.Device, Member: m.N, LinkKind: t.Link, IfID: m.IfID})
@@ -154,13 +150,13 @@ func strayMember(link Link, n int, owner string, tunnels map[string]Tunnel, bloc
 	const live = "which a live interface cannot: made anew"
 	i := slices.IndexFunc(t.Members, func(m Member) bool { return m.N == n })
 	switch {
-	case i < 0 && (t.Known || n >= 2*t.Count):
-		return "tunnel " + owner + " has no member " + strconv.Itoa(n), owner
+	case i < 0 && t.Link == NoLink && link.Kind == TUN && !t.Known:
+		return "", owner // charon's, perhaps
 	case i < 0:
-		return "", owner
+		return "tunnel " + owner + " has no member " + strconv.Itoa(n), owner
 	case t.Members[i].Interface != link.Name:
 		return "member " + strconv.Itoa(n) + " of tunnel " + owner + " now has interface " + t.Members[i].Interface, owner
-	case t.made(t.Members[i]):
+	case t.Link == NoLink:
 		return "", owner
 	case link.Kind != t.Link:
 		return "it changes from " + string(link.Kind) + " to " + string(t.Link) + ", " + live, owner
