@@ -174,7 +174,7 @@ func TestVaultCrash(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := &simulated{t: t, store: vaultStore{client}, now: time.Now()}
+			s := &simulated{t: t, store: vaultStore{Vault: client}, now: time.Now()}
 			if _, err := s.store.Write(t.Context(), course.Order{ID: "old", Owner: "us", Octets: 32, NotBefore: s.now.Add(-time.Hour)}); err != nil {
 				t.Fatal(err)
 			}

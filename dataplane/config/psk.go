@@ -6,6 +6,7 @@ import (
 
 	"github.com/linkseal/linkseal/keymgmt/file/strict"
 	"github.com/linkseal/linkseal/keymgmt/keychain"
+	"github.com/linkseal/linkseal/keymgmt/secret"
 )
 
 // maxAzurePSK is the longest PSK that an Azure VPN gateway takes, in characters
@@ -123,6 +124,21 @@ func (c *Config) checkPSKs(chains map[string]*keychain.Keychain) strict.Problems
 		}
 	}
 	return ps
+}
+
+// TakesPSK says why a PSK that is new, and text or not, is of no use in the
+// keychain called name; what is "" if it is of use.
+func (c *Config) TakesPSK(name string, text bool) (what, accepted string) {
+	p := keychain.PSK{Text: text, Secret: secret.New([]byte(strings.Repeat("a", 32)))}
+	defer p.Secret.Zero()
+	for _, t := range c.Tunnels {
+		for _, u := range t.uses() {
+			if what, accepted = u.wrong(t, &p); u.name == name && what != "" {
+				return what, accepted
+			}
+		}
+	}
+	return "", ""
 }
 
 // wrong says why t cannot use p; "" if it can. It tells nothing of what p is.
