@@ -140,7 +140,10 @@ func eventText(e *course.Event) string {
 
 // lostText is what was lost, by counter.
 func lostText(lost map[string]uint64) string {
-	if course.Sum(lost) == 0 {
+	switch {
+	case lost == nil:
+		return "nothing counts what is lost"
+	case course.Sum(lost) == 0:
 		return "0 lost"
 	}
 	var some []string

@@ -36,7 +36,8 @@
 //	psk         of a keychain of PSKs: the id of the new one
 //	pair        the id of the pair, or the PSK, that it is about
 //	detail      for people
-//	lost        in done and failed: what was lost, by counter, all of them
+//	lost        in done and failed: what was lost, by counter, all of them;
+//	            absent where nothing counts
 //	error       in retrying and failed
 //
 // Phases: claimed, written, read_back, in_keychain; for each port

@@ -1,6 +1,7 @@
 package course
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -105,6 +106,7 @@ func TestPSKLate(t *testing.T) {
 // One that was to start meanwhile is not preferred to the new one.
 func TestPSKAfterOthers(t *testing.T) {
 	w := newTunnels(t, "hub1")
+	w.ports[0].counters = nil // transport mode
 	soon := Pair{ID: "soon", Owner: "us", Whole: true, Created: t0}
 	soon.NotBefore = t0.Add(time.Minute)
 	w.add(soon)
@@ -115,6 +117,9 @@ func TestPSKAfterOthers(t *testing.T) {
 	}
 	if d := cmp.Diff([]string{newID}, w.ids()); d != "" {
 		t.Error(d)
+	}
+	if i := slices.IndexFunc(w.events, func(e Event) bool { return e.Phase == Done }); i < 0 || w.events[i].Lost != nil {
+		t.Errorf("%+v", w.events)
 	}
 	if o := Owned("hub1", []Pair{{ID: "x", PSK: true, Owner: "them", Whole: true}}, "us"); o == nil || !strings.Contains(o.Error(), "its newest PSK x carries") || !strings.Contains(o.Error(), "writes a PSK with") {
 		t.Errorf("%v", o)

@@ -145,8 +145,10 @@ func (w *world) view() View {
 // tunnel is the link as a tunnel whose second member moves when the old SAs of a
 // port would go.
 func (l *link) tunnel() Port {
-	p := Port{Name: l.name, Secured: l.carrying != "", Encoding: cmp.Or(l.old, l.carrying), PeersEncode: true,
-		Interfaces: map[string]map[string]uint64{"wg-" + l.name: maps.Clone(l.counters)}}
+	p := Port{Name: l.name, Secured: l.carrying != "", Encoding: cmp.Or(l.old, l.carrying), PeersEncode: true}
+	if l.counters != nil {
+		p.Interfaces = map[string]map[string]uint64{"wg-" + l.name: maps.Clone(l.counters)}
+	}
 	for _, c := range []keychain.CKN{l.carrying, l.old} {
 		if c != "" {
 			p.SAs = append(p.SAs, c)
