@@ -3,6 +3,7 @@ package bpf
 import (
 	"fmt"
 	"slices"
+	"time"
 )
 
 // FlowCounter counts the frames of a flow since it was added.
@@ -11,6 +12,8 @@ type FlowCounter struct {
 	Counter
 	// Seen is when the last one was: the kernel's jiffies64. 0: none was.
 	Seen uint64
+	// Last is Seen as a time; the zero one: none was.
+	Last time.Time
 	// SequenceLow and SequenceHigh are the least and the greatest sequence
 	// number of ESP, their lower half with ESN. 0 and 0: none was seen.
 	SequenceLow, SequenceHigh uint32
@@ -32,6 +35,10 @@ func (u underlay) counters() (all []FlowCounter, err error) {
 	if err != nil {
 		return nil, err
 	}
+	now, err := readTicks()
+	if err != nil {
+		return nil, err
+	}
 	for id, f := range have {
 		var perCPU []portFlowCounter
 		if err := u.flows.Lookup(f.Counter, &perCPU); err != nil {
@@ -41,6 +48,7 @@ func (u underlay) counters() (all []FlowCounter, err error) {
 		for _, n := range perCPU {
 			c.add(n)
 		}
+		c.Last = now.at(c.Seen)
 		all = append(all, c)
 	}
 	slices.SortFunc(all, func(a, b FlowCounter) int { return a.compare(b.FlowID) })

@@ -113,7 +113,7 @@ func (o Observed) families() []Family {
 // routing is what routes are made of, and what of it is there.
 type routing struct {
 	wanted map[routeKey]Route
-	tunnel map[routeKey]string // whose a wanted one is
+	tunnel map[routeKey]string // whose one is
 	there  map[routeKey]Route  // as steps leave it
 	routed bool                // any tunnel is routed
 }
@@ -131,6 +131,8 @@ func (b *builder) route(desired Desired, blocked map[string]bool) {
 		b.routed = true
 		open := false
 		for _, p := range t.routed() {
+			b.tunnel[Route{Prefix: p, Type: Unicast, Metric: memberMetric}.key()] = t.Name
+			b.tunnel[Route{Prefix: p, Type: Unreachable, Metric: unreachableMetric}.key()] = t.Name
 			if nexthops := b.nexthops(t, p, blocked[t.Name]); len(nexthops) > 0 {
 				b.want(t, Route{Prefix: p, Type: Unicast, Metric: memberMetric, Nexthops: nexthops})
 				open = true

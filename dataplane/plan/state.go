@@ -162,6 +162,8 @@ type Observed struct {
 	// MSS is what TCP is clamped to, by interface.
 	MSS    map[string]int
 	NoIPv6 bool // the machine has none
+	// Elsewhere is nil where it was not looked at.
+	Elsewhere *Elsewhere
 }
 
 // Link is a network interface as observed.

@@ -2,29 +2,40 @@ package reconcile
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/linkseal/linkseal/bpf"
+	"github.com/linkseal/linkseal/dataplane/config"
 	"github.com/linkseal/linkseal/dataplane/plan"
 	"github.com/linkseal/linkseal/dataplane/status"
 )
 
-// guard has a must-secure port guarded, and no other. That it cannot be is told, and no
-// reason not to run: the filter stands without.
-func (p *port) guard(r *Reconciler, o plan.Observed) {
-	text := ""
-	if _, there := o.Links[p.cfg.Device]; there {
-		if err := r.o.Machine.Guard(p.cfg.Device, p.cfg.Must); err != nil && p.cfg.Must {
+// guardState is why a guard does not stand; "" if it does.
+type guardState string
+
+// guard has the device of a must-secure port or tunnel guarded, and no other.
+// That it cannot be is told, and no reason not to run: the filter stands without.
+func (s *guardState) guard(r *Reconciler, o plan.Observed, owner, device string) {
+	text, must := "", r.must(device)
+	if _, there := o.Links[device]; there {
+		if err := r.o.Machine.Guard(device, must); err != nil && must {
 			text = err.Error()
 		}
 	}
-	if text == p.unguarded {
+	if text == string(*s) {
 		return
 	}
-	if p.unguarded = text; text != "" {
-		r.log.Warn("the port is not guarded: frames sent with PACKET_QDISC_BYPASS or by AF_XDP pass its filter by", "port", p.cfg.Name, "error", text)
+	if *s = guardState(text); text != "" {
+		r.log.Warn("the device is not guarded: frames sent with PACKET_QDISC_BYPASS or by AF_XDP pass its filter by", "of", owner, "device", device, "error", text)
 		return
 	}
-	r.log.Info("the port is guarded", "port", p.cfg.Name)
+	r.log.Info("the device is guarded", "of", owner, "device", device)
+}
+
+// must tells the device of a must-secure port or tunnel.
+func (r *Reconciler) must(device string) bool {
+	return slices.ContainsFunc(r.cfg.Ports, func(p config.Port) bool { return p.Must && p.Device == device }) ||
+		slices.ContainsFunc(r.cfg.Tunnels, func(t config.Tunnel) bool { return t.Must && t.Device == device })
 }
 
 // guarded is what became of the guard of a device.

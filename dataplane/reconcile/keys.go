@@ -216,6 +216,9 @@ func (r *Reconciler) choose(n *ring, now time.Time) {
 			p.session.SetKeys(n.selection)
 		}
 	}
+	for _, t := range r.tunnels {
+		t.setPSKs(r, n.cfg.Name)
+	}
 }
 
 func (r *Reconciler) selectKeys() {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/linkseal/linkseal/dataplane/config"
+	"github.com/linkseal/linkseal/dataplane/overlay"
 	"github.com/linkseal/linkseal/dataplane/plan"
 	"github.com/linkseal/linkseal/dataplane/status"
 	"github.com/linkseal/linkseal/keymgmt/keychain"
@@ -39,6 +40,9 @@ type Machine interface {
 	Watch(ctx context.Context) (<-chan struct{}, error)
 	// FilterCounters are those of the filter on device; nil without one.
 	FilterCounters(device string) (map[string]uint64, error)
+	// Flows are the counters of the flows of tunnels on device, in the direction
+	// and to the end that they name; nil without an underlay's filter.
+	Flows(device string) ([]status.Flow, error)
 	// Tagging is what is counted on a port's interface that has tags.
 	Tagging(name string) (status.Tagging, error)
 	// Guard has other processes refused what would transmit past the filter on
@@ -106,6 +110,9 @@ type Options struct {
 	Machine Machine
 	// Open starts the KaY of a port whose device exists.
 	Open func(config.Port, Place) (Session, error)
+	// OpenTunnel starts what encrypts of a tunnel whose interfaces exist; it is
+	// not needed without tunnels.
+	OpenTunnel func(config.Tunnel, overlay.Place) (overlay.Session, error)
 	// Source opens a keychain's source. It does not read it.
 	Source func(config.Keychain) (Source, error)
 	// Load reads the configuration anew, for a reload.
@@ -134,14 +141,16 @@ type Reconciler struct {
 	o       Options
 	log     *slog.Logger
 	cfg     *config.Config
-	chosen  map[string]plan.Choice // where the SecY of each port of cfg runs
+	chosen  map[string]plan.Choice // where the ports and tunnels of cfg run
 	probed  time.Time              // when what chosen goes by was last asked
 	rings   map[string]*ring
-	ports   map[string]*port // by name
+	ports   map[string]*port   // by name
+	tunnels map[string]*tunnel // by name
 	seen    map[string]keychain.Seen
 	kept    keeping
 	loaded  chan string   // a keychain's name: its source has changed
 	reloads chan struct{} // a token: to be read anew
+	moved   chan struct{} // a token: a tunnel is other than it was
 	pace    bucket        // of reloads
 	retry   time.Duration // 0: nothing fails
 	failed  string        // why the machine could not be observed; "" if it was
@@ -149,6 +158,7 @@ type Reconciler struct {
 
 	mu           sync.Mutex // guards what follows, for Status
 	view         []view
+	tunnelView   []tunnelView
 	keychains    []keychainView
 	sealError    string
 	unsealed     string
@@ -160,8 +170,8 @@ type Reconciler struct {
 
 // New returns a Reconciler for cfg; Run runs it.
 func New(cfg *config.Config, o Options) *Reconciler {
-	return &Reconciler{o: o, log: o.Log, cfg: cfg, rings: make(map[string]*ring), ports: make(map[string]*port),
-		loaded: make(chan string), reloads: make(chan struct{}, 1)}
+	return &Reconciler{o: o, log: o.Log, cfg: cfg, rings: make(map[string]*ring), ports: make(map[string]*port), tunnels: make(map[string]*tunnel),
+		loaded: make(chan string), reloads: make(chan struct{}, 1), moved: make(chan struct{}, 1)}
 }
 
 // Reload asks for the configuration to be read anew, soon. It does not wait.
@@ -246,6 +256,8 @@ func (r *Reconciler) Run(ctx context.Context) error {
 			look()
 		case <-events:
 			soon()
+		case <-r.moved:
+			soon()
 		case <-r.reloads:
 			reload()
 		case <-turn.C:
@@ -293,21 +305,30 @@ func (r *Reconciler) pass() {
 // reconcile is one look; false: something failed and is to be tried again.
 func (r *Reconciler) reconcile() bool {
 	r.placeLacking()
-	desired := Desired(r.cfg, r.chosen)
-	observed, err := r.o.Machine.Observe(desired)
+	want := desired(r.cfg, r.chosen, r.look())
+	observed, err := r.o.Machine.Observe(want)
 	if err != nil {
 		return r.blind(err)
 	}
 	r.failed = ""
-	r.attend(desired, observed)
-	steps := plan.Build(desired, observed)
+	r.attend(want, observed)
+	r.attendTunnels(want, observed)
+	r.dislodge(observed)
+	// Of a session that has ended it is not known what is live.
+	want = desired(r.cfg, r.chosen, r.views())
+	steps := plan.Build(want, observed)
 	r.suspend(steps, observed)
+	if r.suspendTunnels(steps) {
+		want = desired(r.cfg, r.chosen, r.views())
+		steps = plan.Build(want, observed)
+	}
+	r.around(want, observed)
 	failed := r.apply(steps)
 	for try := 0; len(steps) > 0; try++ {
-		if observed, err = r.o.Machine.Observe(desired); err != nil {
+		if observed, err = r.o.Machine.Observe(want); err != nil {
 			return r.blind(err)
 		}
-		steps = plan.Build(desired, observed)
+		steps = plan.Build(want, observed)
 		if len(failed) > 0 {
 			break
 		}
@@ -320,22 +341,28 @@ func (r *Reconciler) reconcile() bool {
 		if again := steps; len(again) > 0 {
 			// Somebody else works against us, or a step has no effect.
 			r.log.Warn("the machine is not as planned after the plan", "next", again[0].String(), "steps", len(again))
-			failed[again[0].Port] = &plan.Problem{Port: again[0].Port, Cause: "not as planned after the plan: " + again[0].String()}
+			failed[again[0].Owner()] = &plan.Problem{Port: again[0].Port, Tunnel: again[0].Tunnel, Cause: "not as planned after the plan: " + again[0].String()}
 		}
 		break
 	}
 	r.followDrops(observed)
 	ok := len(failed) == 0
 	for _, name := range slices.Sorted(maps.Keys(r.ports)) {
-		r.ports[name].guard(r, observed)
-		ok = r.ports[name].resume(r, observed, failed[name]) && ok
+		p := r.ports[name]
+		p.unguarded.guard(r, observed, name, p.cfg.Device)
+		ok = p.resume(r, observed, failed[name]) && ok
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.tunnels)) {
+		t := r.tunnels[name]
+		t.guarded.guard(r, observed, name, t.cfg.Device)
+		ok = t.resume(r, observed, failed[name]) && ok
 	}
 	return ok
 }
 
 // onlyFilters tells whether nothing but filters is to be set.
 func onlyFilters(steps []plan.Step) bool {
-	return len(steps) > 0 && !slices.ContainsFunc(steps, func(s plan.Step) bool { return s.Kind != plan.SetFilter })
+	return len(steps) > 0 && !slices.ContainsFunc(steps, func(s plan.Step) bool { return s.Kind != plan.SetFilter && s.Kind != plan.SetUnderlay })
 }
 
 // blind is a look that saw nothing.
@@ -347,31 +374,55 @@ func (r *Reconciler) blind(err error) bool {
 	return false
 }
 
-// apply carries steps out and returns what failed by port. After a failure
-// the rest of that port's and that parent's steps are left out: what would
-// open the way comes last.
+// apply carries steps out and returns what failed by port or tunnel. After a
+// failure the rest of its steps, and those of its device, are left out, but what
+// closes: what would open the way comes last.
 func (r *Reconciler) apply(steps []plan.Step) map[string]*plan.Problem {
 	failed := make(map[string]*plan.Problem)
 	devices := make(map[string]bool)
 	for _, s := range steps {
-		if (s.Port != "" && failed[s.Port] != nil) || devices[s.Device] {
+		owner := s.Owner()
+		if !s.Closes() && ((owner != "" && failed[owner] != nil) || devices[s.Device]) {
 			continue
 		}
 		if err := r.o.Machine.Apply(s); err != nil {
-			p := problem(s, err)
-			failed[s.Port] = p
+			r.failStep(s, err, failed)
 			if s.Device != "" {
 				devices[s.Device] = true
-			}
-			if s.Port == "" {
-				r.log.Error("step failed", "step", s.String(), "error", err)
 			}
 			continue
 		}
 		if p := r.ports[s.Port]; s.Kind == plan.SetFilter && p != nil && p.session != nil {
 			p.session.FilterSet()
 		}
-		r.log.Info("applied", "port", s.Port, "step", s.String())
+		r.tellStep(s)
 	}
 	return failed
+}
+
+// failStep notes a step that failed, for all that it is of.
+func (r *Reconciler) failStep(s plan.Step, err error, failed map[string]*plan.Problem) {
+	if owner := s.Owner(); owner != "" {
+		failed[owner] = problem(s, err)
+		return
+	}
+	for _, t := range r.cfg.Tunnels {
+		ruled := s.Kind == plan.SetRule || s.Kind == plan.HashByPorts
+		if ruled && !t.Transport() || s.Kind == plan.SetUnderlay && t.Must && t.Device == s.Device {
+			s.Tunnel = t.Name
+			failed[t.Name] = problem(s, err)
+		}
+	}
+	if s.Tunnel == "" {
+		failed[""] = problem(s, err)
+		r.log.Error("step failed", "step", s.String(), "error", err)
+	}
+}
+
+func (r *Reconciler) tellStep(s plan.Step) {
+	if s.Tunnel != "" || s.Route != nil {
+		r.log.Info("applied", "tunnel", s.Tunnel, "step", s.String())
+		return
+	}
+	r.log.Info("applied", "port", s.Port, "step", s.String())
 }

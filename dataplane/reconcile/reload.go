@@ -67,7 +67,7 @@ func (r *Reconciler) replace() (wrong []string) {
 		n.chosen = "" // a port may have changed its keychain
 	}
 	r.configured()
-	r.log.Info("configuration reloaded", "file", cfg.File, "ports", len(cfg.Ports))
+	r.log.Info("configuration reloaded", "file", cfg.File, "ports", len(cfg.Ports), "tunnels", len(cfg.Tunnels))
 	return nil
 }
 
@@ -121,7 +121,8 @@ func (r *Reconciler) fits(c *config.Config, chosen map[string]plan.Choice) (all 
 		before[p] = true
 	}
 	for _, p := range plan.Check(desired, observed) {
-		if runs := r.ports[p.Port]; runs != nil && runs.session != nil && !before[p] {
+		port, tunnel := r.ports[p.Port], r.tunnels[p.Tunnel]
+		if runs := port != nil && port.session != nil || tunnel != nil && tunnel.session != nil; runs && !before[p] {
 			all = append(all, p)
 		}
 	}
@@ -164,6 +165,7 @@ func (r *Reconciler) end() {
 		}
 		r.log.Info(what, "port", p.cfg.Name, "interface", p.cfg.Interface, "device", p.cfg.Device, "enforcement", enforcement)
 	}
+	r.endTunnels()
 	for _, n := range r.rings {
 		n.stop()
 		if n.chain != nil {

@@ -175,12 +175,6 @@ type Rx struct {
 	Since *time.Time `json:"since,omitempty"`
 }
 
-// Tunnel is an overlay. There are none yet.
-type Tunnel struct {
-	Name  string `json:"name"`
-	State string `json:"state"`
-}
-
 // Fill makes absent lists empty ones, so that scripts see [] and {} and not
 // null.
 func (s *Status) Fill() {
@@ -195,6 +189,9 @@ func (s *Status) Fill() {
 	}
 	for i := range s.Keychains {
 		s.Keychains[i].fill()
+	}
+	for i := range s.Tunnels {
+		s.Tunnels[i].fill()
 	}
 	for i := range s.Ports {
 		p := &s.Ports[i]

@@ -1,0 +1,128 @@
+package reconcile
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/linkseal/linkseal/dataplane/config"
+	"github.com/linkseal/linkseal/dataplane/overlay"
+	"github.com/linkseal/linkseal/dataplane/plan"
+	"github.com/linkseal/linkseal/dataplane/status"
+)
+
+// tunnelView is a tunnel as the last pass left it, for Status.
+type tunnelView struct {
+	cfg       config.Tunnel
+	choice    plan.Choice
+	session   overlay.Session
+	problem   *plan.Problem
+	clear     []string
+	unguarded string
+	keysError error
+}
+
+func (r *Reconciler) tunnelViews() (all []tunnelView) {
+	for _, c := range r.cfg.Tunnels {
+		v := tunnelView{cfg: c, choice: r.chosen[c.Name]}
+		if t := r.tunnels[c.Name]; t != nil {
+			v.session, v.problem, v.clear, v.unguarded = t.session, t.problem, slices.Clone(t.clear), string(t.guarded)
+		}
+		if r.failed != "" {
+			v.problem = &plan.Problem{Tunnel: c.Name, Cause: "the machine cannot be observed: " + r.failed, Remedy: "it is tried again"}
+		}
+		for _, name := range c.Keychains() {
+			if n := r.rings[name]; n != nil && n.err != nil && v.keysError == nil {
+				v.keysError = n.err
+			}
+		}
+		all = append(all, v)
+	}
+	return all
+}
+
+func (v tunnelView) report(m Machine) status.Tunnel {
+	c := &v.cfg
+	t := status.Tunnel{Name: c.Name, Type: c.Type, Device: c.Device, Interface: c.Interface, Dataplane: string(v.choice.Dataplane), DataplaneReason: v.choice.Reason,
+		State: status.Down, Secure: "should", Local: c.Local.String(), Remote: c.Remote.String(), Passing: status.PassingNone,
+		ClearRoutes: v.clear, Keychains: c.Keychains()}
+	for _, p := range c.Protect {
+		t.Protect = append(t.Protect, p.String())
+	}
+	if v.keysError != nil {
+		t.KeysError = v.keysError.Error()
+	}
+	if v.session != nil {
+		reportView(v.session.View(), &t)
+	}
+	switch {
+	case t.State == status.Secured:
+		t.Passing = status.PassingProtected
+	case !c.Must:
+		t.Passing = status.PassingClear
+	}
+	if v.problem != nil {
+		t.Problem, t.Remedy = v.problem.Cause, v.problem.Remedy
+	}
+	if t.State != status.Secured && t.Problem == "" {
+		t.Problem = "it is starting"
+	}
+	if !c.Must {
+		return t
+	}
+	t.Secure = "must"
+	if counters, err := m.FilterCounters(c.Device); err == nil {
+		t.Filter = counters
+	}
+	if flows, err := m.Flows(c.Device); err == nil {
+		t.Flows = slices.DeleteFunc(flows, func(f status.Flow) bool { return !owns(c, f) })
+	}
+	if t.Enforcement = m.Enforcement(c.Device); t.Enforcement != nil && !t.Enforcement.Guard && t.Enforcement.GuardError == "" {
+		t.Enforcement.GuardError = v.unguarded
+	}
+	return t
+}
+
+// owns tells the flows of t: by its ports, or by the address of its end.
+func owns(t *config.Tunnel, f status.Flow) bool {
+	local, err := netip.ParseAddrPort(f.Local)
+	if err != nil || local.Addr() != t.Local {
+		return false
+	}
+	if t.WireGuard != nil {
+		from := local.Port() - t.WireGuard.Port // wraps, and is too much then
+		return f.Protocol == string(plan.WireGuard) && int(from) < t.Ports()
+	}
+	remote, err := netip.ParseAddrPort(f.Remote)
+	return err == nil && f.Protocol != string(plan.WireGuard) && remote.Addr() == t.Remote
+}
+
+func reportView(v overlay.View, t *status.Tunnel) {
+	if v.State != overlay.Unknown {
+		t.State = string(v.State)
+	}
+	t.Since, t.Problem, t.Remedy, t.PublicKey = status.Given(v.Since), v.Problem, v.Remedy, v.PublicKey
+	for _, m := range v.Members {
+		r := status.Member{N: m.N, Interface: m.Interface, Live: m.Live, Handshake: status.Given(m.Handshake), KeyID: m.KeyID,
+			RxOctets: m.RxOctets, TxOctets: m.TxOctets, RxPackets: m.RxPackets, TxPackets: m.TxPackets,
+			IKE: m.IKE, ESP: m.ESP, SPIIn: spis(m.SPIIn), SPIOut: spis(m.SPIOut), Rekeys: m.Rekeys, Problem: m.Problem}
+		if m.Local.IsValid() {
+			r.Local = m.Local.String()
+		}
+		if m.Remote.IsValid() {
+			r.Remote = m.Remote.String()
+		}
+		if m.RTT > 0 || m.ProbeLost > 0 {
+			rtt, lost := m.RTT.Seconds(), m.ProbeLost
+			r.RTT, r.ProbeLost = &rtt, &lost
+		}
+		t.Members = append(t.Members, r)
+	}
+}
+
+func spis(list []uint32) (all []string) {
+	for _, n := range list {
+		all = append(all, fmt.Sprintf("%08x", n))
+	}
+	return all
+}
