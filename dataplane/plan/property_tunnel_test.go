@@ -151,7 +151,7 @@ func genTunnels(t *rapid.T, d Desired) (all []Tunnel) {
 		g.Flows = []Flow{{Protocol: WireGuard, LocalPort: uint16(rapid.IntRange(1, 2).Draw(t, "port"))}}
 		g.Transport = g.Link == NoLink && rapid.Bool().Draw(t, "transport")
 		count := rapid.IntRange(1, 3).Draw(t, "count")
-		g.Routed = count > 1
+		g.Probe = rapid.SampledFrom([]netip.Addr{{}, netip.MustParseAddr(fmt.Sprintf("169.254.2%d.1", i))}).Draw(t, "probe")
 		base := rapid.SampledFrom([]string{"a", "b"}).Draw(t, "tunnel interface")
 		if !g.Transport {
 			for m := range count {

@@ -31,6 +31,7 @@ const (
 const (
 	throwMetric       = 1
 	memberMetric      = 100
+	probeMetric       = 200 // and the member's number: of its way to the probe's address
 	unreachableMetric = 1<<32 - 1
 )
 
@@ -141,6 +142,7 @@ func (b *builder) route(desired Desired, blocked map[string]bool) {
 				b.want(t, Route{Prefix: p, Type: Unreachable, Metric: unreachableMetric})
 			}
 		}
+		b.probe(t, blocked[t.Name])
 		if !t.Must && !open {
 			continue
 		}
@@ -160,18 +162,40 @@ func (b *builder) want(t Tunnel, r Route) {
 	b.wanted[r.key()], b.tunnel[r.key()] = r, t.Name
 }
 
-// routed are the prefixes that go into t: those that it protects, and where it
-// may have several interfaces the networks of its addresses.
+// routed are the prefixes that go into t: those that it protects, the networks of
+// its addresses, and the probe's address, which has routes of its own.
 func (t Tunnel) routed() []netip.Prefix {
 	all := slices.Clone(t.Protect)
-	if t.Routed {
-		for _, a := range t.Addresses {
-			if n := a.Masked(); n.Bits() < n.Addr().BitLen() && !slices.Contains(all, n) {
-				all = append(all, n)
-			}
+	add := func(p netip.Prefix) {
+		if !slices.Contains(all, p) {
+			all = append(all, p)
 		}
 	}
+	for _, a := range t.Addresses {
+		if n := a.Masked(); n.Bits() < n.Addr().BitLen() {
+			add(n)
+		}
+	}
+	if t.Probe.IsValid() {
+		add(t.probed())
+	}
 	return all
+}
+
+func (t Tunnel) probed() netip.Prefix { return netip.PrefixFrom(t.Probe, t.Probe.BitLen()) }
+
+// probe gives the probe's address a route by each member, behind that by those
+// that are live: a socket that is bound to one finds it.
+func (b *builder) probe(t Tunnel, blocked bool) {
+	if !t.Probe.IsValid() {
+		return
+	}
+	for _, m := range t.Members {
+		link, there := b.Links[m.Interface]
+		if there = there && !b.gone[m.Interface]; there && (!blocked || link.Up) || !there && !blocked && t.Link != NoLink {
+			b.want(t, Route{Prefix: t.probed(), Type: Unicast, Metric: probeMetric + uint32(m.N), Nexthops: []string{m.Interface}})
+		}
+	}
 }
 
 // nexthops are the interfaces over which t's prefix goes, sorted. Where it is not
@@ -260,7 +284,7 @@ func (b *builder) advance(desired Desired) {
 	spread := map[Family]bool{}
 	for _, t := range desired.Tunnels {
 		for _, p := range t.routed() {
-			spread[familyOf(p.Addr())] = spread[familyOf(p.Addr())] || t.Routed
+			spread[familyOf(p.Addr())] = spread[familyOf(p.Addr())] || len(t.Members) > 1
 		}
 	}
 	for _, f := range b.families() {

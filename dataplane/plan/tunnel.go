@@ -33,13 +33,14 @@ type Tunnel struct {
 	// that there are no Members but these. Without it what is routed stays so.
 	Known bool
 	Live  []string
-	// Routed says that there are several members, so that the networks of
-	// Addresses are routed as Protect is.
-	Routed  bool
 	Protect []netip.Prefix
 	// Addresses of each interface, exactly these, IPv6 link-local ones aside;
-	// nil: they are somebody else's to manage.
+	// nil: they are somebody else's to manage. Their networks are routed as
+	// Protect is.
 	Addresses []netip.Prefix
+	// Probe is asked inside each member by a socket that is bound to it: it has a
+	// route by each, live or not. The zero one: none is.
+	Probe     netip.Addr
 	MTU, MSS  int          // octets; MSS 0: not clamped
 	Remotes   []netip.Addr // where the tunnel's own packets go
 	Flows     []Flow       // what they are
@@ -118,7 +119,7 @@ func (b *builder) memberAddresses(t Tunnel, link Link, step Step) {
 		return
 	}
 	there := func(a netip.Prefix) bool {
-		return slices.Contains(link.Addresses, a) && slices.Contains(link.NoPrefixRoute, a) == t.Routed
+		return slices.Contains(link.Addresses, a) && slices.Contains(link.NoPrefixRoute, a)
 	}
 	for _, a := range link.Addresses {
 		if kernelMade(a) || slices.Contains(t.Addresses, a) && there(a) {
@@ -131,7 +132,7 @@ func (b *builder) memberAddresses(t Tunnel, link Link, step Step) {
 	for _, a := range t.Addresses {
 		if !there(a) {
 			s := step
-			s.Kind, s.Address, s.NoPrefixRoute = AddAddress, a, t.Routed
+			s.Kind, s.Address, s.NoPrefixRoute = AddAddress, a, true
 			b.add(s)
 		}
 	}

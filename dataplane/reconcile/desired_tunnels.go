@@ -34,7 +34,10 @@ func chooseTunnels(c *config.Config, can plan.Capabilities, chosen map[string]pl
 // known leaves what is routed.
 func desiredTunnel(t *config.Tunnel, choice plan.Choice, v overlay.View) plan.Tunnel {
 	d := plan.Tunnel{Name: t.Name, Device: t.Device, Must: t.Must, Lack: choice.Lack, Known: v.State != overlay.Unknown,
-		Routed: t.Count > 1, Protect: t.Protect, Addresses: t.Addresses, MTU: t.MTU, MSS: t.MSS, Transport: t.Transport()}
+		Protect: t.Protect, Addresses: t.Addresses, MTU: t.MTU, MSS: t.MSS, Transport: t.Transport()}
+	if t.Probe != nil {
+		d.Probe = t.Probe.Address
+	}
 	switch user := choice.Dataplane == plan.Userspace; {
 	case t.WireGuard != nil && user:
 		d.Link = plan.TUN

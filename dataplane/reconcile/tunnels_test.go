@@ -58,7 +58,9 @@ func (w *world) ofTunnel() (steps []string) {
 const (
 	throws      = "throw 10.20.0.5/32"
 	unreachable = "unreachable 10.20.0.0/16"
+	inner       = "unreachable 169.254.21.0/30"
 	byWG1       = "10.20.0.0/16 by wg1"
+	innerByWG1  = "169.254.21.0/30 by wg1"
 )
 
 func TestTunnel(t *testing.T) {
@@ -69,9 +71,10 @@ func TestTunnel(t *testing.T) {
 			"add ipv6 rule: 5210, look up table 19539",
 			"route " + throws,
 			"route " + unreachable,
+			"route unreachable 169.254.21.0/30",
 			"create wg1: userspace WireGuard (tun)",
 			"set wg1 mtu 1400",
-			"add address 169.254.21.2/30 to wg1",
+			"add address 169.254.21.2/30 to wg1, without a route",
 			"clamp MSS through wg1 to 1350",
 			"set wg1 up",
 		}, w.ofTunnel())
@@ -84,13 +87,13 @@ func TestTunnel(t *testing.T) {
 
 		s.SetLive(0)
 		w.settle()
-		w.want("live", []string{"route " + byWG1}, w.ofTunnel())
+		w.want("live", []string{"route " + byWG1, "route " + innerByWG1}, w.ofTunnel())
 		if got := w.tunnel("hub1"); got.State != status.Secured || got.Passing != status.PassingProtected || !got.Members[0].Live || got.Protect[0] != "10.20.0.0/16" {
 			t.Errorf("live: %+v", got)
 		}
 		s.SetLive()
 		w.settle()
-		w.want("dead", []string{"remove route " + byWG1}, w.ofTunnel())
+		w.want("dead", []string{"remove route " + byWG1, "remove route " + innerByWG1}, w.ofTunnel())
 		w.logged("state=unsecured")
 
 		time.Sleep(time.Hour)
@@ -102,7 +105,7 @@ func TestTunnel(t *testing.T) {
 		if told := s.Told(); !told.Closed || told.Removed {
 			t.Errorf("at the end: %+v", told)
 		}
-		w.want("routes stay", []string{byWG1, throws, unreachable}, w.machine.routes())
+		w.want("routes stay", []string{byWG1, innerByWG1, throws, unreachable, inner}, w.machine.routes())
 		if f := w.machine.o.Filters["eth2"]; f.Underlay == nil {
 			t.Error("the enforcement does not stay")
 		}
@@ -123,10 +126,10 @@ func TestTunnelAdopts(t *testing.T) {
 			t.Fatalf("%d sessions, the first %+v", len(all), all[0].Told())
 		}
 		w.want("no step", []string(nil), w.ofTunnel())
-		w.want("routes", []string{byWG1, throws, unreachable}, w.machine.routes())
+		w.want("routes", []string{byWG1, innerByWG1, throws, unreachable, inner}, w.machine.routes())
 		time.Sleep(unknownFor + resync)
 		w.settle()
-		w.want("for long it is not known", []string{"remove route " + byWG1}, w.ofTunnel())
+		w.want("for long it is not known", []string{"remove route " + byWG1, "remove route " + innerByWG1}, w.ofTunnel())
 		if got := w.tunnel("hub1"); got.State != status.Down {
 			t.Errorf("%+v", got)
 		}
@@ -156,11 +159,11 @@ func TestTunnelLeaves(t *testing.T) {
 		extra string
 		want  []string
 	}{
-		{"", []string{"remove route " + byWG1, "delete wg1 (tunnel hub1 is not in the configuration)",
-			"remove route " + unreachable + " (no tunnel wants it)", "remove route " + throws + " (no tunnel wants it)",
+		{"", []string{"remove route " + byWG1, "remove route " + innerByWG1, "delete wg1 (tunnel hub1 is not in the configuration)",
+			"remove route " + inner + " (no tunnel wants it)", "remove route " + unreachable + " (no tunnel wants it)", "remove route " + throws + " (no tunnel wants it)",
 			"remove ipv4 rule 5210 (no tunnel is routed)", "remove ipv6 rule 5210 (no tunnel is routed)",
 			"remove the filter from eth2 (no must-secure tunnel is on it)"}},
-		{", secure: should", []string{"remove route " + byWG1, "delete wg1 (tunnel hub1 is not in the configuration)",
+		{", secure: should", []string{"remove route " + byWG1, "remove route " + innerByWG1, "delete wg1 (tunnel hub1 is not in the configuration)",
 			"remove route " + throws + " (no tunnel wants it)",
 			"remove ipv4 rule 5210 (no tunnel is routed)", "remove ipv6 rule 5210 (no tunnel is routed)"}},
 	} {
@@ -188,7 +191,7 @@ func TestTunnelShould(t *testing.T) {
 		s := w.opened()[0]
 		s.SetLive(0)
 		w.settle()
-		w.want("live", []string{byWG1, throws}, w.machine.routes())
+		w.want("live", []string{byWG1, innerByWG1, throws}, w.machine.routes())
 		s.SetLive()
 		w.settle()
 		w.want("dead", []string(nil), w.machine.routes())
@@ -236,7 +239,7 @@ func TestTunnelFails(t *testing.T) {
 	runWith(t, m, portLine("a", "eth1", "")+hub(""), func(w *world) {
 		w.sources["k2"].load = psks(time.Now(), "a")
 	}, func(w *world) {
-		w.want("routes", []string{unreachable}, w.machine.routes())
+		w.want("routes", []string{unreachable, inner}, w.machine.routes())
 		if _, there := w.machine.o.Links["wg1"]; there || len(w.opened()) != 0 {
 			t.Error("it is built without enforcement")
 		}
@@ -262,7 +265,7 @@ func TestTunnelUnplugged(t *testing.T) {
 		if len(all) != 2 || !all[0].Told().Closed || all[0].Place.Members[0].Index == all[1].Place.Members[0].Index {
 			t.Fatalf("%d sessions", len(all))
 		}
-		w.want("routes", []string{throws, unreachable}, w.machine.routes())
+		w.want("routes", []string{throws, unreachable, inner}, w.machine.routes())
 	})
 }
 
