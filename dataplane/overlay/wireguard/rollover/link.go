@@ -34,6 +34,8 @@ const (
 	dwell = 12 * time.Second
 	// look is how often a turn looks for its handshake.
 	look = 200 * time.Millisecond
+	// seldom is how often after long, with no session.
+	seldom, long = time.Second, 30 * time.Second
 )
 
 // Nobody is the name of no PSK: one that nobody has is to be set, so that no
@@ -152,6 +154,10 @@ func (l *Link) Adopt(name string) {
 	l.fresh = false
 	l.set, l.carried, l.known = name, name, true
 }
+
+// Forced and Leads are as New was told.
+func (l *Link) Forced() bool { return l.forced }
+func (l *Link) Leads() bool  { return l.leader }
 
 // Phase tells where the link is, and since when if it is not Settled.
 func (l *Link) Phase() (Phase, time.Time) { return l.phase, l.began }

@@ -174,6 +174,9 @@ func (l *Link) due() time.Time {
 // next is when something changes by time alone.
 func (l *Link) next(now time.Time) time.Time {
 	if l.needs(now) || l.phase != Settled {
+		if !l.alive(now) && now.Sub(l.began) > long {
+			return now.Add(seldom)
+		}
 		return now.Add(look)
 	}
 	return l.seen.Add(renew)
