@@ -1,0 +1,103 @@
+package wireguard
+
+import (
+	"encoding/binary"
+	"net"
+	"sync"
+	"testing"
+	"time"
+)
+
+// stream is 1,000 datagrams a second from one host to the other, inside the
+// tunnel, each with a number.
+type stream struct {
+	from, to *net.UDPConn
+	stop     chan struct{}
+	stopped  chan struct{}
+	all      sync.WaitGroup
+	sent     uint64
+	mu       sync.Mutex
+	seen     map[uint64]bool
+}
+
+const rate = time.Millisecond
+
+func startStream(t testing.TB, from, to *end) *stream {
+	t.Helper()
+	s := &stream{stop: make(chan struct{}), stopped: make(chan struct{}), seen: map[uint64]bool{}}
+	address := func(h *end) *net.UDPAddr { return &net.UDPAddr{IP: h.inner.Addr().AsSlice(), Port: 7000} }
+	err := to.ns.Do(func() (err error) { s.to, err = net.ListenUDP("udp", address(to)); return err })
+	if err == nil {
+		err = from.ns.Do(func() (err error) { s.from, err = net.DialUDP("udp", nil, address(to)); return err })
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.to.SetReadBuffer(4 << 20); err != nil {
+		t.Fatal(err)
+	}
+	s.all.Go(s.receive)
+	s.all.Go(func() {
+		defer close(s.stopped)
+		tick := time.NewTicker(rate)
+		defer tick.Stop()
+		begun := time.Now()
+		var b [200]byte
+		for {
+			select {
+			case <-s.stop:
+				return
+			case <-tick.C:
+			}
+			// What a tick on a busy machine has missed is made up for.
+			for due := uint64(time.Since(begun) / rate); s.sent < due; s.sent++ {
+				binary.BigEndian.PutUint64(b[:], s.sent)
+				if _, err := s.from.Write(b[:]); err != nil {
+					t.Errorf("datagram %d: %v", s.sent, err)
+					return
+				}
+			}
+		}
+	})
+	return s
+}
+
+func (s *stream) receive() {
+	var b [2048]byte
+	for {
+		n, err := s.to.Read(b[:])
+		if err != nil {
+			return
+		}
+		if n >= 8 {
+			s.mu.Lock()
+			s.seen[binary.BigEndian.Uint64(b[:])] = true
+			s.mu.Unlock()
+		}
+	}
+}
+
+func (s *stream) arrived() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return uint64(len(s.seen))
+}
+
+// end stops it and counts what was lost, after all that is under way has come.
+func (s *stream) end(t testing.TB) (sent, lost uint64) {
+	t.Helper()
+	close(s.stop)
+	<-s.stopped
+	for last, still := s.arrived(), 0; still < 10; {
+		time.Sleep(20 * time.Millisecond)
+		if now := s.arrived(); now != last {
+			last, still = now, 0
+		} else {
+			still++
+		}
+	}
+	s.to.Close()
+	s.all.Wait()
+	s.from.Close()
+	return s.sent, s.sent - s.arrived()
+}
