@@ -115,6 +115,9 @@ func cable(t *testing.T) (a, b *end) {
 			return nl.LinkSetUp(l)
 		})
 	}
+	// Neighbours find each other before anything is measured.
+	a.run(t, "ping", "-n", "-q", "-c", "1", "-w", "10", b.at6.String())
+	b.run(t, "ping", "-n", "-q", "-c", "1", "-w", "10", a.at6.String())
 	return a, b
 }
 

@@ -27,16 +27,31 @@ type link struct {
 	last       reading
 	seen       time.Time // of last
 	lostAt     time.Time // since when it is not live
+	quiet      time.Time // until then it begins no handshake by itself
+	refused    uint64    // of last, when there was a session; one more is a handshake that crossed another
 }
 
 func newLink(c configured, forces bool, own identity.Public, now time.Time) *link {
 	l := &link{configured: c, lostAt: now}
 	l.roll = rollover.New(forces, bytes.Compare(own[:], c.public[:]) < 0)
+	l.wait(now)
 	if c.keychain == "" {
 		l.none(now)
 	}
 	return l
 }
+
+// wait lets the other end begin, if it leads: ends that start together, as both
+// do at a time that is configured, would void each other's handshakes, and with
+// bad luck be in two sessions until either finds out.
+func (l *link) wait(now time.Time) {
+	if !l.roll.Leads() {
+		l.quiet = now.Add(yield)
+	}
+}
+
+// yield is how long. It is a few round trips.
+const yield = 500 * time.Millisecond
 
 // none is what a peer without a keychain is told: to have no PSK.
 func (l *link) none(now time.Time) {
@@ -74,7 +89,7 @@ func (l *link) see(r reading, now time.Time) {
 	l.at.see(r.handshake, now)
 	switch {
 	case l.session(now):
-		l.lostAt = time.Time{}
+		l.lostAt, l.refused = time.Time{}, r.refused
 	case l.lostAt.IsZero():
 		l.lostAt = now
 		// It may have roamed to where it is not any more.
@@ -97,15 +112,24 @@ func (l *link) step(now time.Time) {
 	}
 	l.orders = l.roll.Step(rollover.Facts{Now: now, Handshake: l.at.mono, Second: l.second.mono})
 	if l.orders.Drop {
-		l.drops++
+		l.drop(now)
 	}
 }
 
+// drop ends the session.
+func (l *link) drop(now time.Time) {
+	l.drops++
+	l.wait(now)
+}
+
 // peer is what the device is to have; false if it is not to have the peer yet.
-func (l *link) peer() (p peer, ok bool, err error) {
+func (l *link) peer(now time.Time) (p peer, ok bool, err error) {
 	p = peer{
 		public: l.public, generation: l.drops, endpoint: l.endpoint, redirect: l.turned,
 		keepalive: l.keepalive, allowed: l.allowed, name: l.orders.Set,
+	}
+	if now.Before(l.quiet) && !l.adopted {
+		p.keepalive = 0
 	}
 	if !l.told {
 		p.keep = true
@@ -144,7 +168,7 @@ func (l *link) problem(now time.Time) (what, remedy string) {
 		return who + ": the PSKs of keychain " + l.keychain + " are not known yet", "see the keychain's own problem"
 	case l.roll.Wanted() == rollover.Nobody:
 		return who + ": no PSK of keychain " + l.keychain + " is inside its window: nothing is sent", "add one, or correct not_before and expires; linkseal keys list shows them"
-	case !l.session(now) && l.last.refused > 0:
+	case !l.session(now) && l.last.refused > l.refused+1:
 		return who + ": it answers, and its answers do not verify: it has another PSK than ours", "the same PSK in both keychains"
 	case !l.session(now) && !l.last.endpoint.IsValid() && !l.endpoint.IsValid():
 		return who + ": it has not come yet, and no remote is configured", "start it; it needs our address and public key"

@@ -94,7 +94,7 @@ func (m *member) step(now time.Time) {
 	for _, l := range m.links {
 		l.step(now)
 	}
-	m.err = errors.Join(m.err, m.apply())
+	m.err = errors.Join(m.err, m.apply(now))
 	for _, l := range m.links {
 		l.forget()
 	}
@@ -112,11 +112,11 @@ func (m *member) look(now time.Time) error {
 }
 
 // apply carries the orders out.
-func (m *member) apply() error {
+func (m *member) apply(now time.Time) error {
 	s := settings{private: m.pair.Private, port: m.port, mtu: m.mtu}
 	var errs []error
 	for _, l := range m.links {
-		p, ok, err := l.peer()
+		p, ok, err := l.peer(now)
 		if errs = append(errs, err); ok {
 			s.peers = append(s.peers, p)
 		}
@@ -124,7 +124,7 @@ func (m *member) apply() error {
 	err := m.dev.configure(s)
 	errs = append(errs, err)
 	for _, l := range m.links {
-		if err == nil && l.told && l.orders.Handshake && (l.endpoint.IsValid() || l.last.endpoint.IsValid()) {
+		if err == nil && l.told && l.orders.Handshake && !now.Before(l.quiet) && (l.endpoint.IsValid() || l.last.endpoint.IsValid()) {
 			// That the network does not take it is no fault of the device's.
 			if e := m.dev.begin(l.public, s); errors.Is(e, errGone) {
 				errs = append(errs, e)
@@ -151,6 +151,9 @@ func (m *member) next(now time.Time) time.Time {
 		return now.Add(time.Second)
 	}
 	for _, l := range m.links {
+		if l.quiet.After(now) && l.quiet.Before(at) {
+			at = l.quiet
+		}
 		if l.orders.Next.Before(at) {
 			at = l.orders.Next
 		}

@@ -129,7 +129,7 @@ func (h *end) drop() {
 	h.session.mu.Lock()
 	defer h.session.mu.Unlock()
 	for _, l := range h.session.members[0].links {
-		l.drops++
+		l.drop(time.Now())
 	}
 	h.session.step()
 }
