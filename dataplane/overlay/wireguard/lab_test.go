@@ -1,6 +1,9 @@
 package wireguard
 
 import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"net"
@@ -90,8 +93,8 @@ func cable(t *testing.T) (a, b *end) {
 			t.Fatal(err)
 		}
 		h.public = pair.Public
+		h.log = slog.New(slog.NewTextHandler(&lines{t, name, secrets(pair.Private.Bytes())}, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		pair.Private.Zero()
-		h.log = slog.New(slog.NewTextHandler(&lines{t: t, name: name}, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		return h
 	}
 	a, b = make("a", 1), make("b", 2)
@@ -131,17 +134,39 @@ func address(p netip.Prefix) *netlink.Addr {
 	return a
 }
 
-// lines are a test's log, an end's name before each.
+// lines are an end's log: LINKSEAL_TEST_LOG=1 prints it. No key is in it.
 type lines struct {
-	t    *testing.T
-	name string
+	t       testing.TB
+	name    string
+	secrets map[string]string
 }
 
 func (l *lines) Write(b []byte) (int, error) {
 	if os.Getenv("LINKSEAL_TEST_LOG") != "" {
 		fmt.Fprintf(os.Stderr, "%s %s", l.name, b)
 	}
+	for what, s := range l.secrets {
+		if bytes.Contains(b, []byte(s)) {
+			l.t.Errorf("%s logs the %s", l.name, what)
+		}
+	}
 	return len(b), nil
+}
+
+// secrets are all forms of the keys that tests here use, but for an end's own.
+func secrets(private []byte) map[string]string {
+	all := map[string]string{}
+	add := func(what string, k []byte) {
+		all[what] = string(k)
+		all[what+" in hex"] = hex.EncodeToString(k)
+		all[what+" in base64"] = base64.StdEncoding.EncodeToString(k)
+		all[what+" in decimal"] = strings.Trim(fmt.Sprint(k), "[]")
+	}
+	add("private key", private)
+	for _, c := range []byte("xyz") {
+		add("PSK of "+string(c), bytes.Repeat([]byte{c}, identity.Size))
+	}
+	return all
 }
 
 func (h *end) do(t testing.TB, f func(*netlink.Handle) error) {
