@@ -102,8 +102,7 @@ func TestProber(t *testing.T) {
 		link(a, func(l netlink.Link) error { return errors.Join(netlink.AddrAdd(l, here), netlink.LinkSetUp(l)) })
 		link(b, netlink.LinkSetUp)
 		changes := make(chan bool, 100)
-		var pr *Prober
-		pr = Start(a, "v", config.Probe{Address: p.Addr(), Interval: 100 * time.Millisecond, Lost: 2}, func() { changes <- true })
+		pr := Start(a, "v", config.Probe{Address: p.Addr(), Interval: 100 * time.Millisecond, Lost: 2}, func() { changes <- true })
 		turn := func(what string, want bool) {
 			t.Helper()
 			deadline := time.After(20 * time.Second)

@@ -213,6 +213,10 @@ func (h *end) dress(t testing.TB, name string) (index int) {
 		if err := nl.AddrAdd(l, address(h.inner)); err != nil {
 			return err
 		}
+		// Room for the time that a busy machine takes to read.
+		if err := nl.LinkSetTxQLen(l, 10000); err != nil {
+			return err
+		}
 		if err := nl.LinkSetMTU(l, 1400); err != nil {
 			return err
 		}

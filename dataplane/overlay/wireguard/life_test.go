@@ -84,7 +84,7 @@ func TestAdopt(t *testing.T) {
 			}
 		}
 		if !k.userspace {
-			await(t, "a second of traffic", 20*time.Second, func() bool { return streams[0].arrived() > 1000 && streams[1].arrived() > 1000 })
+			flowing(t, streams)
 			nothingLost(t, streams)
 		}
 		a.ping(t, 3)
@@ -145,6 +145,7 @@ func TestPeers(t *testing.T) {
 		a.open(t)
 		a.live(t)
 		streams := [2]*stream{startStream(t, a, b), startStream(t, b, a)}
+		flowing(t, streams)
 		// The third is a second WireGuard of b's.
 		third := *b
 		third.device, third.inner = b.device+"x", netip.MustParsePrefix("10.99.0.3/24")

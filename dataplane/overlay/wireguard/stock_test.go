@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -76,7 +77,11 @@ func (h *end) startStock(t testing.TB) {
 			t.Fatalf("wireguard-go ended: %s", said.String())
 		default:
 		}
-		_, err := os.Stat("/var/run/wireguard/" + h.device + ".sock")
+		// One that does not listen yet wg would take for a dead one, and remove.
+		c, err := net.Dial("unix", "/var/run/wireguard/"+h.device+".sock")
+		if err == nil {
+			c.Close()
+		}
 		return err == nil
 	})
 }

@@ -37,11 +37,6 @@ func appendPSK(b []byte, key *secret.Key) []byte {
 	return appendHex(b, "preshared_key", octets)
 }
 
-// appendRemoved removes a peer, with its session.
-func appendRemoved(b []byte, p identity.Public) []byte {
-	return append(appendHex(b, "public_key", p[:]), "remove=true\n"...)
-}
-
 // appendPeer has what differs of to from from, which is nil for a peer that is
 // not there.
 func appendPeer(b []byte, from *peer, to peer) []byte {
