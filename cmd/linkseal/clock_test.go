@@ -29,10 +29,12 @@ func (bare) Capabilities() plan.Capabilities                  { return plan.Capa
 func (bare) Watch(context.Context) (<-chan struct{}, error)   { return nil, nil }
 func (bare) FilterCounters(string) (map[string]uint64, error) { return nil, nil }
 func (bare) Tagging(string) (status.Tagging, error)           { return status.Tagging{}, nil }
-func (bare) Guard(string, bool) error                         { return nil }
-func (bare) Enforcement(string) *status.Enforcement           { return nil }
-func (bare) Load() (map[string]keychain.Seen, error)          { return nil, nil }
-func (bare) Save(map[string]keychain.Seen) error              { return nil }
+func (bare) Flows(string) ([]status.Flow, error)              { return nil, nil }
+
+func (bare) Guard(string, bool) error                { return nil }
+func (bare) Enforcement(string) *status.Enforcement  { return nil }
+func (bare) Load() (map[string]keychain.Seen, error) { return nil, nil }
+func (bare) Save(map[string]keychain.Seen) error     { return nil }
 
 // safe is what was sealed, in memory.
 type safe struct{ kept reconcile.Kept }

@@ -126,9 +126,13 @@ func (d *decoder) charonTun(f strict.Fields, i int) {
 	if t.Count > 1 {
 		f.Get("count").Wrong(fmt.Sprintf("count %d with IPsec in user space: charon has one tun", t.Count), "count: 1, or dataplane: kernel")
 	}
-	for _, o := range d.Tunnels[:i] {
-		if o.IPsec != nil && o.Dataplane == Userspace {
+	for j, o := range d.Tunnels {
+		switch {
+		case o.IPsec == nil || i == j:
+		case o.Dataplane == Userspace && j < i:
 			f.Get("dataplane").Wrong(fmt.Sprintf("IPsec in user space is taken by tunnel %s: charon has one tun", o.Name), accepted)
+		case o.Dataplane == Kernel:
+			f.Get("dataplane").Wrong(fmt.Sprintf("IPsec in user space, and that of tunnel %s in the kernel: charon does one of both", o.Name), accepted)
 		}
 	}
 }

@@ -1,8 +1,11 @@
 package config
 
 import (
+	"strconv"
+	"strings"
 	"time"
 
+	"github.com/linkseal/linkseal/dataplane/overlay/ipsec/suite"
 	"github.com/linkseal/linkseal/keymgmt/file/strict"
 )
 
@@ -47,7 +50,35 @@ func (d *decoder) ipsec(v strict.Value, t Tunnel) *IPsec {
 		without(f, "auth: certificate", "keychain")
 	}
 	s.Rekey = d.rekey(f.Get("rekey"))
+	for _, p := range suite.Check(s.settings(t.Dataplane == Userspace)) {
+		at(f, v, p.Path).Wrong(p.What, p.Accepted)
+	}
 	return s
+}
+
+// settings are those that s has for its suites.
+func (s *IPsec) settings(userspace bool) suite.Settings {
+	return suite.Settings{Profile: s.Profile, IKE: s.IKE, ESP: s.ESP, AllowWeak: s.AllowWeak, Userspace: userspace, Transport: s.Mode == ModeTransport,
+		Lifetimes: suite.Lifetimes{IKE: s.Rekey.IKE, Child: s.Rekey.Child, Octets: s.Rekey.Octets, DPD: s.DPD}}
+}
+
+// at is the value at a path below ipsec, v itself where that is a default.
+func at(f strict.Fields, v strict.Value, path string) strict.Value {
+	key, rest, below := strings.Cut(path, ".")
+	found := f.Get(key)
+	if below && found.Given() {
+		if n, err := strconv.Atoi(rest); err == nil {
+			if list := found.List("proposal", ""); n < len(list) {
+				found = list[n]
+			}
+		} else if inner := found.Map(key, "").Get(rest); inner.Given() {
+			found = inner
+		}
+	}
+	if !found.Given() {
+		return v
+	}
+	return found
 }
 
 func (d *decoder) rekey(v strict.Value) (r Rekey) {

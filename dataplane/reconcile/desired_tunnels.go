@@ -9,22 +9,27 @@ import (
 	"github.com/linkseal/linkseal/dataplane/plan"
 )
 
-// chooseTunnels adds to chosen where c's tunnels run. Charon has one tun: of
-// IPsec tunnels, one alone is in user space.
+// chooseTunnels adds to chosen where c's tunnels run. Charon does ESP in the kernel
+// or in user space, and has one tun there: one IPsec tunnel alone is in user
+// space.
 func chooseTunnels(c *config.Config, can plan.Capabilities, chosen map[string]plan.Choice) {
 	charon := ""
+	for _, t := range c.Tunnels {
+		if t.IPsec != nil && t.Dataplane == config.Userspace {
+			charon = t.Name
+		}
+	}
 	for _, t := range c.Tunnels {
 		kind := plan.WireGuard
 		if t.IPsec != nil {
 			kind = plan.XFRM
 		}
 		choice := can.ChooseTunnel(plan.Dataplane(t.Dataplane), kind, t.Transport(), t.Count > 1)
-		if choice.Dataplane == plan.Userspace && kind == plan.XFRM && choice.Lack == nil {
-			if charon != "" {
-				choice.Lack = &plan.Lack{Cause: "IPsec in user space is taken by tunnel " + charon + ": charon has one tun", Remedy: "one IPsec tunnel, or a kernel with ESP"}
-			} else {
-				charon = t.Name
-			}
+		if kind == plan.XFRM && choice.Dataplane == plan.Userspace && charon == "" {
+			charon = t.Name
+		}
+		if kind == plan.XFRM && charon != "" && charon != t.Name && choice.Lack == nil {
+			choice.Lack = &plan.Lack{Cause: "IPsec runs in user space, where tunnel " + charon + " has it: charon has one tun", Remedy: "one IPsec tunnel, or dataplane: kernel for all where the kernel has ESP"}
 		}
 		chosen[t.Name] = choice
 	}
