@@ -152,6 +152,7 @@ func runDaemon(ctx context.Context, path string, cfg *config.Config, log *slog.L
 			return openSession(p, at, cfg.State, eraser.Soon, log)
 		},
 		OpenTunnel: overlays.open,
+		Answer:     overlays.answer,
 		Source:     func(k config.Keychain) (reconcile.Source, error) { return openSource(k, log) },
 		Load:       func() (*config.Config, error) { return loadAnew(path) },
 		Configured: func(c *config.Config) {

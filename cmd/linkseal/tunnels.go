@@ -2,12 +2,15 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
+	"net/netip"
 
 	"github.com/linkseal/linkseal/dataplane/config"
 	"github.com/linkseal/linkseal/dataplane/overlay"
 	"github.com/linkseal/linkseal/dataplane/overlay/wireguard"
 	"github.com/linkseal/linkseal/keymgmt/sealed"
+	"github.com/linkseal/linkseal/linux/echo"
 	"github.com/linkseal/linkseal/linux/netns"
 )
 
@@ -41,4 +44,10 @@ func (t *tunnels) open(c config.Tunnel, at overlay.Place) (overlay.Session, erro
 		return wireguard.Open(t.ns, c, at, wireguard.Options{Log: t.log, Sealer: sealer})
 	}
 	return nil, fmt.Errorf("tunnel %s: type %q is unknown; wireguard is accepted", c.Name, c.Type)
+}
+
+// answer answers the other end's probes: see reconcile.Options.
+func (t *tunnels) answer(device string, local, from netip.Addr) (c io.Closer, err error) {
+	err = t.ns.Do(func() (err error) { c, err = echo.Answer(device, local, from); return err })
+	return c, err
 }

@@ -31,8 +31,8 @@ type Tunnel struct {
 	Members []Member
 	// Known says that Live are the interfaces of the members that are live, and
 	// that there are no Members but these. Without it what is routed stays so.
-	Known bool
-	Live  []string
+	Known   bool
+	Live    []string
 	Protect []netip.Prefix
 	// Addresses of each interface, exactly these, IPv6 link-local ones aside;
 	// nil: they are somebody else's to manage. Their networks are routed as

@@ -2,8 +2,10 @@ package reconcile
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -113,6 +115,9 @@ type Options struct {
 	// OpenTunnel starts what encrypts of a tunnel whose interfaces exist; it is
 	// not needed without tunnels.
 	OpenTunnel func(config.Tunnel, overlay.Place) (overlay.Session, error)
+	// Answer answers the other end's probes that come in by a member's interface,
+	// from its address to ours, out of that interface, until Close. It may be nil.
+	Answer func(device string, local, from netip.Addr) (io.Closer, error)
 	// Source opens a keychain's source. It does not read it.
 	Source func(config.Keychain) (Source, error)
 	// Load reads the configuration anew, for a reload.

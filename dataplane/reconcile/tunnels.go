@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"fmt"
+	"io"
 	"reflect"
 	"time"
 
@@ -28,6 +29,7 @@ type tunnel struct {
 	told    string        // the problem that was logged last
 	clear   []string      // ways around it that there are
 	guarded guardState
+	answers []io.Closer // to the other end's probes
 }
 
 // attendTunnels has a tunnel for each that is configured and none besides.
@@ -161,6 +163,7 @@ func (t *tunnel) resume(r *Reconciler, o plan.Observed, failed *plan.Problem) bo
 	case t.session != nil && t.changed && failed == nil:
 		t.session.Configure(t.cfg)
 		t.changed = false
+		t.answer(r)
 		t.setPSKs(r, "")
 	case t.session == nil && there && t.problem == nil:
 		ok = t.open(r, place)
@@ -178,6 +181,7 @@ func (t *tunnel) open(r *Reconciler, place overlay.Place) bool {
 	t.session, t.place, t.changed, t.opened, t.stop = s, place, false, time.Now(), make(chan struct{})
 	r.log.Info("tunnel runs", "tunnel", t.cfg.Name, "type", t.cfg.Type, "device", t.cfg.Device, "interface", t.cfg.Interface, "members", len(place.Members), "dataplane", string(t.choice.Dataplane))
 	t.setPSKs(r, "")
+	t.answer(r)
 	go func() {
 		r.changed() // what the Session found
 		for {
@@ -231,6 +235,7 @@ func (t *tunnel) end(r *Reconciler, remove bool, why string) {
 		return
 	}
 	close(t.stop)
+	t.silence()
 	err := error(nil)
 	if remove {
 		err = t.session.Remove()
