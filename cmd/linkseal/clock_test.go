@@ -23,10 +23,12 @@ import (
 // bare is a machine without devices: what is looked at are the keychains.
 type bare struct{}
 
-func (bare) Observe(plan.Desired) (plan.Observed, error)      { return plan.Observed{}, nil }
-func (bare) Apply(plan.Step) error                            { return nil }
-func (bare) Capabilities() plan.Capabilities                  { return plan.Capabilities{} }
-func (bare) Watch(context.Context) (<-chan struct{}, error)   { return nil, nil }
+func (bare) Observe(plan.Desired) (plan.Observed, error)         { return plan.Observed{}, nil }
+func (bare) Apply(plan.Step) error                               { return nil }
+func (bare) Capabilities() plan.Capabilities                     { return plan.Capabilities{} }
+func (bare) Watch(context.Context) (<-chan struct{}, error)      { return nil, nil }
+func (bare) Dropped([]string, bool) map[string]map[string]uint64 { return nil }
+
 func (bare) FilterCounters(string) (map[string]uint64, error) { return nil, nil }
 func (bare) Tagging(string) (status.Tagging, error)           { return status.Tagging{}, nil }
 func (bare) Flows(string) ([]status.Flow, error)              { return nil, nil }

@@ -96,7 +96,7 @@ func daemonUse(ctx context.Context, socket string) use {
 	case err != nil:
 		return use{daemon: "unknown", err: err.Error()}
 	}
-	u := use{daemon: "running", byKey: map[[2]string][]keyUse{}}
+	u := use{daemon: "running", byKey: map[[2]string][]keyUse{}, byPSK: map[[2]string][]pskUse{}}
 	for _, p := range s.Ports {
 		for _, part := range p.Participants {
 			live := 0
@@ -107,6 +107,20 @@ func daemonUse(ctx context.Context, socket string) use {
 			}
 			at := [2]string{p.Keychain, part.CKN}
 			u.byKey[at] = append(u.byKey[at], keyUse{Port: p.Name, Principal: part.Principal, LivePeers: live})
+		}
+	}
+	for _, t := range s.Tunnels {
+		under := map[string]int{}
+		for _, m := range t.Members {
+			if m.Live && m.KeyID != "" {
+				under[m.KeyID]++
+			}
+		}
+		for _, chain := range t.Keychains {
+			for id, n := range under {
+				at := [2]string{chain, id}
+				u.byPSK[at] = append(u.byPSK[at], pskUse{Tunnel: t.Name, Members: n})
+			}
 		}
 	}
 	return u

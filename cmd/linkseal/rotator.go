@@ -51,12 +51,23 @@ type rotator struct {
 // newRotator is that of the daemon whose state directory is state. machine is
 // what it looks at.
 func newRotator(state string, machine func() *reconcile.Reconciler, log *slog.Logger) *rotator {
-	return &rotator{state: state, log: log, Rotator: rotate.New(rotate.Options{
+	r := &rotator{state: state, log: log}
+	r.Rotator = rotate.New(rotate.Options{
 		Journal: rotate.Dir(filepath.Join(state, "rotations")),
-		Look:    func(keychain string) course.View { return viewOf(machine().Status(), keychain) },
-		Poll:    func(keychain string) { machine().Poll(keychain) },
-		Log:     log, Rand: rand.Reader,
-	})}
+		Look: func(keychain string) course.View {
+			return viewOf(machine().Status(), keychain, r.tunnels(keychain))
+		},
+		Poll: func(keychain string) { machine().Poll(keychain) },
+		Log:  log, Rand: rand.Reader,
+	})
+	return r
+}
+
+// tunnels are those that a rotation of a keychain follows.
+func (r *rotator) tunnels(keychain string) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return seenTunnels(r.cfg, keychain)
 }
 
 // configured takes the configuration that runs.

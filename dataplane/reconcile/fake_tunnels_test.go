@@ -56,4 +56,15 @@ func (m *fakeMachine) routes() (all []string) {
 	return all
 }
 
+func (m *fakeMachine) Dropped(interfaces []string, ipsec bool) map[string]map[string]uint64 {
+	all := make(map[string]map[string]uint64)
+	for i, name := range interfaces {
+		all[name] = map[string]uint64{"tx_dropped": uint64(i + 1)}
+	}
+	if ipsec {
+		all[status.XFRM] = map[string]uint64{"rx_errors": 9}
+	}
+	return all
+}
+
 func (m *fakeMachine) Flows(string) ([]status.Flow, error) { return nil, nil }

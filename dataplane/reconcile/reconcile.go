@@ -45,6 +45,9 @@ type Machine interface {
 	// Flows are the counters of the flows of tunnels on device, in the direction
 	// and to the end that they name; nil without an underlay's filter.
 	Flows(device string) ([]status.Flow, error)
+	// Dropped is what interfaces have dropped, by interface and counter, of those
+	// that are there; with ipsec that of the kernel's IPsec too, as status.XFRM.
+	Dropped(interfaces []string, ipsec bool) map[string]map[string]uint64
 	// Tagging is what is counted on a port's interface that has tags.
 	Tagging(name string) (status.Tagging, error)
 	// Guard has other processes refused what would transmit past the filter on

@@ -55,6 +55,7 @@ func (v tunnelView) report(m Machine) status.Tunnel {
 	if v.session != nil {
 		reportView(v.session.View(), &t)
 	}
+	t.Dropped = m.Dropped(countedBy(c, v.choice.Dataplane, t.Members))
 	switch {
 	case t.State == status.Secured:
 		t.Passing = status.PassingProtected

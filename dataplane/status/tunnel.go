@@ -34,6 +34,10 @@ type Tunnel struct {
 	KeysError string   `json:"keys_error,omitempty"`
 	PublicKey string   `json:"public_key,omitempty"` // of WireGuard: ours, base64
 	Members   []Member `json:"members"`
+	// Dropped is what was dropped by each interface, of the counters rx_dropped,
+	// rx_errors, tx_dropped and tx_errors, as the kernel has them; under xfrm, of the
+	// kernel's IPsec, what it dropped of all tunnels together.
+	Dropped map[string]map[string]uint64 `json:"dropped"`
 	// Filter counts what the filter on the underlay saw; absent without one.
 	Filter map[string]uint64 `json:"filter,omitempty"`
 	// Flows count the tunnel's packets on the underlay.
@@ -42,6 +46,9 @@ type Tunnel struct {
 	// while the device is not there.
 	Enforcement *Enforcement `json:"enforcement,omitempty"`
 }
+
+// XFRM is the kernel's IPsec among the interfaces of Tunnel.Dropped.
+const XFRM = "xfrm"
 
 // Member is one of a tunnel's parallel members.
 type Member struct {
@@ -92,6 +99,9 @@ func (t *Tunnel) fill() {
 		if *list == nil {
 			*list = []string{}
 		}
+	}
+	if t.Dropped == nil {
+		t.Dropped = map[string]map[string]uint64{}
 	}
 	if t.Members == nil {
 		t.Members = []Member{}
