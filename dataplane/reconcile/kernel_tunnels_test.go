@@ -150,3 +150,44 @@ func TestTunnelAsShown(t *testing.T) {
 		}
 	})
 }
+
+// A tunnel on the interface of a port, which is counted and tagged too: here the
+// tap of a SecY in user space. What is between the two is enforced before the
+// interface is up, on one that is made anew too.
+func TestTunnelOnPort(t *testing.T) {
+	probetest.Need(t, tunnelNeeds...)
+	inNamespace(t, func(t *testing.T, k *Kernel) {
+		p, g := desiredPort(), desiredTun(1)
+		p.Dataplane, p.Tags = plan.Userspace, &plan.Tags{Rules: []plan.TagRule{{Name: "voice", Direction: "both", DSCP: 46, Protocol: -1, Priority: -1, SetDSCP: -1}}}
+		g.Device, g.MSS = p.Interface, 0
+		d := plan.Desired{Ports: []plan.Port{p}, Tunnels: []plan.Tunnel{g}}
+		order := func(want ...string) func(plan.Step) {
+			return func(s plan.Step) {
+				if len(want) > 0 && strings.HasPrefix(s.String(), want[0]) {
+					want = want[1:]
+				}
+				if s.Kind == plan.SetUp && s.Link == p.Interface && len(want) > 0 {
+					t.Errorf("%s is up before %q", p.Interface, want)
+				}
+			}
+		}
+		applyAll(t, k, d, order("filter eth1", "create macsec1", "tag macsec1", "filter macsec1"))
+		l, err := k.links.ByName(p.Interface)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := k.links.Delete(l.Index); err != nil {
+			t.Fatal(err)
+		}
+		applyAll(t, k, d, order("create macsec1", "tag macsec1", "filter macsec1"))
+		d.Ports[0].Tags = &plan.Tags{Rules: []plan.TagRule{}}
+		applyAll(t, k, d, nil)
+		d.Tunnels[0].Protect = d.Tunnels[0].Protect[:1]
+		applyAll(t, k, d, nil)
+		d.Tunnels = nil
+		applyAll(t, k, d, nil)
+		if o := observe(t, k, d); len(o.Filters) != 1 {
+			t.Errorf("%+v", o.Filters)
+		}
+	})
+}
