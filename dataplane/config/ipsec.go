@@ -9,12 +9,8 @@ import (
 	"github.com/linkseal/linkseal/keymgmt/file/strict"
 )
 
-// The least that a CHILD_SA may last, as Azure has it.
-const (
-	minChildLife   = 300 * time.Second
-	minChildOctets = 1024 << 10
-	maxSALife      = 30 * 24 * time.Hour
-)
+// maxSALife bounds what is taken for a lifetime; the least is the suite's.
+const maxSALife = 30 * 24 * time.Hour
 
 func (d *decoder) ipsec(v strict.Value, t Tunnel) *IPsec {
 	f := v.Fields("ipsec", "profile", "local_id", "remote_id", "auth", "keychain", "mode", "ike", "esp", "allow_weak",
@@ -37,7 +33,7 @@ func (d *decoder) ipsec(v strict.Value, t Tunnel) *IPsec {
 		AllowWeak: f.Get("allow_weak").Bool(false),
 		DPD:       f.Get("dpd").Duration(10 * time.Second),
 	}
-	seconds(f.Get("dpd"), s.DPD, time.Second, time.Hour)
+	seconds(f.Get("dpd"), s.DPD, time.Second, maxSALife)
 	switch s.Auth {
 	case AuthPSK:
 		s.Keychain = d.tunnelKeychain(f.Need("keychain", "the name of a keychain under keychains"), "keychain")
@@ -84,12 +80,12 @@ func at(f strict.Fields, v strict.Value, path string) strict.Value {
 func (d *decoder) rekey(v strict.Value) (r Rekey) {
 	f := v.Fields("rekey", "ike", "child", "octets")
 	r = Rekey{IKE: f.Get("ike").Duration(0), Child: f.Get("child").Duration(0)}
-	r.Octets = uint64(f.Get("octets").Int(0, minChildOctets, 1<<62))
+	r.Octets = uint64(f.Get("octets").Int(0, 1, 1<<62))
 	if f.Has("ike") {
-		seconds(f.Get("ike"), r.IKE, time.Minute, maxSALife)
+		seconds(f.Get("ike"), r.IKE, time.Second, maxSALife)
 	}
 	if f.Has("child") {
-		seconds(f.Get("child"), r.Child, minChildLife, maxSALife)
+		seconds(f.Get("child"), r.Child, time.Second, maxSALife)
 	}
 	return r
 }

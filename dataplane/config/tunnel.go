@@ -119,9 +119,6 @@ func (d *decoder) transport(f strict.Fields, t Tunnel) Tunnel {
 	if t.Count != 1 {
 		f.Get("count").Wrong("count does not go with mode: transport", "leave it out")
 	}
-	if t.Dataplane == Userspace {
-		f.Get("dataplane").Wrong("transport mode in user space: kernel-libipsec has tunnel mode only", "dataplane: kernel or auto, or mode: tunnel")
-	}
 	t.Count, t.Addresses, t.Probe = 1, nil, nil
 	if !t.Remote.IsValid() {
 		return t
@@ -157,7 +154,7 @@ func (d *decoder) probe(v strict.Value, t Tunnel) *Probe {
 // seconds reports a duration that is not in whole seconds, or out of bounds.
 func seconds(v strict.Value, d, least, most time.Duration) {
 	if d < least || d > most || d%time.Second != 0 {
-		v.Wrong(v.Name()+" "+strict.FormatDuration(d), fmt.Sprintf("whole seconds, %s to %s", strict.FormatDuration(least), strict.FormatDuration(most)))
+		v.Wrong(v.Name()+" "+strict.FormatDuration(d), fmt.Sprintf("whole seconds, %d to %ds", int(least.Seconds()), int(most.Seconds())))
 	}
 }
 

@@ -55,24 +55,25 @@ func (w *Watcher) Follow(ports map[string]int) {
 	}
 }
 
-// Report fills in what was seen of the port.
-func (w *Watcher) Report(p *status.Port) {
+// Report tells what was seen of the port of that name, the newest events first;
+// counters is nil if it is not followed.
+func (w *Watcher) Report(name string) (events []status.Event, counters map[string]uint64, lost uint64) {
 	w.mu.Lock()
-	r := w.readers[p.Name]
+	r := w.readers[name]
 	w.mu.Unlock()
 	if r == nil {
-		return
+		return nil, nil, 0
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i := len(r.book.newest) - 1; i >= 0; i-- {
-		p.Events = append(p.Events, told(r.book.newest[i]))
+		events = append(events, told(r.book.newest[i]))
 	}
-	p.EventCounters = make(map[string]uint64)
+	counters = make(map[string]uint64)
 	for k, n := range r.book.entries {
-		p.EventCounters[k.direction.String()+"_"+k.reason.String()] = n.events
+		counters[k.direction.String()+"_"+k.reason.String()] = n.events
 	}
-	p.EventsLost = r.lost
+	return events, counters, r.lost
 }
 
 // told is an event for status.

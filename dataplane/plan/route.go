@@ -74,7 +74,11 @@ func (r Route) String() string {
 	case len(r.Nexthops) == 0:
 		return fmt.Sprintf("%s by nothing", r.Prefix)
 	}
-	return fmt.Sprintf("%s by %s", r.Prefix, strings.Join(r.Nexthops, ", "))
+	text := fmt.Sprintf("%s by %s", r.Prefix, strings.Join(r.Nexthops, ", "))
+	if r.Metric != memberMetric {
+		text += fmt.Sprintf(", metric %d", r.Metric)
+	}
+	return text
 }
 
 // MarshalJSON implements json.Marshaler.

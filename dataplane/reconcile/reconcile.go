@@ -95,11 +95,12 @@ type Place struct {
 
 // Drops tells what filters drop.
 type Drops interface {
-	// Follow names the ports that have a filter, with the index of their
-	// device, after each look at the machine. It does not wait.
+	// Follow names the ports that have a filter, and the underlays of tunnels
+	// that have one by underlayName, with the index of their device, after each
+	// look at the machine. It does not wait.
 	Follow(ports map[string]int)
-	// Report fills in what was seen of a port.
-	Report(*status.Port)
+	// Report tells what was seen of one of them, the newest events first.
+	Report(name string) (events []status.Event, counters map[string]uint64, lost uint64)
 }
 
 // Source is where a keychain comes from.

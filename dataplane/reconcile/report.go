@@ -69,12 +69,16 @@ func (r *Reconciler) Status() status.Status {
 	for _, v := range all {
 		p := v.report(r.o.Machine)
 		if r.o.Drops != nil {
-			r.o.Drops.Report(&p)
+			p.Events, p.EventCounters, p.EventsLost = r.o.Drops.Report(p.Name)
 		}
 		s.Ports = append(s.Ports, p)
 	}
 	for _, v := range tunnels {
-		s.Tunnels = append(s.Tunnels, v.report(r.o.Machine))
+		t := v.report(r.o.Machine)
+		if r.o.Drops != nil && v.cfg.Must {
+			t.Events, t.EventCounters, t.EventsLost = r.o.Drops.Report(underlayName(t.Device))
+		}
+		s.Tunnels = append(s.Tunnels, t)
 	}
 	s.Fill()
 	return s

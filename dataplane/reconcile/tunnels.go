@@ -276,6 +276,15 @@ func (r *Reconciler) endTunnels() {
 			continue
 		}
 		t.end(r, false, "the daemon stops")
+		what := "the daemon stops; the kernel goes on encrypting what the tunnel carries"
+		if t.place.Userspace {
+			what = "the daemon stops; nothing passes the tunnel until it runs again"
+		}
+		enforcement := "none: secure: should"
+		if t.cfg.Must {
+			enforcement = "filter and unreachable routes stay: nothing that is protected goes in clear"
+		}
+		r.log.Info(what, "tunnel", t.cfg.Name, "interface", t.cfg.Interface, "device", t.cfg.Device, "enforcement", enforcement)
 		if t.place.Userspace && !t.cfg.Must {
 			open[name] = overlay.View{State: overlay.Unsecured}
 		}

@@ -49,6 +49,9 @@ func (t Tunnel) write(b *strings.Builder, now time.Time) {
 		m.lines(line, now)
 	}
 	counters(line, "filter", t.Filter)
+	for i, e := range t.Events[:min(len(t.Events), 3)] {
+		line([]string{"dropped", "", ""}[i], "%s", e.text(now))
+	}
 	if t.Enforcement != nil {
 		line("enforced", "%s", t.Enforcement)
 	}

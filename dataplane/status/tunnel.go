@@ -40,6 +40,12 @@ type Tunnel struct {
 	Dropped map[string]map[string]uint64 `json:"dropped"`
 	// Filter counts what the filter on the underlay saw; absent without one.
 	Filter map[string]uint64 `json:"filter,omitempty"`
+	// Events are the newest of the frames that it dropped, of all tunnels on the
+	// device, the newest first, 16 at the most; EventCounters and EventsLost as of
+	// a Port.
+	Events        []Event           `json:"events,omitempty"`
+	EventCounters map[string]uint64 `json:"event_counters,omitempty"`
+	EventsLost    uint64            `json:"events_lost,omitempty"`
 	// Flows count the tunnel's packets on the underlay.
 	Flows []Flow `json:"flows,omitempty"`
 	// Enforcement is what keeps Protect off the underlay; absent of should, and
