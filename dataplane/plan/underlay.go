@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -19,7 +20,18 @@ type Flow struct {
 	SPIIn, SPIOut []uint32
 }
 
-func (f Flow) compare(o Flow) int { return strings.Compare(f.String(), o.String()) }
+// compare tells flows apart that count or pass apart.
+func (f Flow) compare(o Flow) int {
+	roams := func(b bool) int {
+		if b {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(strings.Compare(string(f.Protocol), string(o.Protocol)), f.Local.Compare(o.Local), cmp.Compare(f.LocalPort, o.LocalPort),
+		f.Remote.Compare(o.Remote), cmp.Compare(f.RemotePort, o.RemotePort), cmp.Compare(roams(f.Roams), roams(o.Roams)),
+		slices.Compare(f.SPIIn, o.SPIIn), slices.Compare(f.SPIOut, o.SPIOut))
+}
 
 func (f Flow) String() string {
 	switch {

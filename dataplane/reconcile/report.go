@@ -73,8 +73,9 @@ func (r *Reconciler) Status() status.Status {
 		}
 		s.Ports = append(s.Ports, p)
 	}
+	below := underlays{machine: r.o.Machine, seen: make(map[string]*underlay)}
 	for _, v := range tunnels {
-		t := v.report(r.o.Machine)
+		t := v.report(below)
 		if r.o.Drops != nil && v.cfg.Must {
 			t.Events, t.EventCounters, t.EventsLost = r.o.Drops.Report(underlayName(t.Device))
 		}

@@ -41,7 +41,31 @@ func (r *Reconciler) tunnelViews() (all []tunnelView) {
 	return all
 }
 
-func (v tunnelView) report(m Machine) status.Tunnel {
+// underlays are asked once a status, however many tunnels are on a device.
+type underlays struct {
+	machine Machine
+	seen    map[string]*underlay
+}
+
+type underlay struct {
+	counters    map[string]uint64
+	flows       []status.Flow
+	enforcement *status.Enforcement
+}
+
+func (u underlays) of(device string) *underlay {
+	if one := u.seen[device]; one != nil {
+		return one
+	}
+	one := &underlay{enforcement: u.machine.Enforcement(device)}
+	// An error is the next look's to tell; without a filter there is nothing.
+	one.counters, _ = u.machine.FilterCounters(device)
+	one.flows, _ = u.machine.Flows(device)
+	u.seen[device] = one
+	return one
+}
+
+func (v tunnelView) report(below underlays) status.Tunnel {
 	c := &v.cfg
 	t := status.Tunnel{Name: c.Name, Type: c.Type, Device: c.Device, Interface: c.Interface, Dataplane: string(v.choice.Dataplane), DataplaneReason: v.choice.Reason,
 		State: status.Down, Secure: "should", Local: c.Local.String(), Remote: c.Remote.String(), Passing: status.PassingNone,
@@ -55,7 +79,7 @@ func (v tunnelView) report(m Machine) status.Tunnel {
 	if v.session != nil {
 		reportView(v.session.View(), &t)
 	}
-	t.Dropped = m.Dropped(countedBy(c, v.choice.Dataplane, t.Members))
+	t.Dropped = below.machine.Dropped(countedBy(c, v.choice.Dataplane, t.Members))
 	switch {
 	case t.State == status.Secured:
 		t.Passing = status.PassingProtected
@@ -72,14 +96,19 @@ func (v tunnelView) report(m Machine) status.Tunnel {
 		return t
 	}
 	t.Secure = "must"
-	if counters, err := m.FilterCounters(c.Device); err == nil {
-		t.Filter = counters
+	device := below.of(c.Device)
+	t.Filter = device.counters
+	for _, f := range device.flows {
+		if owns(c, f) {
+			t.Flows = append(t.Flows, f)
+		}
 	}
-	if flows, err := m.Flows(c.Device); err == nil {
-		t.Flows = slices.DeleteFunc(flows, func(f status.Flow) bool { return !owns(c, f) })
-	}
-	if t.Enforcement = m.Enforcement(c.Device); t.Enforcement != nil && !t.Enforcement.Guard && t.Enforcement.GuardError == "" {
-		t.Enforcement.GuardError = v.unguarded
+	if e := device.enforcement; e != nil {
+		own := *e
+		if !own.Guard && own.GuardError == "" {
+			own.GuardError = v.unguarded
+		}
+		t.Enforcement = &own
 	}
 	return t
 }

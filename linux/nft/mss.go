@@ -15,7 +15,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -25,9 +28,18 @@ import (
 	"github.com/linkseal/linkseal/linux/netns"
 )
 
-// Handle is the table of one network namespace. It is safe for concurrent use,
-// but for changes.
-type Handle struct{ ns *netns.NS }
+// Handle is the table of one network namespace. It is safe for concurrent use.
+type Handle struct {
+	ns *netns.NS
+
+	mu   sync.Mutex
+	last map[string]int // what was read, and set since; nil: not known to be whole
+	at   time.Time      // when it was read
+}
+
+// trusted is how long what was read is believed, so that many changes in a row do
+// not read it all each.
+const trusted = time.Second
 
 // Open returns a Handle on the calling thread's network namespace.
 func Open() (*Handle, error) {
@@ -35,7 +47,7 @@ func Open() (*Handle, error) {
 	if err != nil {
 		return nil, fmt.Errorf("nftables: %w", err)
 	}
-	return &Handle{ns}, nil
+	return &Handle{ns: ns}, nil
 }
 
 // Close lets the namespace go; the table stays.
@@ -113,11 +125,31 @@ func element(name string, mss int) nftables.SetElement {
 // MSS is what is set, by interface. A table that is not whole says nothing, and
 // is made anew with the next SetMSS.
 func (h *Handle) MSS() (all map[string]int, err error) {
-	err = h.do(func(c *nftables.Conn) error { all, _, err = read(c); return err })
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	err = h.do(func(c *nftables.Conn) error { all, _, err = h.read(c); return err })
 	if err != nil {
 		return nil, fail("list", err)
 	}
-	return all, nil
+	return maps.Clone(all), nil
+}
+
+// read is read, and remembers. The caller has the lock.
+func (h *Handle) read(c *nftables.Conn) (all map[string]int, whole bool, err error) {
+	all, whole, err = read(c)
+	h.last, h.at = nil, time.Now()
+	if err == nil && whole {
+		h.last = all
+	}
+	return all, whole, err
+}
+
+// known is what was read last, if that is not long ago, else read.
+func (h *Handle) known(c *nftables.Conn) (all map[string]int, whole bool, err error) {
+	if h.last != nil && time.Since(h.at) < trusted {
+		return h.last, true, nil
+	}
+	return h.read(c)
 }
 
 // read tells whether the table is whole; an absent one is not.
@@ -166,14 +198,17 @@ func (h *Handle) SetMSS(name string, mss int) error {
 	if name == "" || len(name) >= unix.IFNAMSIZ || mss < 1 || mss > 65535 {
 		return fail("set", fmt.Errorf("interface %q, MSS %d: a name of 1 to %d octets and 1 to 65535 are accepted", name, mss, unix.IFNAMSIZ-1))
 	}
-	err := h.do(func(c *nftables.Conn) error {
-		have, whole, err := read(c)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	err := h.change(func(c *nftables.Conn) error {
+		have, whole, err := h.known(c)
 		if err != nil {
 			return err
 		}
 		t := table()
 		if !whole {
 			create(c, t)
+			h.last = make(map[string]int)
 		}
 		if old, there := have[name]; there && whole {
 			if err := c.SetDeleteElements(elements(t), []nftables.SetElement{element(name, old)}); err != nil {
@@ -183,12 +218,30 @@ func (h *Handle) SetMSS(name string, mss int) error {
 		if err := c.SetAddElements(elements(t), []nftables.SetElement{element(name, mss)}); err != nil {
 			return err
 		}
-		return c.Flush() // all or nothing
+		if err := c.Flush(); err != nil { // all or nothing
+			return err
+		}
+		h.last[name] = mss
+		return nil
 	})
 	if err != nil {
 		return fail("set "+name, err)
 	}
 	return nil
+}
+
+// change runs f, and once more where it failed with what was remembered.
+func (h *Handle) change(f func(*nftables.Conn) error) error {
+	remembered := h.last != nil
+	err := h.do(f)
+	if err != nil && remembered {
+		h.last = nil
+		err = h.do(f)
+	}
+	if err != nil {
+		h.last = nil
+	}
+	return err
 }
 
 // create makes the table, in the place of one that is there.
@@ -209,18 +262,27 @@ func create(c *nftables.Conn, t *nftables.Table) {
 // RemoveMSS undoes SetMSS; what is not set is no error. The table goes with the
 // last.
 func (h *Handle) RemoveMSS(name string) error {
-	err := h.do(func(c *nftables.Conn) error {
-		have, whole, err := read(c)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	err := h.change(func(c *nftables.Conn) error {
+		have, whole, err := h.known(c)
 		if _, there := have[name]; err != nil || !whole || !there {
 			return err
 		}
 		t := table()
-		if len(have) == 1 {
+		last := len(have) == 1
+		if last {
 			c.DelTable(t)
 		} else if err := c.SetDeleteElements(elements(t), []nftables.SetElement{element(name, have[name])}); err != nil {
 			return err
 		}
-		return c.Flush()
+		if err := c.Flush(); err != nil {
+			return err
+		}
+		if delete(h.last, name); last {
+			h.last = nil
+		}
+		return nil
 	})
 	if err != nil {
 		return fail("remove "+name, err)
