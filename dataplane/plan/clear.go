@@ -44,11 +44,43 @@ type ClearRoute struct {
 }
 
 func (c ClearRoute) String() string {
-	by := strings.Join(c.Devices, ", ")
-	if by == "" {
-		by = "an unknown interface"
+	return fmt.Sprintf("%s of protected %s by %s: %s", c.Route, c.Protect, by(c.Devices), c.Why)
+}
+
+func by(devices []string) string {
+	if len(devices) == 0 {
+		return "an unknown interface"
 	}
-	return fmt.Sprintf("%s of protected %s by %s: %s", c.Route, c.Protect, by, c.Why)
+	return strings.Join(devices, ", ")
+}
+
+// Astray says of must-secure tunnels, by name, that their own packets do not leave
+// by their device, where alone what they protect is kept out.
+func Astray(desired Desired, e Elsewhere) map[string]string {
+	astray := make(map[string]string)
+	for _, t := range desired.Tunnels {
+		for _, a := range t.Remotes {
+			var best []OtherRoute // the longest prefixes of main
+			for _, r := range e.Routes {
+				if r.Table != tableMain || !r.Prefix.Contains(a) || len(best) > 0 && r.Prefix.Bits() < best[0].Prefix.Bits() {
+					continue
+				}
+				if len(best) > 0 && r.Prefix.Bits() > best[0].Prefix.Bits() {
+					best = nil
+				}
+				best = append(best, r)
+			}
+			for i, r := range best {
+				if slices.Contains(r.Devices, t.Device) || len(r.Devices) == 0 || !t.Must {
+					break
+				}
+				if i == len(best)-1 {
+					astray[t.Name] = fmt.Sprintf("%s is routed by %s, not by device %s: what is protected is kept off %s alone", a, by(r.Devices), t.Device, t.Device)
+				}
+			}
+		}
+	}
+	return astray
 }
 
 // ClearRoutes finds the routes that lead around tunnels, in order: those that

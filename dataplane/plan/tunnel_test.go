@@ -154,6 +154,33 @@ func TestClearRoutes(t *testing.T) {
 	}
 }
 
+func TestAstray(t *testing.T) {
+	in := func(prefix string, devices ...string) OtherRoute {
+		return OtherRoute{Table: 254, Prefix: netip.MustParsePrefix(prefix), Devices: devices}
+	}
+	const astray = "10.20.0.5 is routed by eth2, not by device eth1: what is protected is kept off eth1 alone"
+	for name, c := range map[string]struct {
+		routes []OtherRoute
+		must   bool
+		want   string
+	}{
+		"none":                   {nil, true, ""},
+		"by its device":          {[]OtherRoute{in("0.0.0.0/0", "eth1")}, true, ""},
+		"by another":             {[]OtherRoute{in("0.0.0.0/0", "eth2")}, true, astray},
+		"the longer one counts":  {[]OtherRoute{in("10.20.0.0/16", "eth2"), in("0.0.0.0/0", "eth1")}, true, astray},
+		"the longer one is good": {[]OtherRoute{in("0.0.0.0/0", "eth2"), in("10.20.0.4/31", "eth1")}, true, ""},
+		"one of several":         {[]OtherRoute{in("0.0.0.0/0", "eth2"), in("0.0.0.0/0", "eth1")}, true, ""},
+		"not known":              {[]OtherRoute{in("0.0.0.0/0")}, true, ""},
+		"should":                 {[]OtherRoute{in("0.0.0.0/0", "eth2")}, false, ""},
+	} {
+		g := hub1()
+		g.Must = c.must
+		if got := Astray(Desired{Tunnels: []Tunnel{g}}, Elsewhere{Routes: c.routes})["hub1"]; got != c.want {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
 func TestTunnelStepJSON(t *testing.T) {
 	g := hub1()
 	g.Link, g.Members[0].IfID = XFRM, 7

@@ -16,6 +16,9 @@ func (r *Reconciler) around(d plan.Desired, o plan.Observed) {
 	for _, c := range plan.ClearRoutes(d, *o.Elsewhere) {
 		found[c.Tunnel] = append(found[c.Tunnel], c.String())
 	}
+	for name, astray := range plan.Astray(d, *o.Elsewhere) {
+		found[name] = append(found[name], astray)
+	}
 	for name, t := range r.tunnels {
 		now := found[name]
 		for _, c := range now {

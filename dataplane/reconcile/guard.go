@@ -13,15 +13,9 @@ import (
 // guardState is why a guard does not stand; "" if it does.
 type guardState string
 
-// guard has the device of a must-secure port or tunnel guarded, and no other.
-// That it cannot be is told, and no reason not to run: the filter stands without.
-func (s *guardState) guard(r *Reconciler, o plan.Observed, owner, device string) {
-	text, must := "", r.must(device)
-	if _, there := o.Links[device]; there {
-		if err := r.o.Machine.Guard(device, must); err != nil && must {
-			text = err.Error()
-		}
-	}
+// guard tells, once, that a must-secure port's or tunnel's device is not guarded,
+// and that it is again. It is no reason not to run: the filter stands without.
+func (s *guardState) guard(r *Reconciler, owner, device, text string) {
 	if text == string(*s) {
 		return
 	}
@@ -30,6 +24,31 @@ func (s *guardState) guard(r *Reconciler, o plan.Observed, owner, device string)
 		return
 	}
 	r.log.Info("the device is guarded", "of", owner, "device", device)
+}
+
+// guards has devices guarded, and says why one is not; "" if it is, or need not be.
+func (r *Reconciler) guards(o plan.Observed) map[string]string {
+	why := make(map[string]string)
+	guard := func(device string) {
+		if _, asked := why[device]; asked {
+			return
+		}
+		why[device] = ""
+		if _, there := o.Links[device]; !there {
+			return
+		}
+		must := r.must(device)
+		if err := r.o.Machine.Guard(device, must); err != nil && must {
+			why[device] = err.Error()
+		}
+	}
+	for _, p := range r.cfg.Ports {
+		guard(p.Device)
+	}
+	for _, t := range r.cfg.Tunnels {
+		guard(t.Device)
+	}
+	return why
 }
 
 // must tells the device of a must-secure port or tunnel.

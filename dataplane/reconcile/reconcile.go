@@ -356,14 +356,15 @@ func (r *Reconciler) reconcile() bool {
 	}
 	r.followDrops(observed)
 	ok := len(failed) == 0
+	unguarded := r.guards(observed)
 	for _, name := range slices.Sorted(maps.Keys(r.ports)) {
 		p := r.ports[name]
-		p.unguarded.guard(r, observed, name, p.cfg.Device)
+		p.unguarded.guard(r, name, p.cfg.Device, unguarded[p.cfg.Device])
 		ok = p.resume(r, observed, failed[name]) && ok
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.tunnels)) {
 		t := r.tunnels[name]
-		t.guarded.guard(r, observed, name, t.cfg.Device)
+		t.guarded.guard(r, name, t.cfg.Device, unguarded[t.cfg.Device])
 		ok = t.resume(r, observed, failed[name]) && ok
 	}
 	return ok

@@ -49,7 +49,7 @@ type underlays struct {
 
 type underlay struct {
 	counters    map[string]uint64
-	flows       []status.Flow
+	flows       map[netip.AddrPort][]status.Flow // by this end
 	enforcement *status.Enforcement
 }
 
@@ -60,7 +60,13 @@ func (u underlays) of(device string) *underlay {
 	one := &underlay{enforcement: u.machine.Enforcement(device)}
 	// An error is the next look's to tell; without a filter there is nothing.
 	one.counters, _ = u.machine.FilterCounters(device)
-	one.flows, _ = u.machine.Flows(device)
+	one.flows = make(map[netip.AddrPort][]status.Flow)
+	flows, _ := u.machine.Flows(device)
+	for _, f := range flows {
+		if local, err := netip.ParseAddrPort(f.Local); err == nil {
+			one.flows[local] = append(one.flows[local], f)
+		}
+	}
 	u.seen[device] = one
 	return one
 }
@@ -98,11 +104,7 @@ func (v tunnelView) report(below underlays) status.Tunnel {
 	t.Secure = "must"
 	device := below.of(c.Device)
 	t.Filter = device.counters
-	for _, f := range device.flows {
-		if owns(c, f) {
-			t.Flows = append(t.Flows, f)
-		}
-	}
+	t.Flows = device.of(c)
 	if e := device.enforcement; e != nil {
 		own := *e
 		if !own.Guard && own.GuardError == "" {
@@ -113,18 +115,25 @@ func (v tunnelView) report(below underlays) status.Tunnel {
 	return t
 }
 
-// owns tells the flows of t: by its ports, or by the address of its end.
-func owns(t *config.Tunnel, f status.Flow) bool {
-	local, err := netip.ParseAddrPort(f.Local)
-	if err != nil || local.Addr() != t.Local {
-		return false
+// The ports of IPsec: ESP has none.
+var ipsecPorts = []uint16{0, 500, 4500}
+
+// of are the flows of t: by its ports, or by the address of its end.
+func (u *underlay) of(t *config.Tunnel) (all []status.Flow) {
+	if w := t.WireGuard; w != nil {
+		for n := range uint16(t.Ports()) {
+			all = append(all, u.flows[netip.AddrPortFrom(t.Local, w.Port+n)]...)
+		}
+		return all
 	}
-	if t.WireGuard != nil {
-		from := local.Port() - t.WireGuard.Port // wraps, and is too much then
-		return f.Protocol == string(plan.WireGuard) && int(from) < t.Ports()
+	for _, port := range ipsecPorts {
+		for _, f := range u.flows[netip.AddrPortFrom(t.Local, port)] {
+			if remote, err := netip.ParseAddrPort(f.Remote); err == nil && remote.Addr() == t.Remote {
+				all = append(all, f)
+			}
+		}
 	}
-	remote, err := netip.ParseAddrPort(f.Remote)
-	return err == nil && f.Protocol != string(plan.WireGuard) && remote.Addr() == t.Remote
+	return all
 }
 
 func reportView(v overlay.View, t *status.Tunnel) {

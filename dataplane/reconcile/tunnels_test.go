@@ -2,10 +2,12 @@ package reconcile
 
 import (
 	"errors"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/linkseal/linkseal/dataplane/config"
 	"github.com/linkseal/linkseal/dataplane/overlay"
 	"github.com/linkseal/linkseal/dataplane/overlay/overlaytest"
 	"github.com/linkseal/linkseal/dataplane/plan"
@@ -269,12 +271,43 @@ func TestTunnelUnplugged(t *testing.T) {
 	})
 }
 
+// Tunnels on one device share its filter: each has the counters of its own flows.
+func TestFlowsOf(t *testing.T) {
+	at := func(local, remote, protocol string) (netip.AddrPort, status.Flow) {
+		return netip.MustParseAddrPort(local), status.Flow{Protocol: protocol, Local: local, Remote: remote}
+	}
+	u := underlay{flows: map[netip.AddrPort][]status.Flow{}}
+	for _, f := range [][3]string{{"10.0.0.4:51820", "any", "wireguard"}, {"10.0.0.4:51821", "10.0.0.5:51821", "wireguard"}, {"10.0.0.4:51822", "any", "wireguard"},
+		{"10.0.0.4:0", "10.0.0.6:0", "esp"}, {"10.0.0.4:0", "10.0.0.7:0", "esp"}, {"10.0.0.4:4500", "10.0.0.6:4500", "ike"}} {
+		local, flow := at(f[0], f[1], f[2])
+		u.flows[local] = append(u.flows[local], flow)
+	}
+	names := func(c *config.Tunnel) (all []string) {
+		for _, f := range u.of(c) {
+			all = append(all, f.Protocol+" "+f.Local+" "+f.Remote)
+		}
+		return all
+	}
+	local := netip.MustParseAddr("10.0.0.4")
+	for want, c := range map[string]*config.Tunnel{
+		"wireguard 10.0.0.4:51820 any, wireguard 10.0.0.4:51821 10.0.0.5:51821": {Local: local, Count: 1, WireGuard: &config.WireGuard{Port: 51820, Keychain: "k"}},
+		"wireguard 10.0.0.4:51822 any":                                          {Local: local, Count: 1, WireGuard: &config.WireGuard{Port: 51822}},
+		"esp 10.0.0.4:0 10.0.0.6:0, ike 10.0.0.4:4500 10.0.0.6:4500":            {Local: local, Remote: netip.MustParseAddr("10.0.0.6"), IPsec: &config.IPsec{}},
+		"": {Local: netip.MustParseAddr("10.0.0.9"), Count: 1, WireGuard: &config.WireGuard{Port: 51820}},
+	} {
+		if got := strings.Join(names(c), ", "); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 func TestClearRoute(t *testing.T) {
 	runTunnel(t, hub(""), func(w *world) {
 		other := []plan.OtherRoute{{Table: 254, Prefix: w.r.cfg.Tunnels[0].Protect[0], Devices: []string{"eth1"}}}
 		w.machine.change(func() { w.machine.o.Elsewhere = &plan.Elsewhere{Routes: other} })
 		w.settle()
-		want := []string{"10.20.0.0/16 of protected 10.20.0.0/16 by eth1: a second way to there; what the other end sends may come in clear"}
+		want := []string{"10.20.0.0/16 of protected 10.20.0.0/16 by eth1: a second way to there; what the other end sends may come in clear",
+			"10.20.0.5 is routed by eth1, not by device eth2: what is protected is kept off eth2 alone"}
 		w.want("alarm", want, w.tunnel("hub1").ClearRoutes)
 		w.logged("what a tunnel protects has another way")
 		w.machine.change(func() { w.machine.o.Elsewhere = &plan.Elsewhere{} })

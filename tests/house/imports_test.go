@@ -30,6 +30,11 @@ var rules = []rule{
 		why: "pure: a test feeds all that they see, and two runs on the same input do the same",
 	},
 	{
+		of: []string{"dataplane/overlay"}, except: []string{"dataplane/overlay/wireguard", "dataplane/overlay/ipsec", "dataplane/overlay/probing"},
+		not: []string{"net", "os", "syscall", "log", "golang.org/x/sys", "golang.org/x/net", "github.com/vishvananda", "github.com/mdlayher", "github.com/cilium/ebpf"}, direct: true,
+		why: "the seam between who makes a tunnel's place and what encrypts: both know it, and it knows neither",
+	},
+	{
 		of: []string{"dataplane/softsecy"}, except: []string{"dataplane/softsecy/device"},
 		not: []string{"net", "os", "syscall", "log", "golang.org/x/sys", "golang.org/x/net"}, direct: true,
 		why: "pure: frames go in and come out; whoever has the sockets gives them",
