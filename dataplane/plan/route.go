@@ -315,14 +315,16 @@ func (b *builder) leave(desired Desired) {
 			b.add(Step{Kind: RemoveRule, Family: f, Why: "no tunnel is routed"})
 		}
 	}
-	clamped := map[string]bool{}
+	clamped, unknown := map[string]bool{}, map[string]bool{}
 	for _, t := range desired.Tunnels {
+		unknown[t.Name] = t.Link == NoLink && !t.Known && t.MSS != 0
 		for _, m := range t.Members {
 			clamped[m.Interface] = t.MSS != 0
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.MSS)) {
-		if !clamped[name] {
+		// Charon's tun is not named before its Session has found it.
+		if owner, _, _ := b.Links[name].member(); !clamped[name] && (!unknown[owner] || b.gone[name]) {
 			b.add(Step{Kind: RemoveMSS, Link: name})
 		}
 	}

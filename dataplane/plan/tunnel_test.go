@@ -67,6 +67,10 @@ func TestBuildTunnel(t *testing.T) {
 		"transport": {nil, nil, with(func(g *Tunnel) {
 			*g = Tunnel{Name: "host", Device: "eth1", Must: true, Transport: true, Known: true, Protect: []netip.Prefix{netip.MustParsePrefix("10.9.0.6/32")}, Remotes: g.Remotes}
 		}), "filter eth1: nothing from or to 10.9.0.6/32 may pass but tunnels\n"},
+		"charon's tun, not known": {nil, func(o *Observed) {
+			o.Links["ipsec0"] = Link{Name: "ipsec0", Kind: TUN, Alias: "linkseal:hub1.0", Up: true}
+			o.MSS["ipsec0"], o.MSS["wg9"] = 1350, 1350
+		}, with(func(g *Tunnel) { g.Link, g.Known, g.Members, g.Live = NoLink, false, nil, nil }), filter + rules + closed + "clamp MSS through wg9 no more\n"},
 		"a probe": {with(func(*Tunnel) {}), nil, with(func(g *Tunnel) { g.Probe = netip.MustParseAddr("169.254.21.1") }), "route unreachable 169.254.21.1/32\nroute 169.254.21.1/32 by wg1\nroute 169.254.21.1/32 by wg1, metric 200\n"},
 	} {
 		o := builtTunnels(t, c.have...)
