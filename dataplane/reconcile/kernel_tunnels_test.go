@@ -191,3 +191,25 @@ func TestTunnelOnPort(t *testing.T) {
 		}
 	})
 }
+
+// The kernel's kinds of interface: made, kept, changed for another and taken away.
+func TestTunnelKinds(t *testing.T) {
+	probetest.Need(t, append(tunnelNeeds, probe.WireGuard, probe.XFRMI)...)
+	inNamespace(t, func(t *testing.T, k *Kernel) {
+		up(t, "eth1")
+		for _, kind := range []plan.LinkKind{plan.WireGuard, plan.XFRM, plan.TUN, plan.XFRM} {
+			g := desiredTun(2)
+			g.Link = kind
+			for i := range g.Members {
+				if kind == plan.XFRM {
+					g.Members[i].IfID = uint32(i + 7)
+				}
+			}
+			applyAll(t, k, plan.Desired{Tunnels: []plan.Tunnel{g}}, nil)
+			if l := observe(t, k, plan.Desired{}).Links["wg1"]; l.Kind != kind || l.IfID != g.Members[1].IfID || l.Alias != "linkseal:hub1.1" {
+				t.Errorf("%s: %+v", kind, l)
+			}
+		}
+		applyAll(t, k, plan.Desired{}, nil)
+	})
+}
