@@ -34,25 +34,34 @@ func rotation(t *testing.T, k kind) (a, b *end, streams [2]*stream) {
 	return a, b, streams
 }
 
-// nothingLost ends the streams.
-func nothingLost(t *testing.T, streams [2]*stream) {
+// tooBusy is a stall of the machine in which WireGuard loses packets and
+// handshakes for want of time: what came of it says nothing.
+const tooBusy = 500 * time.Millisecond
+
+// nothingLost ends the streams. false: the machine was too busy to tell.
+func nothingLost(t *testing.T, streams [2]*stream) bool {
 	t.Helper()
+	calm := true
 	for i, s := range streams {
 		sent, lost := s.end(t)
-		t.Logf("stream %d: %d sent, %d lost", i, sent, lost)
-		if lost != 0 || sent < uint64(time.Second/rate) {
+		t.Logf("stream %d: %d sent, %d lost, at most %v between two", i, sent, lost, s.stalled)
+		switch {
+		case lost > 0 && s.stalled > tooBusy:
+			calm = false
+		case lost > 0 || sent < uint64(time.Second/rate):
 			t.Errorf("stream %d: %d of %d lost", i, lost, sent)
 		}
 	}
+	return calm
 }
 
 // proof is how long a change may take to be proved once both ends have made it:
 // the kernel begins a handshake when its session is 120 s old.
 func proof(k kind) time.Duration {
 	if k.userspace {
-		return 20 * time.Second
+		return 60 * time.Second
 	}
-	return 150 * time.Second
+	return 200 * time.Second
 }
 
 // The PSK changes under traffic each way, the ends so far apart
@@ -69,21 +78,33 @@ func TestChange(t *testing.T) {
 		for _, s := range apart {
 			t.Run(fmt.Sprintf("%d seconds apart", s), func(t *testing.T) {
 				t.Parallel()
-				a, b, streams := rotation(t, k)
-				a.session.SetPSKs(changed())
-				time.Sleep(time.Duration(s) * time.Second) // the ends are apart
-				b.session.SetPSKs(changed())
-				a.carried(t, "two", proof(k))
-				b.carried(t, "two", proof(k))
-				nothingLost(t, streams)
-				a.ping(t, 5)
-				b.ping(t, 5)
+				for range 3 {
+					if changeApart(t, k, time.Duration(s)*time.Second) {
+						return
+					}
+				}
+				t.Error("three times the machine was too busy for a second and more")
 			})
 		}
 	})
 }
 
-// One PSK after the other, as the roadmap has it: each is proved by a handshake
+func changeApart(t *testing.T, k kind, apart time.Duration) bool {
+	a, b, streams := rotation(t, k)
+	a.session.SetPSKs(changed())
+	time.Sleep(apart)
+	b.session.SetPSKs(changed())
+	a.carried(t, "two", proof(k))
+	b.carried(t, "two", proof(k))
+	if !nothingLost(t, streams) {
+		return false
+	}
+	a.ping(t, 5)
+	b.ping(t, 5)
+	return true
+}
+
+// One PSK after the other: each is proved by a handshake
 // that is newer than both ends' change.
 func TestManyChanges(t *testing.T) {
 	if !soaking() {

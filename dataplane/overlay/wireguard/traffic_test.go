@@ -18,6 +18,7 @@ type stream struct {
 	sent     uint64
 	mu       sync.Mutex
 	seen     map[uint64]bool
+	stalled  time.Duration // the longest that the sender was kept from running
 }
 
 // rate is how far apart they are: 1,000 a second in make soak; a tenth under the
@@ -55,12 +56,15 @@ func startStream(t testing.TB, from, to *end) *stream {
 		defer tick.Stop()
 		begun := time.Now()
 		var b [200]byte
+		last := begun
 		for {
 			select {
 			case <-s.stop:
 				return
 			case <-tick.C:
 			}
+			now := time.Now()
+			s.stalled, last = max(s.stalled, now.Sub(last)), now
 			// What a tick on a busy machine has missed is made up for.
 			for due := uint64(time.Since(begun) / rate); s.sent < due; s.sent++ {
 				binary.BigEndian.PutUint64(b[:], s.sent)

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 	"golang.zx2c4.com/wireguard/tun"
@@ -59,10 +60,18 @@ func host(d tun.Device, mtu int) *hosted {
 	return &hosted{Device: d, mtu: mtu, events: make(chan tun.Event, 1)}
 }
 
+// patience is how long a tun may be busy: a process that is just being started has
+// what its parent had open, for a moment.
+const patience = time.Second
+
 // attach opens the persistent tun of that name and index.
 func attach(ns *netns.NS, name string, index, mtu int) (h *hosted, err error) {
 	err = ns.Do(func() error {
 		fd, err := attachFD(name)
+		for end := time.Now().Add(patience); errors.Is(err, unix.EBUSY) && time.Now().Before(end); {
+			time.Sleep(10 * time.Millisecond)
+			fd, err = attachFD(name)
+		}
 		if err != nil {
 			return err
 		}

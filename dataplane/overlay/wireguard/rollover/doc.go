@@ -40,5 +40,8 @@
 // public key, which leads, changes faster: in the time that the other keeps one
 // it has had each.
 //
-// The leader also handshakes first. Two that cross in flight void each other.
+// Handshakes are begun by the leader, and by the other end only if nothing comes
+// of that: two that cross in flight void each other, and what is under way under
+// the session before is lost. For the same reason a failed one is not repeated
+// before WireGuard's own 5 s.
 package rollover

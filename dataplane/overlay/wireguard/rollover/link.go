@@ -26,8 +26,9 @@ const (
 	// retry is just over REKEY_TIMEOUT: a handshake asked for earlier is not
 	// begun.
 	retry = 5500 * time.Millisecond
-	// lead is how much earlier the leader begins a handshake.
-	lead = 2500 * time.Millisecond
+	// follow is how much later the other end begins a handshake, if the leader has
+	// not made one by then: it has tried twice.
+	follow = 12 * time.Second
 	// listen is how long a turn has for itself before the second device opens.
 	listen = 8 * time.Second
 	// dwell is how long the leader keeps a PSK with no session: two handshakes.

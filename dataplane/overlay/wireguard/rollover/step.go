@@ -163,7 +163,7 @@ func (l *Link) due() time.Time {
 		first = l.setAt // there is nothing to take it for
 	}
 	if !l.leader {
-		first = first.Add(lead)
+		first = first.Add(follow)
 	}
 	if again := l.asked.Add(retry); !l.asked.IsZero() && again.After(first) {
 		return again
