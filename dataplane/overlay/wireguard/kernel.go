@@ -24,11 +24,12 @@ type kernel struct {
 	client *wgctrl.Client
 	have   settings // as configured, or found; keys are not looked at
 	keyed  bool     // its private key is ours
+	public identity.Public
 }
 
 // openKernel opens what there is: peers that it has stay until configure.
-func openKernel(ns *netns.NS, name string) (*kernel, error) {
-	k := &kernel{name: name}
+func openKernel(ns *netns.NS, name string, own identity.Public) (*kernel, error) {
+	k := &kernel{name: name, public: own}
 	err := ns.Do(func() (err error) { k.client, err = wgctrl.New(); return err })
 	if err != nil {
 		return nil, fmt.Errorf("WireGuard of the kernel: %w", err)
@@ -81,6 +82,7 @@ func found(p wgtypes.Peer) peer {
 			f.allowed = append(f.allowed, netip.PrefixFrom(a.Unmap(), bits))
 		}
 	}
+	f.allowed = sorted(f.allowed)
 	return f
 }
 
@@ -201,6 +203,7 @@ func (k *kernel) forces() bool { return false }
 
 func (k *kernel) read() (all map[identity.Public]reading, err error) {
 	err = k.device(func(d *wgtypes.Device) {
+		k.compare(d)
 		all = make(map[identity.Public]reading, len(d.Peers))
 		for _, p := range d.Peers {
 			r := reading{handshake: p.LastHandshakeTime, rx: uint64(p.ReceiveBytes), tx: uint64(p.TransmitBytes)}
@@ -214,6 +217,23 @@ func (k *kernel) read() (all map[identity.Public]reading, err error) {
 		}
 	})
 	return all, err
+}
+
+// compare notes what somebody else has changed, so that configure changes it
+// back; but for PSKs.
+func (k *kernel) compare(d *wgtypes.Device) {
+	k.keyed = k.keyed && identity.Public(d.PublicKey) == k.public
+	k.have.port = uint16(d.ListenPort)
+	var peers []peer
+	for _, p := range d.Peers {
+		f := found(p)
+		if had, ok := k.have.find(f.public); ok {
+			had.keepalive, had.allowed = f.keepalive, f.allowed
+			f = had
+		}
+		peers = append(peers, f)
+	}
+	k.have.peers = peers
 }
 
 func (k *kernel) close() error { return k.client.Close() }

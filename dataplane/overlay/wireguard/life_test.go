@@ -219,3 +219,60 @@ func TestProbe(t *testing.T) {
 		a.live(t)
 	})
 }
+
+// What somebody else takes out of the kernel's device is put back.
+func TestRepair(t *testing.T) {
+	over(t, func(t *testing.T, k kind) {
+		if k.userspace {
+			return // nobody else reaches it
+		}
+		a, b := cable(t)
+		b.foreign(t, k)
+		b.setPSK(t, 'x')
+		a.prepare(t, k, withPSK)
+		a.open(t).SetPSKs(inside(psk("one", 'x')))
+		a.live(t)
+		for _, harm := range [][]string{
+			{"peer", b.public.String(), "remove"},
+			{"peer", b.public.String(), "allowed-ips", "10.97.0.0/16", "persistent-keepalive", "off"},
+			{"listen-port", "9"},
+			{"private-key", "/dev/null"},
+		} {
+			a.run(t, "wg", append([]string{"set", a.device}, harm...)...)
+			await(t, fmt.Sprintf("%q is undone", harm), 20*time.Second, func() bool {
+				a.session.View()
+				out := a.run(t, "wg", "show", a.device, "dump")
+				return strings.Contains(out, b.public.String()) && strings.Contains(out, "\t10.99.0.0/24\t") && strings.HasSuffix(out, "\t25") &&
+					strings.Contains(out, a.public.String()+"\t"+fmt.Sprint(port)) && a.session.View().Live()
+			})
+			a.ping(t, 3)
+		}
+	})
+}
+
+// Where a peer is configured to be is tried once its session is over: one that
+// roamed, or was found elsewhere.
+func TestEndpointAgain(t *testing.T) {
+	now := time.Now()
+	here, there := addrPort(netip.MustParseAddr("192.0.2.1")), addrPort(netip.MustParseAddr("192.0.2.2"))
+	at := func(d time.Duration) time.Time { return now.Add(d).Round(0) }
+	for _, tc := range []struct {
+		name  string
+		looks []reading // a minute apart
+		want  int
+	}{
+		{"found there, with no session", []reading{{endpoint: there, handshake: at(-time.Hour)}, {endpoint: there, handshake: at(-time.Hour)}}, 1},
+		{"found there, with one", []reading{{endpoint: there, handshake: at(-time.Minute)}}, 0},
+		{"roamed, and then not heard of", []reading{{endpoint: there, handshake: at(-time.Minute)}, {endpoint: there, handshake: at(-time.Minute)}, {endpoint: there, handshake: at(-time.Minute)}, {endpoint: there, handshake: at(-time.Minute)}}, 1},
+		{"not heard of, where it is configured", []reading{{endpoint: here}, {endpoint: here}}, 0},
+		{"nowhere yet", []reading{{}, {}}, 0},
+	} {
+		l := newLink(configured{endpoint: here}, true, identity.Public{1}, now)
+		for i, r := range tc.looks {
+			l.see(r, now.Add(time.Duration(i)*time.Minute))
+		}
+		if l.turned != tc.want {
+			t.Errorf("%s: %d times, want %d", tc.name, l.turned, tc.want)
+		}
+	}
+}

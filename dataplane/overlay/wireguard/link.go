@@ -32,7 +32,7 @@ type link struct {
 }
 
 func newLink(c configured, forces bool, own identity.Public, now time.Time) *link {
-	l := &link{configured: c, lostAt: now}
+	l := &link{configured: c}
 	l.roll = rollover.New(forces, bytes.Compare(own[:], c.public[:]) < 0)
 	l.wait(now)
 	if c.keychain == "" {
@@ -92,8 +92,9 @@ func (l *link) see(r reading, now time.Time) {
 		l.lostAt, l.refused = time.Time{}, r.refused
 	case l.lostAt.IsZero():
 		l.lostAt = now
-		// It may have roamed to where it is not any more.
-		if l.endpoint.IsValid() && r.endpoint != l.endpoint {
+		// It may have roamed to where it is not any more, or, if it was found, be
+		// configured to be elsewhere by now.
+		if l.endpoint.IsValid() && r.endpoint.IsValid() && r.endpoint != l.endpoint {
 			l.turned++
 		}
 	}

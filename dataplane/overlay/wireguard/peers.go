@@ -2,6 +2,7 @@ package wireguard
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/linkseal/linkseal/dataplane/config"
@@ -37,5 +38,15 @@ func peersOf(t config.Tunnel, n int) ([]configured, error) {
 		}
 		peers = append(peers, c)
 	}
+	for i := range peers {
+		peers[i].allowed = sorted(peers[i].allowed)
+	}
 	return peers, nil
+}
+
+// sorted is a copy, in the order in which lists of networks compare here.
+func sorted(networks []netip.Prefix) []netip.Prefix {
+	s := slices.Clone(networks)
+	slices.SortFunc(s, netip.Prefix.Compare)
+	return s
 }

@@ -101,7 +101,7 @@ func (s *Session) open(p overlay.Place) error {
 			}
 			m.dev = newEmbedded(s.ns, t, conn.NewStdNetBind(), log)
 		} else {
-			k, err := openKernel(s.ns, at.Interface)
+			k, err := openKernel(s.ns, at.Interface, s.pair.Public)
 			if err != nil {
 				return err
 			}
