@@ -66,11 +66,7 @@ func (a *Appliance) PSKIDs() (ids []string, err error) {
 }
 
 func (a *Appliance) replaceKeys(text []byte) error {
-	tmp := a.KeysFile() + ".new"
-	if err := os.WriteFile(tmp, text, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(tmp, a.KeysFile())
+	return replace(a.KeysFile(), text, 0o600)
 }
 
 // hides names octets that may not be found outside of the appliance when it ends.

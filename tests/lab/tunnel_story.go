@@ -45,7 +45,7 @@ func chooseTunnel(kind, dataplane string) error {
 
 func (s *story) playTunnel(ctx context.Context, t Tunnel) error {
 	t = t.defaults(0)
-	if err := errors.Join(s.lab.Underlay(), s.lab.PSKs("first")); err != nil {
+	if err := errors.Join(s.lab.Underlay(1), s.lab.PSKs("first")); err != nil {
 		return err
 	}
 	if err := errors.Join(s.west.WriteTunnels(s.east, t), s.east.WriteTunnels(s.west, t)); err != nil {
@@ -116,19 +116,28 @@ func (s *story) rotateTunnel(ctx context.Context, traffic *Traffic, t Tunnel, us
 	if t.Type == WireGuard && !user {
 		s.say("the kernel makes a handshake when the last is 120 s old, and not before: --dataplane userspace shows all in seconds")
 	}
+	verb := []string{"rotate", t.Name}
+	running, end := context.WithTimeout(ctx, tunnelPatience)
+	defer end()
+	var said string
 	rotated := make(chan error, 1)
-	go func() { rotated <- s.verb(ctx, s.west, "rotate", t.Name) }()
-	id, err := s.newPSK(ctx)
+	go func() {
+		var err error
+		said, err = s.west.configured(running, verb...)
+		rotated <- err
+	}()
+	id, err := s.newPSK(running)
+	if err == nil {
+		s.say("PSK %s is in west's keychain; its file is brought to east", shorten(id))
+		err = s.east.TakeKeys(s.west)
+	}
 	if err != nil {
-		return Count{}, errors.Join(err, <-rotated)
+		end()
 	}
-	s.say("PSK %s is in west's keychain; its file is brought to east", shorten(id))
-	if err := s.east.TakeKeys(s.west); err != nil {
+	if err := errors.Join(err, <-rotated); err != nil {
 		return Count{}, err
 	}
-	if err := <-rotated; err != nil {
-		return Count{}, err
-	}
+	s.sayVerb(s.west, verb, said)
 	if _, err := s.tunnels(ctx, "both ends to have the new PSK", func(t status.Tunnel) bool { return Carried(t, id) }); err != nil {
 		return Count{}, err
 	}
@@ -176,7 +185,7 @@ const tunnelPatience = 3*patience + patience/2
 
 // clearTunnel sends what is protected at both devices, and shows what became of it.
 func (s *story) clearTunnel(ctx context.Context) error {
-	const frames = 10
+	const frames, discard = 10, 9 // where nobody listens
 	for i, a := range []*Appliance{s.west, s.east} {
 		other := s.lab.Appliances[1-i]
 		sender, err := OpenSender(a, Device, false)
@@ -184,7 +193,7 @@ func (s *story) clearTunnel(ctx context.Context) error {
 			return err
 		}
 		for range frames {
-			err = errors.Join(err, sender.Send(ClearPacket(other.MAC, a.MAC, a.Site(0), other.Site(0))))
+			err = errors.Join(err, sender.Send(ClearPacket(other.MAC, a.MAC, a.Site(0), other.Site(0), discard)))
 		}
 		if err := errors.Join(err, sender.Close()); err != nil {
 			return err

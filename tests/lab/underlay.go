@@ -18,7 +18,8 @@ type UnderlayCount struct {
 	WireGuard, ESP, IKE uint64
 	Other               uint64 // ARP, and what else there may be in clear
 	// Protected are from or to a protected network, or have ClearMark: in clear.
-	Protected uint64
+	// The appliance has sent them; Arriving are those that come to it.
+	Protected, Arriving uint64
 }
 
 // UnderlayWire counts what passes an appliance's cable, both directions.
@@ -48,6 +49,10 @@ func (w *UnderlayWire) count(f Frame) {
 	marked := bytes.Contains(f.Octets, ClearMark)
 	switch p, ok := parse4(f.Octets); {
 	case marked || ok && (inside(p.from) || inside(p.to)):
+		if f.Outgoing { // the bridge sends it
+			w.n.Arriving++
+			return
+		}
 		w.n.Protected++
 		w.clear = append(w.clear[:0], f.Octets[:min(len(f.Octets), 80)]...)
 	case ok && p.kind() != nil:
