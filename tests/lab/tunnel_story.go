@@ -199,13 +199,13 @@ func (s *story) clearTunnel(ctx context.Context) error {
 			return err
 		}
 	}
-	tunnels, err := s.tunnels(ctx, "the filter's counters", func(t status.Tunnel) bool { return t.Filter["egress_dropped_packets"] >= frames })
+	tunnels, err := s.tunnels(ctx, "the filter's counters", func(t status.Tunnel) bool { return t.Filter["egress_protected_packets"] >= frames })
 	if err != nil {
 		return err
 	}
 	var dropped []string
 	for _, t := range tunnels {
-		dropped = append(dropped, fmt.Sprint(t[0].Filter["egress_dropped_packets"]))
+		dropped = append(dropped, fmt.Sprint(t[0].Filter["egress_protected_packets"]))
 	}
 	s.say("%d packets of what is protected sent in clear at each device: dropped %s", frames, strings.Join(dropped, " and "))
 	return nil

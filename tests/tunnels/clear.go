@@ -161,7 +161,7 @@ func (s Suite) Clear(t *testing.T) {
 		if err == nil && len(all) == 1 {
 			out = all[0]
 		}
-		return out.Filter["egress_dropped_packets"] >= sent
+		return out.Filter["egress_protected_packets"] >= sent
 	})
 	phase("flap", func() {
 		for range times(s, 50, 5) {
@@ -170,5 +170,5 @@ func (s Suite) Clear(t *testing.T) {
 		p.secured(t)
 	})
 	s.figure("through start, reload, rotation, kill -9, stop, cut and flap: of %d packets of what is protected, injected or routed past the tunnel, 0 were on the underlay, and %d were counted as dropped; of %d that came in clear 0 were taken, %d counted",
-		sent, out.Filter["egress_dropped_packets"], strange.sent.Load(), out.Filter["ingress_dropped_packets"])
+		sent, out.Filter["egress_protected_packets"], strange.sent.Load(), out.Filter["ingress_protected_packets"])
 }
