@@ -154,6 +154,7 @@ func (s Suite) Clear(t *testing.T) {
 	}
 	injected.stop()
 	mistaken.stop()
+	all = []*sender{routed, strange}
 	sent := injected.sent.Load() + mistaken.sent.Load()
 	var out status.Tunnel
 	p.eventually(t, "west's counters", func() bool {

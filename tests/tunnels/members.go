@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -63,18 +62,7 @@ func (s *spread) of(streams []*lab.Traffic) (counts [memberCount]int) {
 // are back within its liveness time, nothing is in clear, and it is put back
 // when it lives again.
 func (s Suite) Members(t *testing.T) {
-	p := s.pair(t, lab.Options{Middle: true}, lab.Tunnel{Count: memberCount, Probe: probeEvery.String()})
-	var dead atomic.Int32 // the UDP port that nothing passes at
-	middle, err := p.Forward(func(_ int, frame []byte) [][]byte {
-		// IPv4 without options, and UDP.
-		if port := int32(dead.Load()); port != 0 && len(frame) >= 38 && frame[23] == 17 &&
-			(int32(binary.BigEndian.Uint16(frame[34:])) == port || int32(binary.BigEndian.Uint16(frame[36:])) == port) {
-			return nil
-		}
-		return [][]byte{frame}
-	})
-	check(t, err)
-	t.Cleanup(func() { middle.Close() })
+	p := s.pair(t, lab.Options{}, lab.Tunnel{Count: memberCount, Probe: probeEvery.String()})
 	p.start(t)
 	where := listenMembers(t, p)
 	var streams []*lab.Traffic
@@ -104,7 +92,7 @@ func (s Suite) Members(t *testing.T) {
 	for i, x := range streams {
 		answeredBy[i] = x.Count().Answered
 	}
-	dead.Store(int32(p.tunnels[0].Port()) + int32(victim))
+	check(t, p.Block(p.tunnels[0].Port()+uint16(victim)))
 	killed := time.Now()
 	p.eventually(t, "the dead member to have no flow", func() bool { return where.of(streams)[victim] == 0 })
 	p.eventually(t, "answers to all flows again", func() bool {
@@ -123,7 +111,7 @@ func (s Suite) Members(t *testing.T) {
 	}
 	p.none(t, "a member is dead")
 
-	dead.Store(0)
+	check(t, p.Block(0))
 	p.secured(t)
 	p.eventually(t, "flows in the member that is back", func() bool { return where.of(streams)[victim] > 0 })
 	after := where.of(streams)

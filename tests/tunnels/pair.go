@@ -38,7 +38,7 @@ type pair struct {
 // starts nothing.
 func (s Suite) pair(t *testing.T, o lab.Options, tunnels ...lab.Tunnel) *pair {
 	t.Helper()
-	o.Names, o.Bridge = append([]string{"west", "east"}, o.Names...), !o.Middle
+	o.Names, o.Bridge = append([]string{"west", "east"}, o.Names...), true
 	l := s.Lab(t, o)
 	p := &pair{Suite: s, Lab: l, west: l.Appliances[0], east: l.Appliances[1]}
 	check(t, l.Underlay(len(tunnels)), l.PSKs("first"), p.configure(tunnels...))
