@@ -1,4 +1,3 @@
-// Package xfrm reads what the kernel's IPsec counts.
 package xfrm
 
 import (
