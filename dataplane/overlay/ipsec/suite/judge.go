@@ -31,7 +31,7 @@ const (
 // which have.
 func (p Proposal) Azure() (policy string, err error) {
 	refuse := func(t Transform, accepted string) error {
-		return fmt.Errorf("Azure has no %s as %s of %s; accepted: %s", t.Name, t.Kind, p.Protocol, accepted)
+		return fmt.Errorf("a gateway of Azure has no %s as %s of %s; accepted: %s", t.Name, t.Kind, p.Protocol, accepted)
 	}
 	name := func(t Transform) string {
 		if p.Protocol == IKE {
@@ -42,7 +42,7 @@ func (p Proposal) Azure() (policy string, err error) {
 	for _, kind := range []Kind{Encryption, Integrity, PRF, KeyExchange} {
 		ts := p.of(kind)
 		if len(ts) > 1 {
-			return "", fmt.Errorf("Azure's policy names one %s, and %s has %d; accepted: one", kind, p, len(ts))
+			return "", fmt.Errorf("a policy of Azure names one %s, and %s has %d; accepted: one", kind, p, len(ts))
 		}
 		for _, t := range ts {
 			if name(t) == "" {

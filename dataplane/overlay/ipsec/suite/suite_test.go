@@ -186,3 +186,19 @@ func TestOverhead(t *testing.T) {
 		}
 	}
 }
+
+// What charon logs comes back as what was configured.
+func TestWords(t *testing.T) {
+	for logged, want := range map[string]string{
+		"IKE:AES_GCM_16_256/PRF_HMAC_SHA2_384/ECP_384":                                                         "aes256gcm16-prfsha384-ecp384",
+		"IKE:AES_CBC_256/HMAC_SHA2_256_128/PRF_HMAC_SHA2_256/MODP_2048, IKE:3DES_CBC/HMAC_MD5_96/PRF_HMAC_MD5": "aes256-sha256-prfsha256-modp2048, 3des_cbc-md5-prfmd5",
+		"ESP:AES_CCM_16_128/CURVE_25519/NO_EXT_SEQ":                                                            "aes128ccm16-curve25519",
+		"ESP:CHACHA20_POLY1305_256/EXT_SEQ":                                                                    "chacha20poly1305-esn",
+		"ESP:CAMELLIA_CBC_128/HMAC_SHA1_96/NO_EXT_SEQ":                                                         "camellia128-sha1",
+		"": "",
+	} {
+		if got := Words(logged); got != want {
+			t.Errorf("%q: %q, want %q", logged, got, want)
+		}
+	}
+}
