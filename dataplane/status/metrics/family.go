@@ -55,6 +55,7 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	for i := range s.Ports {
 		w.port(&s.Ports[i])
 	}
+	w.tunnels(s.Tunnels)
 	keysNow := w.now
 	if s.ClockHeld != nil {
 		keysNow = *s.ClockHeld

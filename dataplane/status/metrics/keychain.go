@@ -16,7 +16,7 @@ var (
 	keychainSealed = gauge("keychain_sealed", "1 while a keychain's keys are those that were sealed: its source has not been read since the start.", "keychain")
 	keychainError  = gauge("keychain_error", "1 while a keychain's source could not be used at the last try; the keys before it go on.", "keychain")
 
-	keyInfo      = gauge("key_info", "A key of a keychain; always 1. The fingerprint names the CAK without giving it away.", "keychain", "ckn", "fingerprint", "fallback", "pair")
+	keyInfo      = gauge("key_info", "A key of a keychain, by its CKN, of a PSK its id (kind); always 1. The fingerprint names the octets without giving them away; a PSK that is text has none.", "keychain", "ckn", "kind", "fingerprint", "fallback", "pair")
 	keyState     = gauge("key_state", "1 for the state that the key is in, by its window.", "keychain", "ckn", "state")
 	keyNotBefore = gauge("key_not_before_timestamp_seconds", "When the key's window begins; absent if it says nothing.", "keychain", "ckn")
 	keyExpires   = gauge("key_expires_timestamp_seconds", "When the key's window ends; absent if it does not.", "keychain", "ckn")
@@ -72,7 +72,11 @@ func (w scrape) keychain(k *status.Keychain, now time.Time) {
 
 func (w scrape) key(keychain string, k *status.Key, now time.Time) {
 	name := k.Name()
-	w.put(keyInfo, 1, keychain, name, k.Fingerprint, strconv.FormatBool(k.Fallback), k.Pair)
+	kind := "cak"
+	if k.ID != "" {
+		kind = "psk"
+	}
+	w.put(keyInfo, 1, keychain, name, kind, k.Fingerprint, strconv.FormatBool(k.Fallback), k.Pair)
 	w.oneOf(keyState, k.State, keyStates, keychain, name)
 	w.at(keyNotBefore, k.NotBefore, keychain, name)
 	w.at(keyExpires, k.Expires, keychain, name)

@@ -62,6 +62,7 @@ func example() status.Status {
 			Passing: status.PassingClear, Keychain: "link2", Problem: "the device has no room", KeysError: "torn", StateError: "read-only file system"},
 		{Name: "link3", Device: "eth3", Interface: "macsec3", State: status.Down, Secure: "must", Cipher: "gcm-aes-256", Passing: status.PassingNone, Keychain: "link2"},
 	}
+	s.Tunnels = tunnels()
 	for i, name := range slices.Sorted(maps.Keys(byName)) {
 		s.Ports[0].Counters[name] = uint64(100 + i)
 	}
@@ -77,6 +78,8 @@ func example() status.Status {
 				Counters: map[string]uint64{"polls": 40, "failures": 5, "faults_refused_pair": 2, "faults_server_error": 1, "faults_lying": 1, "faults_local": 0}}},
 		{Name: "link2", Source: "file", From: "/etc/linkseal/keys/link\xff2.yaml",
 			Keys: []status.Key{{CKN: b, State: "expired", Expires: before(time.Hour), FirstSeen: before(2 * time.Hour), Fallback: true, Fingerprint: "8899aabbccddeeff"}}},
+		{Name: "hub1-psk", Source: "file", From: "/etc/linkseal/keys/hub1.yaml",
+			Keys: []status.Key{{ID: "psk-2026-11", State: "active", NotBefore: before(24 * time.Hour), Expires: before(-24 * time.Hour), Fingerprint: "1122334455667788"}, {ID: "psk-2026-12", Text: true, State: "not_yet", NotBefore: before(-time.Hour)}}},
 	}
 	s.Fill()
 	return s
@@ -150,6 +153,7 @@ func TestClockHeld(t *testing.T) {
 # TYPE linkseal_key_expiry_seconds gauge
 linkseal_key_expiry_seconds{ckn="01",keychain="link2"} -7200
 linkseal_key_expiry_seconds{ckn="96437a93ccf10d9dfe347846cce52c7d",keychain="link1"} 2.502e+06
+linkseal_key_expiry_seconds{ckn="psk-2026-11",keychain="hub1-psk"} 82800
 # HELP linkseal_tx_sa_age_seconds How long the encoding SA has been there, or since this daemon adopted it.
 # TYPE linkseal_tx_sa_age_seconds gauge
 linkseal_tx_sa_age_seconds{an="1",ckn="96437a93ccf10d9dfe347846cce52c7d",port="link1"} 90
