@@ -48,6 +48,7 @@ func (t Tunnel) write(b *strings.Builder, now time.Time) {
 	for _, m := range t.Members {
 		m.lines(line, now)
 	}
+	t.carried(line, now)
 	counters(line, "filter", t.Filter)
 	for i, e := range t.Events[:min(len(t.Events), 3)] {
 		line([]string{"dropped", "", ""}[i], "%s", e.text(now))
@@ -56,6 +57,32 @@ func (t Tunnel) write(b *strings.Builder, now time.Time) {
 		line("enforced", "%s", t.Enforcement)
 	}
 	w.Flush()
+}
+
+// carried are the flows on the underlay that had traffic, the first of them.
+func (t Tunnel) carried(line func(label, format string, args ...any), now time.Time) {
+	const most = 12
+	label, more := "carried by", 0
+	for _, f := range t.Flows {
+		if f.LastSeen == nil {
+			continue
+		}
+		if more++; more > most {
+			continue
+		}
+		spi, missing := "", ""
+		if f.SPI != "" {
+			spi = " SPI " + f.SPI
+		}
+		if f.Gaps > 0 {
+			missing = fmt.Sprintf(", about %d missing", f.Gaps)
+		}
+		line(label, "%s%s %s, %s with %s: packets %d, octets %d, %s ago%s", f.Protocol, spi, f.Direction, f.Local, f.Remote, f.Packets, f.Octets, age(now.Sub(*f.LastSeen)), missing)
+		label = ""
+	}
+	if more > most {
+		line("", "and %d more", more-most)
+	}
 }
 
 // some are the first of a list, and how many more there are.

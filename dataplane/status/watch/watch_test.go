@@ -49,11 +49,12 @@ func example() Sample {
 			UnsecuredReason: "no live peer: ICV of MKPDUs from 02:00:00:00:00:04 under CKN 01 is bad: the CAK differs",
 			Remedy:          "compare `linkseal keys list` at both ends",
 			Participants:    []status.Participant{{CKN: b, Peers: []status.Peer{{SCI: "0200000000040001"}}}}},
-	}, Keychains: []status.Keychain{
+	}, Tunnels: tunnels(), Keychains: []status.Keychain{
 		{Name: "link1", Keys: []status.Key{{CKN: a, State: "active", NotBefore: at(-24 * time.Hour), Expires: at(29 * 24 * time.Hour)}, {CKN: b, State: "expired", Expires: at(-time.Hour), Fallback: true}},
 			Rotation: &status.Rotation{Phase: "settled", CKN: a, RetireAt: at(time.Hour), Next: at(28 * 24 * time.Hour)},
 			Vault: &status.Vault{Faults: []status.Fault{{Kind: "server_error", Text: "503 \x1b[2J said\u202e the vault", Since: *at(-time.Hour)}},
 				Refused: []string{"pair 11: only its CKN is there"}}},
+		{Name: "hub1-psk", Keys: []status.Key{{ID: "psk-2026-11", State: "active", NotBefore: at(-24 * time.Hour)}}},
 	}}}
 }
 
@@ -72,6 +73,7 @@ func after(d time.Duration) Sample {
 	p.Tx.PN += 25_000_000
 	p.Rx[0].PN += 2000
 	p.Rx[1].Key = "another"
+	grown(&s.Status.Tunnels[0], &s.Status.Tunnels[1])
 	return s
 }
 
