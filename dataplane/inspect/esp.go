@@ -50,7 +50,7 @@ type ESP struct {
 	Order
 }
 
-// sa is an SA by what a packet tells of it: the SPI is the receiver's.
+// espSA is an SA by what a packet tells of it: the SPI is the receiver's.
 type espSA struct {
 	to  netip.Addr
 	spi uint32
