@@ -80,7 +80,10 @@ type State struct {
 }
 
 // Enforces tells whether both directions let through what f says and no more.
-func (s State) Enforces(f Filter) bool {
+func (s State) Enforces(f Filter) bool { return s.Stands(f) && s.Underlay.says(f.Underlay) }
+
+// Stands is Enforces, whatever the maps of an underlay say.
+func (s State) Stands(f Filter) bool {
 	want, err := f.settings(s.Address)
 	if err != nil {
 		return false
@@ -92,7 +95,7 @@ func (s State) Enforces(f Filter) bool {
 			return false
 		}
 	}
-	return !s.Joins && s.Underlay.says(f.Underlay)
+	return !s.Joins && (s.Underlay == nil) == (f.Underlay == nil)
 }
 
 // hooks is a device with what is attached to it.

@@ -37,9 +37,12 @@ type source struct{ Type, UID string }
 
 var templated = source{"prometheus", "${datasource}"}
 
-func readDashboard(t *testing.T) (d dashboard) {
+// dashboards are the files, with the variable by which each is of one thing.
+var dashboards = map[string]string{"dashboard.json": "port", "tunnels.json": "tunnel"}
+
+func readDashboard(t *testing.T, path string) (d dashboard) {
 	t.Helper()
-	text, err := os.ReadFile("dashboard.json")
+	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +58,18 @@ func readDashboard(t *testing.T) (d dashboard) {
 // One data source for all, chosen by whoever looks; panels that do not cover
 // each other and that say what they show.
 func TestDashboard(t *testing.T) {
-	d := readDashboard(t)
+	uids := make(map[string]string)
+	for path, variable := range dashboards {
+		d := readDashboard(t, path)
+		t.Run(path, func(t *testing.T) { d.holds(t, variable) })
+		if other := uids[d.UID]; other != "" {
+			t.Errorf("%s and %s have one uid", path, other)
+		}
+		uids[d.UID] = path
+	}
+}
+
+func (d dashboard) holds(t *testing.T, variable string) {
 	if d.Title == "" || d.UID == "" || d.SchemaVersion < 39 {
 		t.Errorf("title %q, uid %q, schema %d", d.Title, d.UID, d.SchemaVersion)
 	}
@@ -66,7 +80,7 @@ func TestDashboard(t *testing.T) {
 			t.Errorf("variable %s is of data source %v", v.Name, v.Datasource)
 		}
 	}
-	if got := strings.Join(variables, ", "); got != "datasource datasource, instance query, port query" {
+	if got := strings.Join(variables, ", "); got != "datasource datasource, instance query, "+variable+" query" {
 		t.Errorf("variables: %s", got)
 	}
 	ids, cells := make(map[int]bool), make(map[[2]int]string)
@@ -100,9 +114,14 @@ func TestDashboard(t *testing.T) {
 // Every query names what there is, and, asked of a scrape that has everything,
 // answers something: promtool asks.
 func TestDashboardQueries(t *testing.T) {
-	d := readDashboard(t)
+	for path := range dashboards {
+		t.Run(path, func(t *testing.T) { readDashboard(t, path).answers(t) })
+	}
+}
+
+func (d dashboard) answers(t *testing.T) {
 	metrics, values := known(t)
-	variables := strings.NewReplacer("$instance", ".*", "$port", ".*", "$__rate_interval", "5m")
+	variables := strings.NewReplacer("$instance", ".*", "$port", ".*", "$tunnel", ".*", "$__rate_interval", "5m")
 	type input struct {
 		Series string `json:"series"`
 		Values string `json:"values"`

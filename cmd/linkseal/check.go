@@ -20,7 +20,7 @@ func checkOn(m machine) *cobra.Command {
 		Use:   "check --config FILE",
 		Short: "Validate a configuration, its key files and its devices",
 		Long: `Validate a configuration, the key files that it names and what it needs of this
-machine: devices, and a kernel with MACsec or taps. Everything wrong is reported
+machine: devices, and a kernel with MACsec, WireGuard, ESP or taps. Everything wrong is reported
 at once on standard error, each as FILE:LINE:COL: what is wrong; what is
 accepted, with the line beneath. No line of a key file is ever shown. Exit
 status 0: all is well, 1: it is not.`,
@@ -43,8 +43,11 @@ status 0: all is well, 1: it is not.`,
 				_, err := fmt.Fprint(c.OutOrStdout(), cfg.YAML())
 				return err
 			case len(problems) == 0:
-				_, err := fmt.Fprintf(c.OutOrStdout(), "%s: ok, %s, %s, %s\n", path,
-					count(len(cfg.Ports), "port"), count(len(cfg.chains), "keychain"), count(cfg.keys(), "key"))
+				what := count(len(cfg.Ports), "port")
+				if n := len(cfg.Tunnels); n > 0 {
+					what += ", " + count(n, "tunnel")
+				}
+				_, err := fmt.Fprintf(c.OutOrStdout(), "%s: ok, %s, %s, %s\n", path, what, count(len(cfg.chains), "keychain"), count(cfg.keys(), "key"))
 				return err
 			default:
 				for _, p := range problems {
@@ -68,24 +71,29 @@ type checkDocument struct {
 	File      string `json:"file"`
 	OK        bool   `json:"ok"`
 	Ports     int    `json:"ports"`
+	Tunnels   int    `json:"tunnels"`
 	Keychains int    `json:"keychains"`
 	Keys      int    `json:"keys"`
-	// Dataplanes are those that run would take, one a port.
+	// Dataplanes are those that run would take, one a port or tunnel.
 	Dataplanes []checkedDataplane `json:"dataplanes"`
 	Errors     []*strict.Problem  `json:"errors"`
 }
 
 type checkedDataplane struct {
-	Port      string         `json:"port"`
+	Port      string         `json:"port,omitempty"`
+	Tunnel    string         `json:"tunnel,omitempty"`
 	Dataplane plan.Dataplane `json:"dataplane"`
 	Reason    string         `json:"reason"`
 }
 
 func checked(path string, c *configured, problems strict.Problems) checkDocument {
-	d := checkDocument{File: path, OK: len(problems) == 0, Ports: len(c.Ports), Keychains: len(c.chains), Keys: c.keys(), Errors: problems}
+	d := checkDocument{File: path, OK: len(problems) == 0, Ports: len(c.Ports), Tunnels: len(c.Tunnels), Keychains: len(c.chains), Keys: c.keys(), Errors: problems}
 	d.Dataplanes = []checkedDataplane{}
 	for _, p := range c.Ports {
-		d.Dataplanes = append(d.Dataplanes, checkedDataplane{p.Name, c.chosen[p.Name].Dataplane, c.chosen[p.Name].Reason})
+		d.Dataplanes = append(d.Dataplanes, checkedDataplane{Port: p.Name, Dataplane: c.chosen[p.Name].Dataplane, Reason: c.chosen[p.Name].Reason})
+	}
+	for _, t := range c.Tunnels {
+		d.Dataplanes = append(d.Dataplanes, checkedDataplane{Tunnel: t.Name, Dataplane: c.chosen[t.Name].Dataplane, Reason: c.chosen[t.Name].Reason})
 	}
 	if d.Errors == nil {
 		d.Errors = []*strict.Problem{}

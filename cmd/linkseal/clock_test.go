@@ -23,17 +23,21 @@ import (
 // bare is a machine without devices: what is looked at are the keychains.
 type bare struct{}
 
-func (bare) Observe(plan.Desired) (plan.Observed, error)      { return plan.Observed{}, nil }
-func (bare) Apply(plan.Step) error                            { return nil }
-func (bare) Capabilities() plan.Capabilities                  { return plan.Capabilities{} }
-func (bare) Watch(context.Context) (<-chan struct{}, error)   { return nil, nil }
+func (bare) Observe(plan.Desired) (plan.Observed, error)         { return plan.Observed{}, nil }
+func (bare) Apply(plan.Step) error                               { return nil }
+func (bare) Capabilities() plan.Capabilities                     { return plan.Capabilities{} }
+func (bare) Watch(context.Context) (<-chan struct{}, error)      { return nil, nil }
+func (bare) Dropped([]string, bool) map[string]map[string]uint64 { return nil }
+
 func (bare) FilterCounters(string) (map[string]uint64, error) { return nil, nil }
 func (bare) OuterCircuits(string) ([]status.Circuit, error)   { return nil, nil }
 func (bare) Tagging(string) (status.Tagging, error)           { return status.Tagging{}, nil }
-func (bare) Guard(string, bool) error                         { return nil }
-func (bare) Enforcement(string) *status.Enforcement           { return nil }
-func (bare) Load() (map[string]keychain.Seen, error)          { return nil, nil }
-func (bare) Save(map[string]keychain.Seen) error              { return nil }
+func (bare) Flows(string) ([]status.Flow, error)              { return nil, nil }
+
+func (bare) Guard(string, bool) error                { return nil }
+func (bare) Enforcement(string) *status.Enforcement  { return nil }
+func (bare) Load() (map[string]keychain.Seen, error) { return nil, nil }
+func (bare) Save(map[string]keychain.Seen) error     { return nil }
 
 // safe is what was sealed, in memory.
 type safe struct{ kept reconcile.Kept }

@@ -18,7 +18,7 @@ import (
 // configured is a configuration with the keychains that it names.
 type configured struct {
 	*config.Config
-	chosen map[string]plan.Choice        // where each port's SecY runs, by its name
+	chosen map[string]plan.Choice        // where each port and tunnel runs, by its name
 	chains map[string]*keychain.Keychain // by name; those that could be read
 	// refused are pairs of a vault that are not used, each with its reason.
 	refused map[string][]string
@@ -57,6 +57,14 @@ func readConfig(path string, on machine) (*configured, strict.Problems) {
 		}
 		return "", ""
 	})...)
+	all = append(all, cfg.CheckTunnels(on,
+		func(t config.Tunnel) bool { return c.chosen[t.Name].Dataplane == plan.Userspace },
+		func(t config.Tunnel) (what, accepted string) {
+			if lack := c.chosen[t.Name].Lack; lack != nil {
+				return lack.Cause, lack.Remedy
+			}
+			return "", ""
+		})...)
 	for _, k := range cfg.Keychains {
 		if k.Source != config.SourceFile || k.Path == "" {
 			continue

@@ -44,10 +44,13 @@ type examination struct {
 	Kernel   string     `json:"kernel"`
 	Features []finding  `json:"features"`
 	Auto     autoChoice `json:"dataplane_auto"`
-	Guard    guardTrial `json:"guard"`
-	Ports    []enforced `json:"ports,omitempty"` // of --config, must-secure
-	Limits   []limit    `json:"limits"`
-	Missing  []string   `json:"missing"` // what was required and is not there
+	// TunnelAuto is the same of tunnels.
+	TunnelAuto tunnelAuto      `json:"tunnels_auto"`
+	Guard      guardTrial      `json:"guard"`
+	Ports      []enforced      `json:"ports,omitempty"`   // of --config, must-secure
+	Tunnels    []tunnelFinding `json:"tunnels,omitempty"` // of --config
+	Limits     []limit         `json:"limits"`
+	Missing    []string        `json:"missing"` // what was required and is not there
 }
 
 var limits = []limit{
@@ -75,8 +78,13 @@ func doctorVerb() *cobra.Command {
 		Long: `Try each feature of the kernel and of the machine that linkseal uses, most of
 them in a network namespace that is thrown away, and tell which are there, and
 what to do about those that are not. Exit status 1 if something required is
-missing: by the ports of --config FILE, or by --need, by the id that --json
-shows.`,
+missing: by the ports and tunnels of --config FILE, or by --need, by the id that
+--json shows.
+
+Of tunnels that is WireGuard (the kernel's, or a tun for linkseal's own), ESP and
+XFRM interfaces, charon and its plugins, policy routing, multipath routes,
+nftables; and with --config also rp_filter on the device of each, and whether
+packets are forwarded.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			check := once(probe.Feature.Check)
@@ -85,18 +93,22 @@ shows.`,
 				return usage(err)
 			}
 			var ports []enforced
+			var tunnels []tunnelFinding
 			if file != "" {
 				cfg, err := config.Load(file)
 				if err != nil {
 					return err
 				}
 				required = append(required, requirements(cfg, reconcile.Capabilities(check))...)
-				if ports, err = enforcedPorts(cfg); err != nil {
+				if ports, tunnels, err = standing(cfg); err != nil {
 					return err
 				}
 			}
 			x := examine(check, required)
-			x.Guard, x.Ports = tryGuard(), ports
+			x.Guard, x.Ports, x.Tunnels = tryGuard(), ports, tunnels
+			for _, t := range tunnels {
+				x.Missing = append(x.Missing, t.missing()...)
+			}
 			if err := x.write(c.OutOrStdout(), asJSON); err != nil {
 				return err
 			}
@@ -166,7 +178,8 @@ func examine(check func(probe.Feature) probe.Result, required []requirement) *ex
 			x.Missing = append(x.Missing, r.String())
 		}
 	}
-	x.Auto = chooseAuto(reconcile.Capabilities(func(f probe.Feature) probe.Result { return results[f] }))
+	can := reconcile.Capabilities(func(f probe.Feature) probe.Result { return results[f] })
+	x.Auto, x.TunnelAuto = chooseAuto(can), chooseTunnelAuto(can, results[probe.Charon])
 	return x
 }
 
@@ -211,9 +224,13 @@ func (x *examination) write(w io.Writer, asJSON bool) error {
 		takes += ": "
 	}
 	fmt.Fprintf(&b, "%-8s %-24s %s%s\n", "note", "dataplane: auto", takes, x.Auto.Reason)
+	x.TunnelAuto.lines(&b)
 	x.Guard.line(&b)
 	for _, p := range x.Ports {
 		p.line(&b)
+	}
+	for _, t := range x.Tunnels {
+		t.lines(&b)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

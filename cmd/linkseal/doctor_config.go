@@ -28,8 +28,8 @@ func chooseAuto(can plan.Capabilities) autoChoice {
 	return autoChoice{string(plan.Kernel), "the kernel has MACsec with every suite"}
 }
 
-// requirements are what the ports of a configuration need of a machine that
-// can as said: those of the dataplane that each takes there.
+// requirements are what the ports and tunnels of a configuration need of a
+// machine that can as said: those of the dataplane that each takes there.
 func requirements(cfg *config.Config, can plan.Capabilities) []requirement {
 	chosen := reconcile.Choose(cfg, can)
 	var out []requirement
@@ -55,11 +55,7 @@ func requirements(cfg *config.Config, can plan.Capabilities) []requirement {
 			}
 		}
 		if p.Must {
-			must := "secure: must of " + why
-			need(must, probe.CapBPF)
-			need(must, probe.CapSysAdmin) // to read a filter back from its device
-			need(must, probe.BPF)
-			need(must, probe.TCX, probe.Clsact) // for ingress too, without XDP
+			out = append(out, filterRequirements("secure: must of "+why)...)
 		}
 		if p.Tags != nil {
 			tags := "tags of " + why
@@ -69,7 +65,7 @@ func requirements(cfg *config.Config, can plan.Capabilities) []requirement {
 			need(tags, probe.TCX, probe.Clsact)
 		}
 	}
-	return out
+	return append(out, tunnelRequirements(cfg, can)...)
 }
 
 // inKernel is what keeps p out of a kernel that lacks something for it; the

@@ -45,21 +45,21 @@ type enforced struct {
 	*status.Enforcement
 }
 
-// enforcedPorts are those of a configuration, in this network namespace. One
-// whose device is not there has no Enforcement.
-func enforcedPorts(cfg *config.Config) ([]enforced, error) {
+// standing is what stands now at the must-secure ports of a configuration and
+// below its tunnels, in this network namespace. One whose device is not there has
+// no Enforcement.
+func standing(cfg *config.Config) (ports []enforced, tunnels []tunnelFinding, err error) {
 	k, err := reconcile.OpenKernel()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer k.Close()
-	var all []enforced
 	for _, p := range cfg.Ports {
 		if p.Must {
-			all = append(all, enforced{p.Name, p.Device, k.Enforcement(p.Device)})
+			ports = append(ports, enforced{p.Name, p.Device, k.Enforcement(p.Device)})
 		}
 	}
-	return all, nil
+	return ports, tunnelFindings(cfg, machineSettings(), k.Enforcement), nil
 }
 
 func (e enforced) line(b *strings.Builder) {

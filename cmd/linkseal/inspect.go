@@ -33,11 +33,16 @@ func inspectVerb() *cobra.Command {
 	var f inspectFlags
 	c := &cobra.Command{
 		Use:   "inspect FILE",
-		Short: "Explain a capture: MKA, MACsec, and why the link is down",
+		Short: "Explain a capture: MKA, MACsec, tunnels, and why the link is down",
 		Long: `Explain the frames of a pcap or pcapng FILE (- is standard input) of a MACsec
 port: what every MKPDU says, the SAKs that the MKPDUs distribute, whether the
 MACsec frames are authentic under them; and at the end why the link is up or
 down. With --json, one object a line; the verdict then goes to standard error.
+
+On the underlay of a tunnel: ESP (by itself or in UDP), IKE's exchanges and
+WireGuard's messages, by their outer headers and without keys; and at the end
+the SAs and sessions, the numbers that are missing in them, and what IP is in
+clear beside them.
 
 Keys on the command line can be seen by other users of this machine:
 --keychain FILE and --cak @FILE keep them off it.`,

@@ -21,7 +21,12 @@ type keeper struct {
 }
 
 func newKeeper(c *config.Config, log *slog.Logger) *keeper {
-	return &keeper{log: log, options: sealed.Options{With: c.Sealing.With, Path: c.Sealing.Path, PCRs: c.Sealing.PCRs, StateDir: c.State}}
+	return &keeper{log: log, options: sealing(c)}
+}
+
+// sealing is what c has keys at rest sealed with.
+func sealing(c *config.Config) sealed.Options {
+	return sealed.Options{With: c.Sealing.With, Path: c.Sealing.Path, PCRs: c.Sealing.PCRs, StateDir: c.State}
 }
 
 func (k *keeper) open() error {

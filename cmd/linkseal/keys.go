@@ -24,9 +24,10 @@ func keysVerb() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "keys list|show|generate",
 		Short: "List, show and make the keys of keychains",
-		Long: `List, show and make the keys of a configuration's keychains. Keys go by their
-CKN and by a fingerprint; the octets of a key are printed with --show-keys
-alone.`,
+		Long: `List, show and make the keys of a configuration's keychains. Keys of ports go by
+their CKN, PSKs of tunnels by their id, and both by a fingerprint; the octets of
+a key are printed with --show-keys alone. A PSK that is text has no fingerprint:
+it may be a word, and could be found by it.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return usage(fmt.Errorf("unknown verb keys %q; accepted: list, show, generate", args[0]))
@@ -53,7 +54,7 @@ func keysListVerb() *cobra.Command {
 		Short: "List all keys: window, state, fingerprint, use by the daemon",
 		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return f.run(c, func(keychain.CKN, string) bool { return true }, "")
+			return f.run(c, func(keychain.CKN, string, string) bool { return true }, "")
 		},
 	}
 	f.register(c)
@@ -63,18 +64,18 @@ func keysListVerb() *cobra.Command {
 func keysShowVerb() *cobra.Command {
 	var f keysFlags
 	c := &cobra.Command{
-		Use:   "show KEYCHAIN|CKN --config FILE",
-		Short: "Show the keys of a keychain, or the key with a CKN",
+		Use:   "show KEYCHAIN|CKN|ID --config FILE",
+		Short: "Show the keys of a keychain, or the key with a CKN, or the PSK with an id",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return usage(fmt.Errorf("keys show takes one KEYCHAIN or CKN, got %d arguments", len(args)))
+				return usage(fmt.Errorf("keys show takes one KEYCHAIN, CKN or ID, got %d arguments", len(args)))
 			}
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			ckn, err := keychain.ParseCKN(args[0])
-			return f.run(c, func(k keychain.CKN, chain string) bool {
-				return chain == args[0] || err == nil && k != "" && k == ckn
+			return f.run(c, func(k keychain.CKN, id, chain string) bool {
+				return chain == args[0] || id == args[0] || err == nil && k != "" && k == ckn
 			}, args[0])
 		},
 	}
@@ -82,9 +83,12 @@ func keysShowVerb() *cobra.Command {
 	return c
 }
 
+// picker chooses a key by its CKN, or its id, and the name of its keychain.
+type picker func(ckn keychain.CKN, id, chain string) bool
+
 // run prints the keys that pick chooses. wanted is the argument that must
 // name at least one, if there is one.
-func (f *keysFlags) run(c *cobra.Command, pick func(ckn keychain.CKN, chain string) bool, wanted string) error {
+func (f *keysFlags) run(c *cobra.Command, pick picker, wanted string) error {
 	if f.config == "" {
 		return usage(fmt.Errorf("keys %s needs --config FILE", c.Name()))
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -23,9 +24,10 @@ import (
 
 type generateFlags struct {
 	config, out, cipher, notBefore, expires, pair string
-	cknLength                                     int // 0: the default
+	id                                            string // of a PSK
+	cknLength                                     int    // 0: the default
 	expiresHard, fallback, json, showKeys         bool
-	takeOver                                      bool
+	takeOver, psk, pskText                        bool
 }
 
 // generated is what keys generate prints with --json.
@@ -46,6 +48,9 @@ func (d *generated) where() string {
 }
 
 func (d *generated) write(w io.Writer) error {
+	if d.CKN == nil {
+		return d.writePSK(w)
+	}
 	if d.Vault != "" {
 		_, err := fmt.Fprintf(w, "new key in %s\nckn:         %s (%d bit)\npair:        %s\nversions:    cak %s, ckn %s\n", d.where(), d.CKN, d.Octets*8, d.Pair, d.CAKVersion, d.CKNVersion)
 		return err
@@ -62,7 +67,7 @@ func keysGenerateVerb() *cobra.Command {
 	var f generateFlags
 	c := &cobra.Command{
 		Use:   "generate KEYCHAIN --config FILE | generate --out FILE",
-		Short: "Make a new CKN and CAK in a keychain's file",
+		Short: "Make a new CKN and CAK, or a PSK, in a keychain",
 		Long: `Make a new CKN and CAK from the kernel's random numbers and add it to the file
 of KEYCHAIN, or write it to a new file, mode 0600. The folder of KEYCHAIN's file
 is made if it is not there. A running daemon takes a key
@@ -72,9 +77,15 @@ too. Bring the pair to the other end over a way that you trust with it.
 A pair for a keychain in a vault is written to it, with one pair id on both
 secrets, and read back; both ends take it from there. --pair ID completes one
 that was cut off, and finds one that is there: it can be run again. --take-over
-makes this appliance the one that rotates the keychain, in the place of another.`,
+makes this appliance the one that rotates the keychain, in the place of another.
+
+A keychain that tunnels use, or whose vault has psk: NAME, gets a PSK: 32 octets,
+or text of letters and digits where IPsec tunnels alone use it. --psk and --psk-text
+ask for one, in a new file too. It starts at once if --not-before does not say
+when; both ends are to have it by then.`,
 		Example: `  linkseal keys generate link1 --config /etc/linkseal/linkseal.yaml --not-before 1h
-  linkseal keys generate --out link1.yaml --cipher gcm-aes-xpn-256`,
+  linkseal keys generate --out link1.yaml --cipher gcm-aes-xpn-256
+  linkseal keys generate hub1-psk --config /etc/linkseal/linkseal.yaml --not-before 1h`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
 			doc, err := f.generate(c.Context(), args, time.Now())
@@ -105,14 +116,21 @@ makes this appliance the one that rotates the keychain, in the place of another.
 	fl.BoolVar(&f.fallback, "fallback", false, "prefer it last")
 	fl.IntVar(&f.cknLength, "ckn-length", 0, "`OCTETS` of the CKN, 1 to 32 (default 16; in a vault as long as the CAK)")
 	fl.StringVar(&f.pair, "pair", "", "in a vault: the `ID` of the pair, to complete one that is half there (default: random)")
+	fl.BoolVar(&f.psk, "psk", false, "a PSK of 32 octets (default: as KEYCHAIN is used)")
+	fl.BoolVar(&f.pskText, "psk-text", false, "a PSK that is text of letters and digits, for peers that take no other")
+	fl.StringVar(&f.id, "id", "", "the `ID` of the PSK (default: random); in a vault one that is there is found")
 	fl.BoolVar(&f.takeOver, "take-over", false, "in a vault: be the owner that rotates the keychain, though another is")
 	fl.BoolVar(&f.json, "json", false, "one JSON document on standard output")
-	fl.BoolVar(&f.showKeys, "show-keys", false, "print the CAK too")
+	fl.BoolVar(&f.showKeys, "show-keys", false, "print the CAK, or the PSK, too")
 	return c
 }
 
 func (f *generateFlags) generate(ctx context.Context, args []string, now time.Time) (doc generated, err error) {
 	var ports []config.Port
+	psk := f.psk || f.pskText
+	if f.psk && f.pskText {
+		return doc, usage(errors.New("--psk and --psk-text; accepted: one of them"))
+	}
 	if f.cknLength < 0 || f.cknLength > keychain.MaxCKN {
 		return doc, usage(fmt.Errorf("--ckn-length %d; accepted: 1 to %d", f.cknLength, keychain.MaxCKN))
 	}
@@ -128,6 +146,9 @@ func (f *generateFlags) generate(ctx context.Context, args []string, now time.Ti
 		if chain, ports, err = f.target(cfg, args[0]); err != nil {
 			return doc, err
 		}
+		if psk, err = f.wants(cfg, *chain); err != nil {
+			return doc, err
+		}
 		if chain.Vault != nil {
 			return f.inVault(ctx, cfg, chain, ports, now)
 		}
@@ -138,31 +159,55 @@ func (f *generateFlags) generate(ctx context.Context, args []string, now time.Ti
 	if f.pair != "" || f.takeOver {
 		return doc, usage(errors.New("--pair and --take-over go with a keychain in a vault alone"))
 	}
+	if psk {
+		return f.pskInFile(doc, now)
+	}
+	if f.id != "" {
+		return doc, usage(errors.New("--id goes with a PSK alone; a CAK has a CKN, which is random"))
+	}
 	k, err := f.key(ports, now)
 	if err != nil {
 		return doc, err
 	}
 	defer k.CAK.Zero()
-	write := file.Create
-	if f.out == "" {
-		// Nobody else makes the folder of the first keychain.
-		if err := os.MkdirAll(filepath.Dir(doc.Path), 0o700); err != nil {
-			return doc, fmt.Errorf("folder of keychain %s: %w; its path in %s names another", doc.Keychain, err, f.config)
-		}
-		if _, err := os.Stat(doc.Path); !errors.Is(err, fs.ErrNotExist) {
-			write = file.Append
-		}
-	}
-	switch err := write(doc.Path, k); {
-	case errors.Is(err, fs.ErrExist):
-		return doc, fmt.Errorf("%s is there already and is never replaced; name another --out", doc.Path)
-	case err != nil:
+	there, err := f.there(&doc)
+	if err != nil {
 		return doc, err
 	}
-	doc.keyDocument = keyOf(k.CAK, k.Window, k.State(now), f.showKeys)
-	doc.CKN, doc.CAK, doc.PSK = &k.CKN, doc.PSK, ""
-	doc.ExpiresHard, doc.Fallback = k.ExpiresHard, k.Fallback
+	write := file.Create
+	if there {
+		write = file.Append
+	}
+	if err := replaced(doc.Path, write(doc.Path, k)); err != nil {
+		return doc, err
+	}
+	doc.keyDocument = keyOf(k.CAK, k.Window, k.State(now))
+	if f.showKeys {
+		doc.CAK = hex.EncodeToString(k.CAK.Bytes())
+	}
+	doc.CKN, doc.ExpiresHard, doc.Fallback = &k.CKN, k.ExpiresHard, k.Fallback
 	return doc, nil
+}
+
+// there tells whether the file of doc is to be extended. The folder of a
+// keychain's is made: nobody else makes that of the first.
+func (f *generateFlags) there(doc *generated) (bool, error) {
+	if f.out != "" {
+		return false, nil
+	}
+	if err := os.MkdirAll(filepath.Dir(doc.Path), 0o700); err != nil {
+		return false, fmt.Errorf("folder of keychain %s: %w; its path in %s names another", doc.Keychain, err, f.config)
+	}
+	_, err := os.Stat(doc.Path)
+	return !errors.Is(err, fs.ErrNotExist), nil
+}
+
+// replaced is err of a write, in words where the file is there already.
+func replaced(path string, err error) error {
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s is there already and is never replaced; name another --out", path)
+	}
+	return err
 }
 
 // target is a keychain and the ports that use it.

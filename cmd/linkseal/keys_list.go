@@ -8,9 +8,11 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/linkseal/linkseal/dataplane/status"
 	"github.com/linkseal/linkseal/keymgmt/file"
@@ -38,10 +40,11 @@ type keychainDocument struct {
 }
 
 type keyDocument struct {
-	CKN         *keychain.CKN  `json:"ckn,omitempty"` // of a CAK
-	ID          string         `json:"id,omitempty"`  // of a PSK
+	CKN         *keychain.CKN  `json:"ckn,omitempty"`  // of a CAK
+	ID          string         `json:"id,omitempty"`   // of a PSK
+	Text        bool           `json:"text,omitempty"` // a PSK written as text
 	Octets      int            `json:"octets"`
-	Fingerprint string         `json:"fingerprint"`
+	Fingerprint string         `json:"fingerprint"` // empty of text
 	NotBefore   *time.Time     `json:"not_before"`
 	Expires     *time.Time     `json:"expires"`
 	ExpiresHard bool           `json:"expires_hard"`
@@ -53,10 +56,14 @@ type keyDocument struct {
 	Pair       string `json:"pair,omitempty"`
 	CAKVersion string `json:"cak_version,omitempty"`
 	CKNVersion string `json:"ckn_version,omitempty"`
+	Version    string `json:"version,omitempty"` // of a PSK
 	// Ports is what the daemon does with the key; null if it was not asked.
-	Ports []keyUse `json:"ports"`
-	CAK   string   `json:"cak,omitempty"` // with --show-keys, as psk
-	PSK   string   `json:"psk,omitempty"`
+	// Tunnels is that of a PSK.
+	Ports   []keyUse `json:"ports"`
+	Tunnels []pskUse `json:"tunnels,omitempty"`
+	CAK     string   `json:"cak,omitempty"` // with --show-keys, as psk and psk_text
+	PSK     string   `json:"psk,omitempty"`
+	PSKText string   `json:"psk_text,omitempty"`
 }
 
 // keyUse is one port's use of a key.
@@ -66,10 +73,18 @@ type keyUse struct {
 	LivePeers int    `json:"live_peers"`
 }
 
-// use is what the daemon says, by keychain and CKN in hex.
+// pskUse is one tunnel's use of a PSK.
+type pskUse struct {
+	Tunnel string `json:"tunnel"`
+	// Members is how many of its live members had their last handshake under it.
+	Members int `json:"members"`
+}
+
+// use is what the daemon says, by keychain and CKN in hex, or id.
 type use struct {
 	daemon, err string
 	byKey       map[[2]string][]keyUse
+	byPSK       map[[2]string][]pskUse
 }
 
 // daemonUse asks the daemon on socket which keys are in use.
@@ -81,7 +96,7 @@ func daemonUse(ctx context.Context, socket string) use {
 	case err != nil:
 		return use{daemon: "unknown", err: err.Error()}
 	}
-	u := use{daemon: "running", byKey: map[[2]string][]keyUse{}}
+	u := use{daemon: "running", byKey: map[[2]string][]keyUse{}, byPSK: map[[2]string][]pskUse{}}
 	for _, p := range s.Ports {
 		for _, part := range p.Participants {
 			live := 0
@@ -94,12 +109,26 @@ func daemonUse(ctx context.Context, socket string) use {
 			u.byKey[at] = append(u.byKey[at], keyUse{Port: p.Name, Principal: part.Principal, LivePeers: live})
 		}
 	}
+	for _, t := range s.Tunnels {
+		under := map[string]int{}
+		for _, m := range t.Members {
+			if m.Live && m.KeyID != "" {
+				under[m.KeyID]++
+			}
+		}
+		for _, chain := range t.Keychains {
+			for id, n := range under {
+				at := [2]string{chain, id}
+				u.byPSK[at] = append(u.byPSK[at], pskUse{Tunnel: t.Name, Members: n})
+			}
+		}
+	}
 	return u
 }
 
 // listKeys makes the document of the keys that pick chooses, the preferred
 // first.
-func listKeys(c *configured, pick func(keychain.CKN, string) bool, u use, show bool) keysDocument {
+func listKeys(c *configured, pick picker, u use, show bool) keysDocument {
 	d := keysDocument{Keychains: []keychainDocument{}, Daemon: u.daemon, DaemonError: u.err}
 	now := time.Now()
 	// Absent or unreadable, it only costs the order of keys without
@@ -116,45 +145,66 @@ func listKeys(c *configured, pick func(keychain.CKN, string) bool, u use, show b
 		}
 		sel := chain.Select(now)
 		for _, k := range sel.All {
-			if !pick(k.CKN, conf.Name) {
+			if !pick(k.CKN, "", conf.Name) {
 				continue
 			}
-			e := keyOf(k.CAK, k.Window, k.State, show)
-			e.CKN, e.CAK, e.ExpiresHard, e.Fallback = &k.CKN, e.PSK, k.ExpiresHard, k.Fallback
-			e.PSK, e.Pair, e.CAKVersion, e.CKNVersion = "", k.Pinned.Pair, k.Pinned.CAK, k.Pinned.CKN
+			e := keyOf(k.CAK, k.Window, k.State)
+			if show {
+				e.CAK = hex.EncodeToString(k.CAK.Bytes())
+			}
+			e.CKN, e.ExpiresHard, e.Fallback = &k.CKN, k.ExpiresHard, k.Fallback
+			e.Pair, e.CAKVersion, e.CKNVersion = k.Pinned.Pair, k.Pinned.CAK, k.Pinned.CKN
 			e.Preferred = len(sel.Active) > 0 && sel.Active[0] == k.Key
 			if u.byKey != nil {
 				e.Ports = append([]keyUse{}, u.byKey[[2]string{conf.Name, k.CKN.String()}]...)
 			}
 			out.Keys = append(out.Keys, e)
 		}
-		for _, p := range chain.PSKs {
-			if pick("", conf.Name) {
-				e := keyOf(p.Secret, p.Window, p.State(now), show)
-				e.ID, e.ExpiresHard, e.Fallback = p.ID, p.ExpiresHard, p.Fallback
-				out.Keys = append(out.Keys, e)
+		psks := chain.SelectPSKs(now)
+		for _, p := range psks.All {
+			if !pick("", p.ID, conf.Name) {
+				continue
 			}
+			e := pskOf(p.PSK, p.State, show)
+			e.Preferred = psks.Preferred == p.PSK
+			if u.byPSK != nil {
+				e.Tunnels = u.byPSK[[2]string{conf.Name, p.ID}]
+			}
+			out.Keys = append(out.Keys, e)
 		}
-		if len(out.Keys) > 0 || len(out.Refused) > 0 && pick("", conf.Name) {
+		if len(out.Keys) > 0 || len(out.Refused) > 0 && pick("", "", conf.Name) {
 			d.Keychains = append(d.Keychains, out)
 		}
 	}
 	return d
 }
 
-// keyOf is what CAKs and PSKs have alike; the octets, if shown, in PSK.
-func keyOf(k *secret.Key, w keychain.Window, s keychain.State, show bool) keyDocument {
-	e := keyDocument{Octets: k.Len(), Fingerprint: k.Fingerprint(), State: s}
-	if !w.NotBefore.IsZero() {
-		e.NotBefore = &w.NotBefore
-	}
-	if !w.Expires.IsZero() {
-		e.Expires = &w.Expires
-	}
-	if show {
-		e.PSK = hex.EncodeToString(k.Bytes())
+// keyOf is what CAKs and PSKs have alike.
+func keyOf(k *secret.Key, w keychain.Window, s keychain.State) keyDocument {
+	return keyDocument{Octets: k.Len(), Fingerprint: k.Fingerprint(), State: s, NotBefore: status.Given(w.NotBefore), Expires: status.Given(w.Expires)}
+}
+
+func pskOf(p *keychain.PSK, s keychain.State, show bool) keyDocument {
+	e := keyOf(p.Secret, p.Window, s)
+	e.ID, e.Text, e.ExpiresHard, e.Fallback, e.Version, e.Fingerprint = p.ID, p.Text, p.ExpiresHard, p.Fallback, p.Version, p.Fingerprint()
+	switch {
+	case show && p.Text:
+		e.PSKText = string(p.Secret.Bytes())
+	case show:
+		e.PSK = hex.EncodeToString(p.Secret.Bytes())
 	}
 	return e
+}
+
+// shown are the octets, or the text.
+func (k *keyDocument) shown() string { return k.CAK + k.PSK + k.PSKText }
+
+// what is the key without its octets.
+func (k *keyDocument) what() string {
+	if k.Text {
+		return "text"
+	}
+	return fmt.Sprintf("%d bit, %s", k.Octets*8, k.Fingerprint)
 }
 
 // write prints a table a keychain.
@@ -165,21 +215,25 @@ func (d keysDocument) write(w io.Writer) error {
 		}
 		fmt.Fprintf(w, "keychain %s (%s)\n", chain.Name, chain.Path+chain.Vault)
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-		head := "  CKN\tKEY\tFROM\tUNTIL\tSTATE\tDAEMON"
-		shown := slices.ContainsFunc(chain.Keys, func(k keyDocument) bool { return k.CAK+k.PSK != "" })
+		head := "CKN"
+		if slices.ContainsFunc(chain.Keys, func(k keyDocument) bool { return k.ID != "" }) {
+			head = "ID"
+		}
+		head = "  " + head + "\tKEY\tFROM\tUNTIL\tSTATE\tDAEMON"
+		shown := slices.ContainsFunc(chain.Keys, func(k keyDocument) bool { return k.shown() != "" })
 		if shown {
 			head += "\tOCTETS"
 		}
 		fmt.Fprintln(t, head)
 		for _, k := range chain.Keys {
-			name := k.ID
+			name := plain(k.ID)
 			if k.CKN != nil {
 				name = k.CKN.String()
 			}
-			fmt.Fprintf(t, "  %s\t%d bit, %s\t%s\t%s\t%s\t%s", name, k.Octets*8, k.Fingerprint,
+			fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\t%s", name, k.what(),
 				instant(k.NotBefore), instant(k.Expires), k.states(), k.uses(d))
 			if shown {
-				fmt.Fprintf(t, "\t%s", k.CAK+k.PSK)
+				fmt.Fprintf(t, "\t%s", plain(k.shown()))
 			}
 			fmt.Fprintln(t)
 		}
@@ -194,6 +248,14 @@ func (d keysDocument) write(w io.Writer) error {
 		fmt.Fprintf(w, "\nthe daemon could not be asked: %s\n", d.DaemonError)
 	}
 	return nil
+}
+
+// plain is s as it is, or quoted if a terminal would not show it so.
+func plain(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(s)
+	}
+	return s
 }
 
 func instant(t *time.Time) string {
@@ -229,7 +291,14 @@ func (k keyDocument) uses(d keysDocument) string {
 		}
 		out = append(out, fmt.Sprintf("%s, %s live", s, count(u.LivePeers, "peer")))
 	}
-	if len(out) == 0 {
+	for _, u := range k.Tunnels {
+		out = append(out, fmt.Sprintf("carries %s, %s live", u.Tunnel, count(u.Members, "member")))
+	}
+	switch {
+	case len(out) > 0:
+	case k.CKN == nil:
+		return "not in use"
+	default:
 		return "no participant"
 	}
 	return strings.Join(out, "; ")

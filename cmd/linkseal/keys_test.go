@@ -35,7 +35,8 @@ func TestKeysListAsksTheDaemon(t *testing.T) {
 					{CKN: "01", Principal: true, Peers: []status.Peer{{Live: true}, {Live: false}}}}},
 				// The same CKN of another keychain is another key.
 				{Name: "link2", Keychain: "link2", Participants: []status.Participant{{CKN: "02", Principal: true}}},
-			}}
+			}, Tunnels: []status.Tunnel{{Name: "hub1", Keychains: []string{"hub1-psk"}, Members: []status.Member{
+				{Live: true, KeyID: "a"}, {Live: true, KeyID: "a"}, {Live: true, KeyID: "b"}, {KeyID: "b"}, {Live: true}}}}}
 		}})
 	}()
 	defer func() {
@@ -59,6 +60,19 @@ func TestKeysListAsksTheDaemon(t *testing.T) {
 		if !strings.Contains(lines[i], want) {
 			t.Errorf("line %d: %q, want %q", i+1, lines[i], want)
 		}
+	}
+	use := daemonUse(t.Context(), socket)
+	for id, want := range map[string]pskUse{"a": {"hub1", 2}, "b": {"hub1", 1}} {
+		if got := use.byPSK[[2]string{"hub1-psk", id}]; len(got) != 1 || got[0] != want {
+			t.Errorf("PSK %s: %+v", id, got)
+		}
+	}
+	k := keyDocument{ID: "a", Tunnels: []pskUse{{"hub1", 2}}}
+	if got := k.uses(keysDocument{Daemon: "running"}); got != "carries hub1, 2 members live" {
+		t.Error(got)
+	}
+	if got := (keyDocument{ID: "c"}).uses(keysDocument{Daemon: "running"}); got != "not in use" {
+		t.Error(got)
 	}
 	var doc keysDocument
 	if err := json.Unmarshal([]byte(list("--json")), &doc); err != nil {

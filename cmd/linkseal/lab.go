@@ -18,12 +18,15 @@ import (
 // dataplanes are what --dataplane takes.
 var dataplanes = []string{string(plan.Auto), string(plan.Kernel), string(plan.Userspace)}
 
+// tunnelTypes are what --tunnel takes.
+var tunnelTypes = []string{lab.WireGuard, lab.IPsec}
+
 func labVerb() *cobra.Command {
 	cipher, dataplane := sa.GCMAESXPN256.String(), string(plan.Auto)
-	vault := false
+	vault, tunnel := false, ""
 	c := &cobra.Command{
 		Use:   "lab",
-		Short: "Two appliances on this machine: secured link, traffic, a key rotation, what was lost",
+		Short: "Two appliances on this machine: secured link or tunnel, traffic, a key rotation, what was lost",
 		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			suite, ok := sa.ParseSuite(cipher)
@@ -32,6 +35,14 @@ func labVerb() *cobra.Command {
 			}
 			if !slices.Contains(dataplanes, dataplane) {
 				return usage(fmt.Errorf("--dataplane %s: accepted: %s", dataplane, strings.Join(dataplanes, ", ")))
+			}
+			for flag, given := range map[string]bool{"--cipher": c.Flags().Changed("cipher"), "--vault": vault} {
+				if tunnel != "" && given {
+					return usage(fmt.Errorf("%s is of a link, and does not go with --tunnel", flag))
+				}
+			}
+			if tunnel != "" && !slices.Contains(tunnelTypes, tunnel) {
+				return usage(fmt.Errorf("--tunnel %s: accepted: %s", tunnel, strings.Join(tunnelTypes, ", ")))
 			}
 			self, err := os.Executable()
 			if err != nil {
@@ -45,11 +56,15 @@ func labVerb() *cobra.Command {
 			}
 			ctx, stop := untilSignal(c, ends...)
 			defer stop()
+			if tunnel != "" {
+				return lab.RunTunnel(ctx, c.OutOrStdout(), self, tunnel, dataplane)
+			}
 			return lab.Run(ctx, c.OutOrStdout(), self, suite, dataplane, vault)
 		},
 	}
 	c.Flags().StringVar(&cipher, "cipher", cipher, "cipher suite")
-	c.Flags().StringVar(&dataplane, "dataplane", dataplane, "where the SecYs are: "+strings.Join(dataplanes, ", "))
+	c.Flags().StringVar(&dataplane, "dataplane", dataplane, "where the SecYs are, or the tunnel: "+strings.Join(dataplanes, ", "))
+	c.Flags().StringVar(&tunnel, "tunnel", "", "a tunnel of this `TYPE` in place of a MACsec link: "+strings.Join(tunnelTypes, ", "))
 	c.Flags().BoolVar(&vault, "vault", false, "keys in a local Azure Key Vault: a rotation, its outage, and a reboot meanwhile")
 	return c
 }

@@ -18,8 +18,8 @@ func rotateVerb() *cobra.Command {
 	var daemon daemonFlags
 	var asJSON bool
 	c := &cobra.Command{
-		Use:   "rotate PORT|KEYCHAIN",
-		Short: "Change the keys of a port now, and follow it until the traffic has moved",
+		Use:   "rotate PORT|TUNNEL|KEYCHAIN",
+		Short: "Change the keys of a port or a tunnel now, and follow it until the traffic has moved",
 		Long: `Have the running daemon write a new CKN and CAK to the port's keychain, in its
 vault or its file, and follow it: until both ends encode under the new CKN, and
 the old SAs are gone, on all ports of the keychain. All that happens is printed,
@@ -31,13 +31,18 @@ The other end takes the new key from the vault by itself. A key in a file has to
 be brought to it: linkseal keys show CKN --show-keys prints it. Until then the
 traffic goes on under the old key.
 
+A tunnel gets a new PSK, which starts a little later, when the other end can be
+expected to have it too: in a vault after one poll (poll: 5m). It is followed until
+all of the tunnel's members have had a handshake, or an IKE_AUTH, under it, and
+what was lost is counted by the tunnel's interfaces.
+
 A rotation goes on in the daemon when this is interrupted, and after a restart
 of the daemon; run it again to follow it. One appliance rotates a keychain in a
 vault, the owner that its newest pair is tagged with (linkseal-owner); another
 is refused.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return usage(fmt.Errorf("rotate takes one PORT or KEYCHAIN, got %d arguments", len(args)))
+				return usage(fmt.Errorf("rotate takes one PORT, TUNNEL or KEYCHAIN, got %d arguments", len(args)))
 			}
 			return nil
 		},
@@ -95,20 +100,31 @@ var phaseWords = map[course.Phase]string{
 	course.Resumed: "goes on", course.Waiting: "waiting", course.Retrying: "retrying", course.Unsecured: "no longer secured", course.Secured: "secured again",
 }
 
+// pskWords are those of a PSK, where they are others.
+var pskWords = map[course.Phase]string{
+	course.Written: "a new PSK is written", course.PeerLive: "a handshake under it", course.Moved: "all its members are under it",
+	course.Settled: "the old one is not in use any more", course.Retired: "an old PSK is retired",
+}
+
 func eventText(e *course.Event) string {
 	words := phaseWords[e.Phase]
+	if e.PSK != "" && pskWords[e.Phase] != "" {
+		words = pskWords[e.Phase]
+	}
 	if words == "" {
 		words = strings.ReplaceAll(string(e.Phase), "_", " ")
 	}
 	var b strings.Builder
-	if e.Port != "" {
-		b.WriteString(e.Port + ": ")
+	if at := e.Port + e.Tunnel; at != "" {
+		b.WriteString(at + ": ")
 	}
 	b.WriteString(words)
-	switch e.Phase {
-	case course.Retired:
+	switch {
+	case e.Phase == course.Retired:
 		b.WriteString(": " + e.Pair)
-	case course.Written:
+	case e.Phase == course.Written && e.PSK != "":
+		b.WriteString(": " + short(e.PSK))
+	case e.Phase == course.Written:
 		fmt.Fprintf(&b, ": CKN %s, pair %s", short(e.CKN.String()), short(e.Pair))
 	}
 	for _, more := range []string{e.Detail, e.Error} {
@@ -124,7 +140,10 @@ func eventText(e *course.Event) string {
 
 // lostText is what was lost, by counter.
 func lostText(lost map[string]uint64) string {
-	if course.Sum(lost) == 0 {
+	switch {
+	case lost == nil:
+		return "nothing counts what is lost"
+	case course.Sum(lost) == 0:
 		return "0 lost"
 	}
 	var some []string

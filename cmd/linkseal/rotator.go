@@ -25,9 +25,18 @@ import (
 	"github.com/linkseal/linkseal/linux/peercred"
 )
 
-// defaultHold is how long old pairs are kept where the configuration does not
+// defaultHold is how long old keys are kept where the configuration does not
 // say.
 const defaultHold = 24 * time.Hour
+
+// A PSK that is asked for starts when both ends can be expected to have it: one
+// in a file, where it is brought by hand or by a program, a little after it is
+// written; one in a vault after a poll of the other end, which is taken to poll
+// as this one does, with its jitter and some slack.
+const (
+	fileLead  = 10 * time.Second
+	vaultLead = 30 * time.Second
+)
 
 // rotator rotates the keychains of the configuration that runs.
 type rotator struct {
@@ -42,12 +51,23 @@ type rotator struct {
 // newRotator is that of the daemon whose state directory is state. machine is
 // what it looks at.
 func newRotator(state string, machine func() *reconcile.Reconciler, log *slog.Logger) *rotator {
-	return &rotator{state: state, log: log, Rotator: rotate.New(rotate.Options{
+	r := &rotator{state: state, log: log}
+	r.Rotator = rotate.New(rotate.Options{
 		Journal: rotate.Dir(filepath.Join(state, "rotations")),
-		Look:    func(keychain string) course.View { return viewOf(machine().Status(), keychain) },
-		Poll:    func(keychain string) { machine().Poll(keychain) },
-		Log:     log, Rand: rand.Reader,
-	})}
+		Look: func(keychain string) course.View {
+			return viewOf(machine().Status(), keychain, r.tunnels(keychain))
+		},
+		Poll: func(keychain string) { machine().Poll(keychain) },
+		Log:  log, Rand: rand.Reader,
+	})
+	return r
+}
+
+// tunnels are those that a rotation of a keychain follows.
+func (r *rotator) tunnels(keychain string) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return seenTunnels(r.cfg, keychain)
 }
 
 // configured takes the configuration that runs.
@@ -58,8 +78,11 @@ func (r *rotator) configured(c *config.Config) {
 	var all []rotate.Chain
 	for _, k := range c.Keychains {
 		octets := octetsFor(c, k.Name)
+		if seenTunnels(c, k.Name) != nil {
+			octets = pskOctets
+		}
 		if octets == 0 {
-			continue // no port uses it
+			continue // no port uses it, and no tunnel of which it can be followed
 		}
 		chain, err := chainOf(c, k, r.state, octets, r.log)
 		if err != nil {
@@ -82,18 +105,52 @@ func octetsFor(c *config.Config, keychain string) (octets int) {
 	return octets
 }
 
+// seenTunnels are the tunnels whose members have handshakes under PSKs of a
+// keychain that can be told apart: of WireGuard those with the first peer.
+func seenTunnels(c *config.Config, name string) (names []string) {
+	for _, t := range c.Tunnels {
+		if ownKeychain(t) == name {
+			names = append(names, t.Name)
+		}
+	}
+	return names
+}
+
+// ownKeychain is the keychain that t's handshakes are followed by; empty if it
+// has none.
+func ownKeychain(t config.Tunnel) string {
+	switch {
+	case t.WireGuard != nil:
+		return t.WireGuard.Keychain
+	case t.IPsec != nil:
+		return t.IPsec.Keychain
+	}
+	return ""
+}
+
 func chainOf(c *config.Config, k config.Keychain, state string, octets int, log *slog.Logger) (rotate.Chain, error) {
+	chain := rotate.Chain{Name: k.Name, Place: placeOf(k), Octets: octets, Hold: defaultHold}
+	if chain.PSK = c.PSKs(k); chain.PSK {
+		chain.Text, chain.Lead = textFor(c, k.Name), fileLead
+	}
 	same, err := json.Marshal(struct {
 		config.Keychain
-		Octets int
-	}{k, octets})
+		Octets    int
+		PSK, Text bool
+	}{k, octets, chain.PSK, chain.Text})
 	if err != nil {
 		return rotate.Chain{}, err
 	}
-	chain := rotate.Chain{Name: k.Name, Place: placeOf(k), Octets: octets, Hold: defaultHold, Same: string(same)}
-	if k.Vault == nil {
+	chain.Same = string(same)
+	switch {
+	case k.Vault == nil && chain.PSK:
+		chain.Store = rotate.PSKFile{Path: k.Path, Rand: rand.Reader}
+		return chain, nil
+	case k.Vault == nil:
 		chain.Store = rotate.FileStore{Path: k.Path, Rand: rand.Reader}
 		return chain, nil
+	case chain.PSK:
+		chain.Lead = k.Vault.Poll + k.Vault.Poll/10 + vaultLead
 	}
 	owner, former, err := ownerOf(c, state)
 	if err != nil {
@@ -106,7 +163,7 @@ func chainOf(c *config.Config, k config.Keychain, state string, octets int, log 
 	default:
 		log.Warn("the state directory is another appliance's, or a copy of it: neither name nor machine are the same; this is an owner of its own now", "state", state, "former", former, "owner", owner)
 	}
-	chain.Store, chain.Owner, chain.Sweep = vaultStore{keyvault.NewHelper(vaultConfig(k.Vault))}, owner, true
+	chain.Store, chain.Owner, chain.Sweep = vaultStore{keyvault.NewHelper(vaultConfig(k.Vault)), chain.PSK}, owner, true
 	if s := k.Vault.Rotation; s != nil {
 		chain.Hold = s.Hold
 		chain.Schedule = &course.Schedule{Every: s.Every, Overlap: s.Overlap, Hold: s.Hold}
@@ -136,7 +193,7 @@ func ownerOf(c *config.Config, state string) (owner, former string, err error) {
 	return rotate.Owner(state, name, strings.TrimSpace(string(machine)))
 }
 
-// rotate is the control socket's: of a port, or of a keychain.
+// rotate is the control socket's: of a port, of a tunnel, or of a keychain.
 func (r *rotator) rotate(ctx context.Context, name string, _ peercred.Cred, emit func(any) error) error {
 	refuse := func(code int, err error) error { return &status.Refusal{Status: code, Err: err} }
 	keychain, err := r.keychainOf(name)
@@ -155,7 +212,8 @@ func (r *rotator) rotate(ctx context.Context, name string, _ peercred.Cred, emit
 	return err
 }
 
-// keychainOf is the keychain of the port called name, or the one of that name.
+// keychainOf is the keychain of the port or the tunnel called name, or the one of
+// that name.
 func (r *rotator) keychainOf(name string) (string, error) {
 	r.mu.Lock()
 	c := r.cfg
@@ -171,17 +229,23 @@ func (r *rotator) keychainOf(name string) (string, error) {
 		names = append(names, p.Name)
 	}
 	for _, t := range c.Tunnels {
-		if t.Name == name {
-			return "", &status.Refusal{Status: http.StatusNotImplemented, Err: fmt.Errorf("%s is a tunnel, and rotate of tunnels is not in this release; accepted: a port, or a keychain of ports", name)}
+		if own := ownKeychain(t); t.Name == name && own != "" {
+			return own, nil
 		}
+		if t.Name == name {
+			return "", &status.Refusal{Status: http.StatusNotImplemented, Err: fmt.Errorf("tunnel %s has no keychain: there is no PSK that could be changed; accepted: a port or a tunnel with a keychain, or the name of one", name)}
+		}
+		names = append(names, t.Name)
 	}
 	switch k := c.Keychain(name); {
-	case k != nil && octetsFor(c, name) > 0:
+	case k != nil && (octetsFor(c, name) > 0 || seenTunnels(c, name) != nil):
 		return name, nil
+	case k != nil && c.PSKs(*k):
+		return "", &status.Refusal{Status: http.StatusNotImplemented, Err: fmt.Errorf("keychain %s is no tunnel's own, so that no move to a new PSK would be seen; linkseal keys generate adds one", name)}
 	case k != nil:
 		return "", &status.Refusal{Status: http.StatusNotImplemented, Err: fmt.Errorf("no port uses keychain %s, so that nothing would move to a new key; linkseal keys generate adds one", name)}
 	}
-	return "", &status.Refusal{Status: http.StatusNotFound, Err: fmt.Errorf("there is no port %s; accepted: %s, or the name of a port's keychain", name, strings.Join(names, ", "))}
+	return "", &status.Refusal{Status: http.StatusNotFound, Err: fmt.Errorf("there is no port and no tunnel %s; accepted: %s, or the name of a keychain of one", name, strings.Join(names, ", "))}
 }
 
 // report adds the rotations to a status.
@@ -197,6 +261,6 @@ func (r *rotator) report(s *status.Status) {
 		if i < 0 {
 			continue
 		}
-		s.Keychains[i].Rotation = &status.Rotation{Phase: string(p.Phase), CKN: p.CKN, Since: p.Since, RetireAt: p.RetireAt, Next: p.Next, Error: p.Error}
+		s.Keychains[i].Rotation = &status.Rotation{Phase: string(p.Phase), CKN: p.CKN, PSK: p.PSK, Since: p.Since, RetireAt: p.RetireAt, Next: p.Next, Error: p.Error}
 	}
 }

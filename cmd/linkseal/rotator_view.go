@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/linkseal/linkseal/dataplane/status"
@@ -9,8 +10,9 @@ import (
 	"github.com/linkseal/linkseal/keymgmt/rotate/course"
 )
 
-// viewOf is what a status says of a keychain and its ports, for a rotation.
-func viewOf(s status.Status, name string) (v course.View) {
+// viewOf is what a status says of a keychain and its ports, or of the tunnels
+// called tunnels, for a rotation.
+func viewOf(s status.Status, name string, tunnels []string) (v course.View) {
 	if s.ClockHeld != nil {
 		v.Clock = "the clock is not that of when the keys were last sealed, and nothing has set it; set it with date -s or timedatectl set-time, even if it is right"
 	}
@@ -32,10 +34,48 @@ func viewOf(s status.Status, name string) (v course.View) {
 			v.Ports = append(v.Ports, portView(p))
 		}
 	}
+	for _, t := range s.Tunnels {
+		if slices.Contains(tunnels, t.Name) {
+			v.Ports = append(v.Ports, tunnelView(t, v.Keys))
+		}
+	}
 	return v
 }
 
+// tunnelView has the live members as participants of the PSKs that their last
+// handshakes were made under; the oldest of these carries what has yet to move.
+func tunnelView(t status.Tunnel, keys []course.Key) course.Port {
+	out := course.Port{Name: t.Name, Secured: t.State == status.Secured, PeersEncode: true, Interfaces: t.Dropped}
+	started := func(id keychain.CKN) (at time.Time) { // of one that is not ours any more: never
+		for _, k := range keys {
+			if k.CKN == id {
+				at = k.Start
+			}
+		}
+		return at
+	}
+	for _, m := range t.Members {
+		if !m.Live {
+			continue
+		}
+		id := keychain.CKN(m.KeyID)
+		if len(out.SAs) == 0 || started(id).Before(started(out.Encoding)) {
+			out.Encoding = id
+		}
+		i := slices.IndexFunc(out.Participants, func(p course.Participant) bool { return p.CKN == id })
+		if out.SAs = append(out.SAs, id); i < 0 {
+			i = len(out.Participants)
+			out.Participants = append(out.Participants, course.Participant{CKN: id})
+		}
+		out.Participants[i].Live++
+	}
+	return out
+}
+
 func keyView(k status.Key) course.Key {
+	if k.ID != "" {
+		return course.Key{ID: k.ID, CKN: keychain.CKN(k.ID), Start: or(k.NotBefore, k.FirstSeen), Fallback: k.Fallback}
+	}
 	out := course.Key{ID: k.Pair, CKN: ckn(k.CKN), Start: or(k.NotBefore, k.FirstSeen), Fallback: k.Fallback}
 	if out.ID == "" {
 		out.ID = k.CKN

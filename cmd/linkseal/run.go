@@ -30,7 +30,7 @@ func runVerb() *cobra.Command {
 	var path, format string
 	c := &cobra.Command{
 		Use:   "run --config FILE",
-		Short: "Run the daemon: make the ports, speak MKA, keep the links encrypted",
+		Short: "Run the daemon: make ports and tunnels, agree on keys, keep links encrypted",
 		Long: `Run the daemon in the foreground. It logs to standard error. SIGHUP, or
 linkseal reload, reads the configuration and the keys anew; key files are also
 read when they change. On SIGTERM it ends and leaves everything in place: the kernel goes on encrypting
@@ -140,14 +140,21 @@ func runDaemon(ctx context.Context, path string, cfg *config.Config, log *slog.L
 	endpoint = metrics.NewEndpoint(snapshot, log)
 	watcher := drops.New(log, machine.Do)
 	defer watcher.Close()
+	overlays, err := openTunnels(cfg, log)
+	if err != nil {
+		return err
+	}
+	defer overlays.Close()
 	r = reconcile.New(cfg, reconcile.Options{
 		Machine: machine,
 		Drops:   watcher,
 		Open: func(p config.Port, at reconcile.Place) (reconcile.Session, error) {
 			return openSession(p, at, cfg.State, eraser.Soon, log)
 		},
-		Source: func(k config.Keychain) (reconcile.Source, error) { return openSource(k, log) },
-		Load:   func() (*config.Config, error) { return loadAnew(path) },
+		OpenTunnel: overlays.open,
+		Answer:     overlays.answer,
+		Source:     func(k config.Keychain) (reconcile.Source, error) { return openSource(k, log) },
+		Load:       func() (*config.Config, error) { return loadAnew(path) },
 		Configured: func(c *config.Config) {
 			rotator.configured(c)
 			endpoint.Set(c.Metrics)
@@ -181,7 +188,7 @@ func runDaemon(ctx context.Context, path string, cfg *config.Config, log *slog.L
 		served <- status.Serve(ctx, socket, status.Daemon{Snapshot: snapshot, Reload: r.AwaitReload, Rotate: rotator.rotate, Log: log})
 		stop()
 	}()
-	log.Info("linkseal runs", "version", version(), "config", path, "socket", cfg.Socket, "state", cfg.State, "ports", len(cfg.Ports))
+	log.Info("linkseal runs", "version", version(), "config", path, "socket", cfg.Socket, "state", cfg.State, "ports", len(cfg.Ports), "tunnels", len(cfg.Tunnels))
 	err = r.Run(ctx)
 	stop()
 	beside.Wait()

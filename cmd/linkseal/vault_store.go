@@ -9,8 +9,11 @@ import (
 	"github.com/linkseal/linkseal/keymgmt/rotate/course"
 )
 
-// vaultStore is a vault as a store of pairs to be rotated.
-type vaultStore struct{ keyvault.Vault }
+// vaultStore is a vault as a store of pairs, or of PSKs, to be rotated.
+type vaultStore struct {
+	keyvault.Vault
+	psk bool
+}
 
 // List implements rotate.Store.
 func (s vaultStore) List(ctx context.Context) ([]course.Pair, error) {
@@ -23,18 +26,18 @@ func (s vaultStore) List(ctx context.Context) ([]course.Pair, error) {
 		if l.State == keyvault.Disabled {
 			continue
 		}
-		all = append(all, course.Pair{ID: l.ID, Window: l.Window(), Created: l.Created, Owner: l.Owner, Fallback: l.Fallback, Whole: l.State == keyvault.Complete})
+		all = append(all, course.Pair{ID: l.ID, PSK: s.psk, Window: l.Window(), Created: l.Created, Owner: l.Owner, Fallback: l.Fallback, Whole: l.State == keyvault.Complete})
 	}
 	return all, nil
 }
 
 // Write implements rotate.Store.
 func (s vaultStore) Write(ctx context.Context, o course.Order) (course.Pair, error) {
-	w, err := s.Vault.Write(ctx, keyvault.Pair{ID: o.ID, Owner: o.Owner, Octets: o.Octets, NotBefore: o.NotBefore, Expires: o.Expires})
+	w, err := s.Vault.Write(ctx, keyvault.Pair{ID: o.ID, Owner: o.Owner, Octets: o.Octets, Text: o.Text, NotBefore: o.NotBefore, Expires: o.Expires})
 	if err != nil {
 		return course.Pair{}, refusal(err)
 	}
-	return course.Pair{ID: o.ID, CKN: w.CKN, Window: w.Window(), Owner: o.Owner, Whole: true}, nil
+	return course.Pair{ID: o.ID, CKN: w.CKN, PSK: s.psk, Window: w.Window(), Owner: o.Owner, Whole: true}, nil
 }
 
 // Retire implements rotate.Store.

@@ -130,6 +130,7 @@ type simulated struct {
 	store   vaultStore
 	now     time.Time
 	journal []byte
+	look    func() course.View
 }
 
 func (s *simulated) view() (v course.View) {
@@ -174,12 +175,13 @@ func TestVaultCrash(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := &simulated{t: t, store: vaultStore{client}, now: time.Now()}
+			s := &simulated{t: t, store: vaultStore{Vault: client}, now: time.Now()}
+			s.look = s.view
 			if _, err := s.store.Write(t.Context(), course.Order{ID: "old", Owner: "us", Octets: 32, NotBefore: s.now.Add(-time.Hour)}); err != nil {
 				t.Fatal(err)
 			}
 			died := false
-			if reached, died = s.rotate(c, n, effect); died {
+			if reached, died = s.rotate(c, crashPlan(), n, effect); died {
 				deaths++
 			}
 			listed, err := client.List(t.Context())
@@ -199,11 +201,14 @@ func TestVaultCrash(t *testing.T) {
 	}
 }
 
+func crashPlan() course.Plan {
+	return course.Plan{Keychain: "link1", Cause: course.Asked, ID: strings.Repeat("ab", 16), Owner: "us", Octets: 32, Hold: time.Minute, Sweep: true}
+}
+
 // rotate runs one rotation to its end; the nth call that it makes goes wrong,
 // if there are so many (reached), and the rotation dies of it, if the client
 // does not just ask again.
-func (s *simulated) rotate(c *azure.Cloud, n int, effect azure.Effect) (reached, died bool) {
-	p := course.Plan{Keychain: "link1", Cause: course.Asked, ID: strings.Repeat("ab", 16), Owner: "us", Octets: 32, Hold: time.Minute, Sweep: true}
+func (s *simulated) rotate(c *azure.Cloud, p course.Plan, n int, effect azure.Effect) (reached, died bool) {
 	run := course.Begin(s.now, p)
 	for {
 		d := run.Next(s.now)
@@ -219,14 +224,16 @@ func (s *simulated) rotate(c *azure.Cloud, n int, effect azure.Effect) (reached,
 		switch d.Kind {
 		case course.Look:
 			s.now = s.now.Add(d.After)
-			r.View = s.view()
+			r.View = s.look()
 		case course.Save:
 			s.journal, r.Err = run.Encode()
 		case course.List:
 			r.Pairs, r.Err = s.store.List(s.t.Context())
 		case course.Write:
 			r.Pair, r.Err = s.store.Write(s.t.Context(), run.Order)
-			r.Pair.CKN = keychain.CKN(run.Order.ID) // as view names them
+			if !p.PSK {
+				r.Pair.CKN = keychain.CKN(run.Order.ID) // as view names them
+			}
 		case course.Retire:
 			r.Err = s.store.Retire(s.t.Context(), d.ID)
 		}

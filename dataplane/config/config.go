@@ -7,9 +7,6 @@
 // at the file alone; CheckKeys at the keychains that it names; CheckSystem and
 // CheckDataplanes at the machine. Its types are the file's own: what they become is the business
 // of whoever desires a port (plan) or a participant (kay).
-//
-// The whole of version 1 is decoded. What this release cannot run (tunnels)
-// is refused by its name.
 package config
 
 import (
@@ -159,36 +156,6 @@ type MKA struct {
 
 // MAC is a MAC address.
 type MAC [6]byte
-
-// Tunnel is a WireGuard or IPsec overlay.
-type Tunnel struct {
-	Name, Type        string // type: wireguard, ipsec
-	Device, Interface string
-	Dataplane         string
-	Local, Remote     netip.Addr
-	Count             int
-	Must              bool
-	Protect           []netip.Prefix
-	Addresses         []netip.Prefix
-	MTU, MSS          int // octets; MSS 0: not clamped
-	WireGuard         *WireGuard
-	IPsec             *IPsec
-}
-
-// WireGuard is the part of a tunnel of that type.
-type WireGuard struct {
-	Port          uint16
-	PrivateKey    string // path
-	PeerPublicKey string // base64
-	Keychain      string
-	Keepalive     time.Duration
-}
-
-// IPsec is the part of a tunnel of that type.
-type IPsec struct {
-	Profile, LocalID, RemoteID string
-	Auth, Keychain, Mode       string
-}
 
 // Keychain returns the keychain called name, nil if there is none.
 func (c *Config) Keychain(name string) *Keychain {

@@ -68,7 +68,11 @@ func (d *decoder) vault(f strict.Fields) *Vault {
 		w.PSK = secret(f.Get("psk"))
 		without(f, "psk", "cak", "ckn")
 	} else {
-		w.CAK, w.CKN = secret(f.Need("cak", secretAccepted)), secret(f.Need("ckn", secretAccepted))
+		accepted := secretAccepted
+		if !f.Has("cak") && !f.Has("ckn") {
+			accepted += "; or psk in place of cak and ckn, for tunnels"
+		}
+		w.CAK, w.CKN = secret(f.Need("cak", accepted)), secret(f.Need("ckn", secretAccepted))
 	}
 	w.Endpoint = d.text(f.Get("endpoint"), "", endpointAccepted, isEndpoint)
 	w.CA = d.path(f.Get("ca"))

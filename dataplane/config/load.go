@@ -52,7 +52,6 @@ func Parse(path, text string) (*Config, error) {
 	c := &Config{File: path, doc: strict.Parse(path, text, false), places: map[string]strict.Pos{}}
 	d := &decoder{Config: c, users: map[string]map[string]strict.Pos{}}
 	d.file(c.doc.Root().Fields("the configuration", "version", "name", "control", "metrics", "state", "sealing", "keychains", "ports", "tunnels"))
-	d.cannot()
 	return c, c.doc.Problems().Err()
 }
 
@@ -60,7 +59,10 @@ func Parse(path, text string) (*Config, error) {
 type decoder struct {
 	*Config
 	// users are the names in use, by kind: "port", "device", "address"...
-	users map[string]map[string]strict.Pos
+	users   map[string]map[string]strict.Pos
+	tunnels []strict.Fields // of Tunnels, for what is held against others
+	// kinds are who uses a keychain of a file: port or tunnel.
+	kinds map[string]string
 }
 
 func (d *decoder) file(f strict.Fields) {
@@ -84,12 +86,12 @@ func (d *decoder) file(f strict.Fields) {
 	for i, v := range f.Get("tunnels").List("a tunnel", "a list of tunnels") {
 		d.tunnel(i, v)
 	}
+	d.conflicts()
 	// A file torn between two lines must not read as "secure nothing".
 	if len(d.Ports)+len(d.Tunnels) == 0 && len(d.doc.Problems()) == 0 {
 		d.doc.Add(f.Of().Pos(), "the configuration has no ports", "ports: "+ports)
 	}
 	d.note("control.group", control.Get("group"))
-	d.note("tunnels", f.Get("tunnels"))
 }
 
 func (d *decoder) metrics(v strict.Value) {
@@ -128,6 +130,12 @@ func (d *decoder) unique(kind, name string, v strict.Value) {
 		return
 	}
 	d.users[kind][name] = v.Pos()
+}
+
+// free tells that nothing of the kind has the name yet.
+func (d *decoder) free(kind, name string) bool {
+	_, used := d.users[kind][name]
+	return !used
 }
 
 // relative resolves a path against the configuration file's directory.

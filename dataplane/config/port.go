@@ -61,7 +61,7 @@ func (d *decoder) port(i int, v strict.Value) {
 			break
 		}
 	}
-	p.Keychain = d.usedKeychain(f.Need("keychain", "the name of a keychain under keychains"))
+	p.Keychain = d.portKeychain(f.Need("keychain", "the name of a keychain under keychains"))
 	p.Allow = d.allow(f.Get("allow"))
 	p.MKA = d.mka(f.Get("mka"), p)
 	p.Tags = d.tags(f.Get("tags"))

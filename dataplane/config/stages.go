@@ -3,11 +3,12 @@ package config
 import (
 	"fmt"
 
+	"github.com/linkseal/linkseal/dataplane/overlay/ipsec/suite"
 	"github.com/linkseal/linkseal/keymgmt/file/strict"
 	"github.com/linkseal/linkseal/keymgmt/keychain"
 )
 
-// CheckKeys looks at the keys that ports use. chains has the keychains that
+// CheckKeys looks at the keys that ports and tunnels use. chains has the keychains that
 // could be read, by name; one that is absent has been reported by whoever
 // read it. A CAK of 16 octets is refused for a 256-bit suite: it is never
 // padded.
@@ -25,7 +26,7 @@ func (c *Config) CheckKeys(chains map[string]*keychain.Keychain) strict.Problems
 			ps = append(ps, c.checkLength(i, keychain.Outline{CKN: k.CKN, Octets: k.CAK.Len(), Origin: k.Origin})...)
 		}
 	}
-	return ps
+	return append(ps, c.checkPSKs(chains)...)
 }
 
 // CheckLengths is CheckKeys for what could be read of a keychain whose file is
@@ -106,6 +107,66 @@ func (c *Config) CheckSystem(s System) strict.Problems {
 		}
 	}
 	return ps
+}
+
+// CheckTunnels looks at the devices of tunnels, each of which must be there, but
+// for an interface that a port makes, and leave room for what the tunnel adds to
+// a packet; one of a must-secure tunnel must speak Ethernet. lack says what the
+// machine is missing for a tunnel's dataplane; "" if it has it. userspace tells
+// where it runs.
+func (c *Config) CheckTunnels(s System, userspace func(Tunnel) bool, lack func(Tunnel) (what, accepted string)) strict.Problems {
+	var ps strict.Problems
+	for i, t := range c.Tunnels {
+		add := func(key, what, accepted string) {
+			path := fmt.Sprintf("tunnels.%d.%s", i, key)
+			if c.places[path].Line == 0 { // the default
+				path = fmt.Sprintf("tunnels.%d.name", i)
+			}
+			ps = append(ps, c.Problem(path, what, accepted))
+		}
+		if what, accepted := lack(t); what != "" {
+			add("dataplane", fmt.Sprintf("tunnel %s: %s", t.Name, what), accepted)
+		}
+		if t.Device == "" {
+			continue // reported by Parse
+		}
+		d, ok, err := s.Device(t.Device)
+		over := t.overhead(userspace(t))
+		for _, p := range c.Ports {
+			if p.Interface == t.Device {
+				d, ok, err = Device{MTU: p.MTU, Ethernet: true}, true, nil
+			}
+		}
+		switch {
+		case err != nil:
+			add("device", fmt.Sprintf("device %s cannot be examined: %v", t.Device, err), "a network interface of this machine")
+		case !ok:
+			add("device", fmt.Sprintf("there is no device %s on this machine", t.Device), "the name of a network interface (ip link lists them), or of a port's")
+		case t.Must && !d.Ethernet:
+			add("device", fmt.Sprintf("device %s is not Ethernet, and what is protected cannot be kept off it", t.Device), "an Ethernet interface, or secure: should")
+		case !t.Transport() && d.MTU < t.MTU+over:
+			add("mtu", fmt.Sprintf("mtu %d of tunnel %s needs an MTU of %d on device %s, which has %d", t.MTU, t.Name, t.MTU+over, t.Device, d.MTU),
+				fmt.Sprintf("mtu up to %d, or ip link set %s mtu %d", d.MTU-over, t.Device, t.MTU+over))
+		}
+	}
+	return ps
+}
+
+// overhead is the most that t adds to a packet, in octets: IP, UDP and the
+// tunnel's own.
+func (t Tunnel) overhead(userspace bool) (most int) {
+	six := t.Local.Is6()
+	if t.WireGuard != nil {
+		if six {
+			return 80
+		}
+		return 60
+	}
+	chosen, _ := suite.Choose(t.IPsec.settings(userspace))
+	for _, p := range chosen.ESP {
+		most = max(most, p.Overhead(six, userspace)) // kernel-libipsec has ESP in UDP alone
+	}
+	return most
 }
 
 // CheckDataplanes reports the ports of which lack says what the machine is

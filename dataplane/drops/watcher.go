@@ -56,27 +56,29 @@ func (w *Watcher) Follow(ports map[string]int) {
 	}
 }
 
-// Report fills in what was seen of the port.
-func (w *Watcher) Report(p *status.Port) {
+// Report tells what was seen of the port of that name; nothing if it is not
+// followed.
+func (w *Watcher) Report(name string) (d status.Drops) {
 	w.mu.Lock()
-	r := w.readers[p.Name]
+	r := w.readers[name]
 	w.mu.Unlock()
 	if r == nil {
-		return
+		return d
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i := len(r.book.newest) - 1; i >= 0; i-- {
-		p.Events = append(p.Events, told(r.book.newest[i]))
+		d.Events = append(d.Events, told(r.book.newest[i]))
 	}
-	p.EventCounters, p.EventLastSeen = make(map[string]uint64), make(map[string]time.Time)
+	d.EventCounters, d.EventLastSeen = make(map[string]uint64), make(map[string]time.Time)
 	for k, n := range r.book.entries {
 		name := k.direction.String() + "_" + k.reason.String()
-		if p.EventCounters[name] = n.events; n.events > 0 {
-			p.EventLastSeen[name] = n.last.at
+		if d.EventCounters[name] = n.events; n.events > 0 {
+			d.EventLastSeen[name] = n.last.at
 		}
 	}
-	p.EventsLost = r.lost
+	d.EventsLost = r.lost
+	return d
 }
 
 // told is an event for status.

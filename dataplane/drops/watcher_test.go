@@ -85,7 +85,7 @@ func TestFollows(t *testing.T) {
 	follow := func() { w.Follow(map[string]int{"link1": index}) }
 	report := func() status.Port {
 		p := status.Port{Name: "link1"}
-		w.Report(&p)
+		p.Drops = w.Report(p.Name)
 		return p
 	}
 	// until sends frames from that address until one of them is in status.

@@ -2,6 +2,10 @@
 // what they say, the SAKs that they distribute, the MACsec frames under them,
 // and at the end why the link is up or down. It reads once and in order, as a
 // capture tool delivers: a frame seen before its SAK is not decrypted.
+//
+// Of tunnels it tells ESP, IKE and WireGuard by their outer headers, without
+// keys: SAs and sessions, gaps in their numbers, and what IP is in clear beside
+// them. What is inside a decrypted MACsec frame is not looked at.
 package inspect
 
 import (
@@ -58,15 +62,16 @@ type Inspector struct {
 	frames int
 	last   time.Time // of the latest frame
 
-	cas    []*ca             // in the order of Options.CAKs
-	ckns   map[string]*ckn   // what was said under each CKN, known or not
-	order  []*ckn            // ckns in the order of appearance
-	bare   []*sak            // of Options.SAKs
-	macsec map[sa.SCI]*tally // MACsec frames by the SCI that they tell
-	clear  map[uint16]int    // other frames by EtherType
-	total  tally
-	mka    int // MKPDUs, also malformed and cut ones
-	cut    cuts
+	cas     []*ca             // in the order of Options.CAKs
+	ckns    map[string]*ckn   // what was said under each CKN, known or not
+	order   []*ckn            // ckns in the order of appearance
+	bare    []*sak            // of Options.SAKs
+	macsec  map[sa.SCI]*tally // MACsec frames by the SCI that they tell
+	clear   map[uint16]int    // other frames by EtherType
+	total   tally
+	mka     int // MKPDUs, also malformed and cut ones
+	cut     cuts
+	tunnels tunnels
 
 	pdu     mkpdu.PDU
 	mpdu    softsecy.MPDU
@@ -96,7 +101,7 @@ func New(o Options) (*Inspector, error) {
 	in := &Inspector{
 		showKeys: o.ShowKeys, etherType: o.EtherType,
 		ckns: map[string]*ckn{}, macsec: map[sa.SCI]*tally{}, clear: map[uint16]int{},
-		cut: cuts{mka: map[string]int{}},
+		cut: cuts{mka: map[string]int{}}, tunnels: newTunnels(),
 	}
 	for _, c := range o.CAKs {
 		a, err := newCA(c)
@@ -215,7 +220,12 @@ func (in *Inspector) frame(ts time.Time, data []byte, length int, w whole) Recor
 			in.cutUnknown(data, w) // it may be MKA
 		}
 		r.Kind, r.Clear = KindClear, &Clear{EtherType: fmt.Sprintf("0x%04x", etherType)}
-		in.countClear(etherType)
+		in.frameTunnel(&r, etherType, data[min(len(data), 14+vlans):], w)
+		if r.Kind == KindClear {
+			in.countClear(etherType)
+		} else {
+			r.Clear = nil
+		}
 	}
 	return r
 }

@@ -13,6 +13,10 @@ const (
 	KindMKA    = "mka"
 	KindMACsec = "macsec"
 	KindClear  = "clear"
+	// Tunnels, by their outer headers.
+	KindESP       = "esp"
+	KindIKE       = "ike"
+	KindWireGuard = "wireguard"
 )
 
 // What an ICV was found to be.
@@ -23,8 +27,8 @@ const (
 	ICVNoKey      = "no-key"      // MACsec frames: no SAK for the SCI and AN
 )
 
-// Record explains one frame. Of MKA, MACsec and Clear the one that Kind names
-// is set. As JSON it is one flat object.
+// Record explains one frame. Of MKA, MACsec, Clear, ESP, IKE and WireGuard the
+// one that Kind names is set. As JSON it is one flat object.
 type Record struct {
 	Frame int
 	Time  time.Time
@@ -35,9 +39,12 @@ type Record struct {
 	// Hint is what else the operator should know.
 	Hint string
 
-	MKA    *MKA
-	MACsec *MACsec
-	Clear  *Clear
+	MKA       *MKA
+	MACsec    *MACsec
+	Clear     *Clear
+	ESP       *ESP
+	IKE       *IKE
+	WireGuard *WireGuard
 
 	src, dst [6]byte
 	hasMAC   bool
@@ -187,6 +194,24 @@ func (r Record) MarshalJSON() ([]byte, error) {
 			*MACsec
 			tail
 		}{h, r.MACsec, t})
+	case KindESP:
+		return json.Marshal(struct {
+			head
+			*ESP
+			tail
+		}{h, r.ESP, t})
+	case KindIKE:
+		return json.Marshal(struct {
+			head
+			*IKE
+			tail
+		}{h, r.IKE, t})
+	case KindWireGuard:
+		return json.Marshal(struct {
+			head
+			*WireGuard
+			tail
+		}{h, r.WireGuard, t})
 	}
 	return json.Marshal(struct {
 		head

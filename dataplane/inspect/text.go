@@ -24,6 +24,12 @@ func (r *Record) Text() string {
 		r.MKA.text(&b)
 	case KindMACsec:
 		r.MACsec.text(&b)
+	case KindESP:
+		r.ESP.text(&b)
+	case KindIKE:
+		r.IKE.text(&b)
+	case KindWireGuard:
+		r.WireGuard.text(&b)
 	default:
 		if r.Clear.EtherType != "" {
 			fmt.Fprintf(&b, " ethertype %s", r.Clear.EtherType)

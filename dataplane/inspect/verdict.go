@@ -218,7 +218,7 @@ func (in *Inspector) unspoken() (lines []string) {
 	if n := in.mka; n > 0 && len(in.order)+len(in.cut.mka) == 0 {
 		lines = append(lines, fmt.Sprintf("%s in this capture, and none could be read as far as its CKN", count(n, "MKPDU")))
 	}
-	if in.mka+in.cut.unknown == 0 && len(in.bare) == 0 {
+	if in.mka+in.cut.unknown == 0 && len(in.bare) == 0 && !in.overlay() {
 		lines = append(lines, "no MKPDU in this capture: MKA does not run on this port, or is filtered, or has another EtherType")
 	}
 	for i, b := range in.order {
@@ -236,6 +236,7 @@ func (in *Inspector) unspoken() (lines []string) {
 func (in *Inspector) traffic() (lines []string) {
 	t := &in.total
 	switch all := t.ok + t.bad + t.noKey + t.cut; {
+	case all == 0 && in.overlay():
 	case all == 0:
 		lines = append(lines, "MACsec frames: none")
 	case t.ok == all:
@@ -247,6 +248,10 @@ func (in *Inspector) traffic() (lines []string) {
 				lines = append(lines, fmt.Sprintf("  of SCI %s: %s", sci, m))
 			}
 		}
+	}
+	lines = append(lines, in.tunnels.verdict()...)
+	if len(in.clear) == 0 && in.tunnels.any() {
+		return append(lines, "clear frames besides: none")
 	}
 	if len(in.clear) == 0 {
 		return lines
@@ -269,7 +274,14 @@ func (in *Inspector) traffic() (lines []string) {
 		}
 		parts = append(parts, fmt.Sprintf("%s %d", name, in.clear[e]))
 	}
-	return append(lines, fmt.Sprintf("clear frames besides: %d, not protected (%s)", sum, strings.Join(parts, ", ")))
+	lines = append(lines, fmt.Sprintf("clear frames besides: %d, not protected (%s)", sum, strings.Join(parts, ", ")))
+	return append(lines, in.tunnels.beside()...)
+}
+
+// overlay tells a capture where there are tunnels and nothing of MACsec, nor a
+// key of it to look for.
+func (in *Inspector) overlay() bool {
+	return in.tunnels.any() && in.mka == 0 && in.total == (tally{}) && len(in.cas)+len(in.bare) == 0
 }
 
 func (t *tally) String() string {

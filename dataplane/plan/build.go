@@ -14,33 +14,51 @@ import (
 // Problem (see Check) gets the steps that are possible: a must-secure port's
 // parent is filtered and bare whatever else is wrong.
 //
-// Device and interface names are unique over desired's ports.
+// Interface names are unique over desired, and devices over its ports.
 func Build(desired Desired, observed Observed) []Step {
-	b := builder{Observed: observed, gone: make(map[string]bool)}
+	b := builder{Observed: observed, gone: make(map[string]bool), made: make(map[string]bool), up: make(map[string]bool), wide: make(map[string]Filter)}
+	b.Filters = maps.Clone(observed.Filters)
 	for _, p := range desired.Ports {
 		b.enforce(p)
 	}
-	for _, p := range desired.Ports {
-		b.bare(p)
+	for _, device := range desired.Underlays() {
+		if _, present := observed.Links[device]; present {
+			b.underlay(desired, device)
+		}
 	}
 	blocked := make(map[string]bool)
 	for _, problem := range Check(desired, observed) {
-		blocked[problem.Port] = true
+		blocked[problem.Owner()] = true
 	}
-	b.deletions(desired, blocked)
+	deletions := b.deletions(desired, blocked)
+	b.route(desired, blocked)
+	b.close()
+	for _, p := range desired.Ports {
+		b.bare(p)
+	}
+	b.retreat()
+	b.steps = append(b.steps, deletions...)
 	for _, p := range desired.Ports {
 		if _, present := observed.Links[p.Device]; present && !blocked[p.Name] {
-			b.device(p)
+			b.device(desired, p)
 		}
 	}
+	b.tunnels(desired, blocked)
+	b.advance(desired)
+	b.leave(desired)
+	b.narrow(desired)
 	b.release(desired)
 	return b.steps
 }
 
 type builder struct {
 	Observed
+	routing
 	steps []Step
-	gone  map[string]bool // links that a step deletes
+	gone  map[string]bool   // links that a step deletes
+	made  map[string]bool   // devices of ports that a step makes
+	up    map[string]bool   // interfaces of tunnels that are up when steps are done
+	wide  map[string]Filter // what underlays have until narrow
 }
 
 func (b *builder) add(s Step) { b.steps = append(b.steps, s) }
@@ -74,16 +92,19 @@ func (b *builder) bare(p Port) {
 	}
 }
 
-// deletions deletes linkseal's devices that no port wants as they are. What a
-// blocked port has it keeps: it could not be made again.
-func (b *builder) deletions(desired Desired, blocked map[string]bool) {
-	ports := make(map[string]Port)
+// deletions delete linkseal's devices that no port and no tunnel wants as they
+// are. What a blocked one has it keeps: it could not be made again.
+func (b *builder) deletions(desired Desired, blocked map[string]bool) (steps []Step) {
+	ports, tunnels := make(map[string]Port), make(map[string]Tunnel)
 	for _, p := range desired.Ports {
 		ports[p.Name] = p
 	}
+	for _, t := range desired.Tunnels {
+		tunnels[t.Name] = t
+	}
 	for _, name := range slices.Sorted(maps.Keys(b.Links)) {
 		link := b.Links[name]
-		why, port := "", ""
+		why, port, tunnel := "", "", ""
 		if owner, owned := link.port(); owned {
 			p, configured := ports[owner]
 			switch {
@@ -95,14 +116,17 @@ func (b *builder) deletions(desired Desired, blocked map[string]bool) {
 			default:
 				why, port = b.unchangeable(p, link), owner
 			}
+		} else if owner, n, owned := link.member(); owned {
+			why, tunnel = strayMember(link, n, owner, tunnels, blocked)
 		} else if link.unfinished() {
 			why = "its making was interrupted"
 		}
 		if why != "" {
 			b.gone[name] = true
-			b.add(Step{Kind: DeleteDevice, Port: port, Link: name, Device: link.Parent, Why: why})
+			steps = append(steps, Step{Kind: DeleteDevice, Port: port, Tunnel: tunnel, Link: name, Device: link.Parent, Why: why})
 		}
 	}
+	return steps
 }
 
 // unchangeable says why link, port p's own, cannot become what p wants while
@@ -131,7 +155,7 @@ func (b *builder) unchangeable(p Port, link Link) string {
 func (b *builder) sci(p Port) sa.SCI { return sa.NewSCI(b.Links[p.Device].MAC, p.SCIPort) }
 
 // device makes p's device what it should be.
-func (b *builder) device(p Port) {
+func (b *builder) device(desired Desired, p Port) {
 	link, live := b.Links[p.Interface]
 	live = live && !b.gone[p.Interface]
 	want := MACsec{SCI: b.sci(p), Suite: p.Suite, Encrypt: p.Encrypt, SendSCI: p.SendSCI,
@@ -165,6 +189,12 @@ func (b *builder) device(p Port) {
 	}
 	b.addresses(p, link)
 	b.tag(p, link)
+	if !live {
+		b.made[p.Interface] = true
+		// A filter goes with its device.
+		delete(b.Filters, p.Interface)
+		b.underlay(desired, p.Interface)
+	}
 	if !link.Up {
 		b.add(Step{Kind: SetUp, Port: p.Name, Link: p.Interface})
 	}
@@ -202,39 +232,58 @@ func kernelMade(a netip.Prefix) bool { return a.Addr().Is6() && a.Addr().IsLinkL
 // while a must-secure port's device is missing: a device with a filter may be
 // that one, under another name.
 func (b *builder) release(desired Desired) {
-	for _, p := range desired.Ports {
-		if _, present := b.Links[p.Device]; p.Must && !present {
-			return
-		}
+	if b.missing(desired) {
+		return
 	}
-	const why = "no must-secure port is on it"
 	var filters []Step
 	on := make(map[string]bool)
 	for _, p := range desired.Ports {
 		on[p.Device] = true
 		_, present := b.Links[p.Device]
 		have, filtered := b.Filters[p.Device]
-		p.Filter.CountOnly = true
-		if p.Must || !present || filtered && have.Equal(p.Filter) {
+		want, _ := desired.Filter(p.Device)
+		if p.Must || !present || filtered && have.Equal(want) || want.Underlay != nil {
 			continue
 		}
-		s := Step{Kind: CountFrames, Port: p.Name, Device: p.Device, Filter: &p.Filter}
-		if filtered && !have.CountOnly {
-			s.Why = why
-			b.giveBack(p.Device, p.Name, why)
+		s := Step{Kind: CountFrames, Port: p.Name, Device: p.Device, Filter: &want}
+		if s.Why = whyFree(have); filtered && !have.CountOnly {
+			b.giveBack(p.Device, p.Name, s.Why)
 		}
 		filters = append(filters, s)
 	}
 	for _, device := range slices.Sorted(maps.Keys(b.Filters)) {
-		if on[device] {
+		if _, wanted := desired.Filter(device); wanted || on[device] || b.gone[device] {
 			continue
 		}
+		why := whyFree(b.Filters[device])
 		if !b.Filters[device].CountOnly {
 			b.giveBack(device, "", why)
 		}
 		filters = append(filters, Step{Kind: RemoveFilter, Device: device, Why: why})
 	}
 	b.steps = append(b.steps, filters...)
+}
+
+// missing tells whether the device of a must-secure port or tunnel is not there.
+func (b *builder) missing(desired Desired) bool {
+	lacks := func(device string, must bool) bool {
+		_, present := b.Links[device]
+		return must && !present && !b.made[device]
+	}
+	return slices.ContainsFunc(desired.Ports, func(p Port) bool { return lacks(p.Device, p.Must) }) ||
+		slices.ContainsFunc(desired.Tunnels, func(t Tunnel) bool { return lacks(t.Device, t.Must) })
+}
+
+// whyFree says why a device with that filter is given back; "" for one that
+// counts, or has none.
+func whyFree(have Filter) string {
+	switch {
+	case have.Underlay != nil:
+		return "no must-secure tunnel is on it"
+	case have.EAPOLEtherType != 0 && !have.CountOnly:
+		return "no must-secure port is on it"
+	}
+	return ""
 }
 
 // giveBack gives a device IPv6 back.

@@ -24,15 +24,18 @@ func (p Port) dataplane() Dataplane {
 	return Kernel
 }
 
-// Capabilities is what a machine lacks of what a SecY needs: each says why,
-// or is "" where nothing is known to be missing.
+// Capabilities is what a machine lacks of what SecYs and tunnels need: each says
+// why, or is "" where nothing is known to be missing.
 type Capabilities struct {
-	NoMACsec string // MACsec in the kernel, with gcm(aes)
-	NoXPN    string // the XPN suites of the kernel's MACsec
-	NoTap    string // tap devices with several queues
+	NoMACsec    string // MACsec in the kernel, with gcm(aes)
+	NoXPN       string // the XPN suites of the kernel's MACsec
+	NoTap       string // tap devices with several queues; and tuns
+	NoWireGuard string // WireGuard in the kernel
+	NoESP       string // ESP in the kernel
+	NoXFRM      string // XFRM interfaces
 }
 
-// Choice is where a port's SecY runs, and why there.
+// Choice is where a port's SecY, or a tunnel, runs, and why there.
 type Choice struct {
 	Dataplane Dataplane // Kernel or Userspace
 	Reason    string

@@ -7,24 +7,37 @@ import (
 	"strings"
 )
 
-// Problem is what keeps a port from being built, with what to do about it.
-// It is an error.
+// Problem is what keeps a port or a tunnel from being built, with what to do
+// about it. It is an error.
 type Problem struct {
-	Port   string `json:"port"`
+	Port   string `json:"port,omitempty"`
+	Tunnel string `json:"tunnel,omitempty"` // one of both is there
 	Cause  string `json:"cause"`
 	Remedy string `json:"remedy"`
 }
 
+// Owner is the port or tunnel.
+func (p Problem) Owner() string {
+	if p.Port == "" {
+		return p.Tunnel
+	}
+	return p.Port
+}
+
 func (p Problem) Error() string {
-	text := fmt.Sprintf("port %s: %s", p.Port, p.Cause)
+	what := "port"
+	if p.Port == "" {
+		what = "tunnel"
+	}
+	text := fmt.Sprintf("%s %s: %s", what, p.Owner(), p.Cause)
 	if p.Remedy != "" {
 		text += "; " + p.Remedy
 	}
 	return text
 }
 
-// Check returns what keeps ports of desired from being built on the machine
-// observed, every problem of every port. No step resolves a problem, but that
+// Check returns what keeps ports and tunnels of desired from being built on the
+// machine observed, every problem of every one. No step resolves a problem, but that
 // setting a filter may help where one cannot be read.
 func Check(desired Desired, observed Observed) []Problem {
 	var all []Problem
@@ -76,13 +89,16 @@ func Check(desired Desired, observed Observed) []Problem {
 			}
 		}
 	}
+	for _, t := range desired.Tunnels {
+		all = append(all, t.check(desired, observed, all)...)
+	}
 	return all
 }
 
 // unclaimed are the devices that have a filter and no port.
 func unclaimed(desired Desired, observed Observed) (devices []string) {
 	for _, device := range slices.Sorted(maps.Keys(observed.Filters)) {
-		if !slices.ContainsFunc(desired.Ports, func(p Port) bool { return p.Device == device }) {
+		if _, wanted := desired.Filter(device); !wanted {
 			devices = append(devices, device)
 		}
 	}

@@ -14,7 +14,7 @@ import (
 
 // apply carries s out on a model of the machine. It refuses what a kernel
 // refuses, and what Step's contract forbids.
-func apply(o Observed, s Step) error {
+func apply(o *Observed, s Step) error {
 	link, present := o.Links[s.Link]
 	need := func(ok bool, what string) error {
 		if !ok {
@@ -22,8 +22,11 @@ func apply(o Observed, s Step) error {
 		}
 		return nil
 	}
+	if handled, err := applyTunnel(o, s); handled {
+		return err
+	}
 	switch s.Kind {
-	case SetFilter, CountFrames:
+	case SetFilter, CountFrames, SetUnderlay:
 		_, device := o.Links[s.Device]
 		o.Filters[s.Device] = *s.Filter
 		return need(device, "no such device")
@@ -50,8 +53,8 @@ func apply(o Observed, s Step) error {
 			MTU: parent.MTU - Overhead, MAC: parent.MAC, IPv6: true, MACsec: &m}
 		return nil
 	case DeleteDevice:
-		delete(o.Links, s.Link)
-		return need(present && link.secY(), "no such device of a port")
+		o.unplug(s.Link)
+		return need(present && (link.secY() || link.Kind.tunnel()), "no such device of linkseal")
 	}
 	if !present {
 		return fmt.Errorf("%s: no such link", s)
@@ -61,9 +64,13 @@ func apply(o Observed, s Step) error {
 	case RemoveAddress:
 		err = need(slices.Contains(link.Addresses, s.Address), "no such address")
 		link.Addresses = slices.DeleteFunc(slices.Clone(link.Addresses), func(a netip.Prefix) bool { return a == s.Address })
+		link.NoPrefixRoute = slices.DeleteFunc(slices.Clone(link.NoPrefixRoute), func(a netip.Prefix) bool { return a == s.Address })
 	case AddAddress:
 		err = need(!slices.Contains(link.Addresses, s.Address), "address exists")
 		link.Addresses = append(slices.Clone(link.Addresses), s.Address)
+		if s.NoPrefixRoute {
+			link.NoPrefixRoute = append(slices.Clone(link.NoPrefixRoute), s.Address)
+		}
 	case EnableIPv6:
 		link.IPv6 = true
 	case DisableIPv6:
@@ -87,7 +94,7 @@ func apply(o Observed, s Step) error {
 		err = need(link.Tags != nil || link.TagsTorn, "no tags")
 		link.Tags, link.TagsTorn = nil, false
 	case SetMTU:
-		err = need(link.Parent == "" || s.MTU <= o.Links[link.Parent].MTU-Overhead, "MTU too large")
+		err = need(link.MACsec == nil || s.MTU <= o.Links[link.Parent].MTU-Overhead, "MTU too large")
 		link.MTU = s.MTU
 	case SetUp:
 		link.Up = true
@@ -102,7 +109,7 @@ func apply(o Observed, s Step) error {
 }
 
 // leaks lists the ways in which a frame could pass device in clear.
-func leaks(o Observed, device string, want Filter) []string {
+func leaks(o *Observed, device string, want Filter) []string {
 	var found []string
 	parent := o.Links[device]
 	filter, filtered := o.Filters[device]
@@ -143,13 +150,13 @@ func genPort(t *rapid.T, i int) Port {
 
 // genDesired draws up to three ports. Devices are sometimes exchanged between
 // ports, so that two draws differ in where a port stands too.
-func genDesired(t *rapid.T) Desired {
-	var d Desired
+func genDesired(t *rapid.T) (d Desired) {
 	for i := range 3 {
 		if rapid.Bool().Draw(t, "configured") {
 			d.Ports = append(d.Ports, genPort(t, i))
 		}
 	}
+	defer func() { d.Tunnels = genTunnels(t, d) }()
 	if n := len(d.Ports); n > 1 && rapid.Bool().Draw(t, "exchange devices") {
 		d.Ports[0].Device, d.Ports[n-1].Device = d.Ports[n-1].Device, d.Ports[0].Device
 	}
@@ -177,12 +184,14 @@ func genMachine(t *rapid.T) Observed {
 }
 
 // drift changes what somebody with ip(8) could change.
-func drift(t *rapid.T, o Observed) {
+func drift(t *rapid.T, o *Observed) {
 	for _, name := range slices.Sorted(maps.Keys(o.Links)) {
 		l := o.Links[name]
-		switch rapid.IntRange(0, 8).Draw(t, "drift of "+name) {
+		switch rapid.IntRange(0, 9).Draw(t, "drift of "+name) {
 		case 0:
-			l.Up = !l.Up
+			if l.Up = !l.Up; !l.Up {
+				o.unroute(name)
+			}
 		case 1:
 			if a := netip.MustParsePrefix("203.0.113.9/24"); !slices.Contains(l.Addresses, a) {
 				l.Addresses = append(slices.Clone(l.Addresses), a)
@@ -196,15 +205,15 @@ func drift(t *rapid.T, o Observed) {
 				l.MACsec = &m
 			}
 		case 4:
-			if l.MACsec == nil {
+			if l.MACsec == nil && !l.Kind.tunnel() {
 				l.MAC[4]++
 			}
-			if l.secY() {
+			if l.secY() || l.Kind.tunnel() {
 				l.MTU = 1280
 			}
 		case 5:
-			if l.secY() {
-				delete(o.Links, name)
+			if l.secY() || l.Kind.tunnel() {
+				o.unplug(name)
 				continue
 			}
 			delete(o.Filters, name)
@@ -214,6 +223,8 @@ func drift(t *rapid.T, o Observed) {
 			}
 		case 7:
 			l.TagsTorn = l.secY()
+		case 8:
+			driftRoutes(t, o)
 		}
 		o.Links[name] = l
 	}
@@ -230,9 +241,9 @@ func must(d Desired, device string) *Port {
 
 // step applies the plan from o to d, up to limit steps (< 0: all), and holds
 // every prefix of it against the invariant.
-func step(t *rapid.T, d Desired, o Observed, limit int) {
-	steps := Build(d, o)
-	if problems := Check(d, o); len(problems) > 0 {
+func step(t *rapid.T, d Desired, o *Observed, limit int) {
+	steps := Build(d, *o)
+	if problems := Check(d, *o); len(problems) > 0 {
 		t.Fatalf("no machine here should have a problem: %v", problems)
 	}
 	before := make(map[string]int)
@@ -241,7 +252,7 @@ func step(t *rapid.T, d Desired, o Observed, limit int) {
 			before[p.Device] = len(leaks(o, p.Device, p.Filter))
 		}
 	}
-	filtered := maps.Clone(o.Filters)
+	open, filtered := tunnelLeaks(o, d), maps.Clone(o.Filters)
 	enforced := false // all filters are in
 	for i, s := range steps {
 		if i == limit {
@@ -269,6 +280,16 @@ func step(t *rapid.T, d Desired, o Observed, limit int) {
 			}
 			before[device] = len(now)
 		}
+		now := tunnelLeaks(o, d)
+		for what := range now {
+			if !open[what] {
+				t.Fatalf("after %q %s, and not before, in\n%s", s, what, lines(steps))
+			}
+		}
+		open = now
+		if s.Kind == DeleteDevice {
+			delete(filtered, s.Link) // it goes with its device
+		}
 		for device := range filtered {
 			if _, still := o.Filters[device]; !still && s.Kind != RemoveFilter {
 				t.Fatalf("after %q %s has lost its filter, in\n%s", s, device, lines(steps))
@@ -282,7 +303,10 @@ func step(t *rapid.T, d Desired, o Observed, limit int) {
 			}
 		}
 	}
-	if again := Build(d, o); len(again) > 0 {
+	if now := tunnelLeaks(o, d); len(now) > 0 {
+		t.Fatalf("applied in full: %v\n%s", now, lines(steps))
+	}
+	if again := Build(d, *o); len(again) > 0 {
 		t.Fatalf("the second plan is not empty:\n%sthe first was:\n%s", lines(again), lines(steps))
 	}
 }
@@ -292,7 +316,8 @@ func step(t *rapid.T, d Desired, o Observed, limit int) {
 // a way for a clear frame on a must-secure port.
 func TestProperty(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		o := genMachine(t)
+		m := genMachine(t)
+		o := &m
 		for range rapid.IntRange(1, 3).Draw(t, "configurations") {
 			d := genDesired(t)
 			step(t, d, o, rapid.IntRange(0, 12).Draw(t, "steps before the crash"))

@@ -38,7 +38,8 @@ func (m MAC) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
 
 // Desired is what the configuration asks for.
 type Desired struct {
-	Ports []Port
+	Ports   []Port
+	Tunnels []Tunnel
 }
 
 // Port is one port as desired.
@@ -77,15 +78,20 @@ type Filter struct {
 	Allow            []string `json:"allow,omitempty"` // clear protocols by name, any order
 	// CountOnly lets all pass, and counts it.
 	CountOnly bool `json:"count_only,omitempty"`
+	// Underlay says what does not pass with CountOnly; nil: all does.
+	Underlay *Underlay `json:"underlay,omitempty"`
 }
 
-// Equal compares, the order of Allow aside.
+// Equal compares, order in lists aside.
 func (f Filter) Equal(o Filter) bool {
-	return f.CountOnly == o.CountOnly && f.EAPOLDestination == o.EAPOLDestination && f.EAPOLEtherType == o.EAPOLEtherType &&
+	return f.Underlay.equal(o.Underlay) && f.CountOnly == o.CountOnly && f.EAPOLDestination == o.EAPOLDestination && f.EAPOLEtherType == o.EAPOLEtherType &&
 		slices.Equal(sorted(f.Allow), sorted(o.Allow))
 }
 
 func (f Filter) String() string {
+	if f.Underlay != nil {
+		return f.Underlay.String()
+	}
 	pass := fmt.Sprintf("MACsec and EAPOL (0x%04x to %s)", f.EAPOLEtherType, f.EAPOLDestination)
 	if len(f.Allow) > 0 {
 		pass += ", " + strings.Join(sorted(f.Allow), ", ")
@@ -143,9 +149,21 @@ type Observed struct {
 	Links map[string]Link
 	// Filters are linkseal's filters by the parent's name.
 	Filters map[string]Filter
-	// Unreadable says of devices of must-secure ports why it could not be
-	// seen what filter they have.
+	// Unreadable says of devices of must-secure ports and tunnels why it could
+	// not be seen what filter they have.
 	Unreadable map[string]string
+	// Routes of RouteTable, without nexthops that are dead.
+	Routes []Route
+	// Rules has the families in which the rule for RouteTable is there.
+	Rules map[Family]bool
+	// HashPorts has the families in which flows are spread over nexthops by
+	// their ports too.
+	HashPorts map[Family]bool
+	// MSS is what TCP is clamped to, by interface.
+	MSS    map[string]int
+	NoIPv6 bool // the machine has none
+	// Elsewhere is nil where it was not looked at.
+	Elsewhere *Elsewhere
 }
 
 // Link is a network interface as observed.
@@ -153,9 +171,11 @@ type Link struct {
 	Name    string
 	Index   int // for the reconciler; no step depends on it
 	Alias   string
-	Parent  string // name of the device that it stands on; "" if none is
-	Up      bool   // administratively
-	Carrier bool   // for the reconciler; no step depends on it
+	Kind    LinkKind // of the kinds of tunnels' interfaces; else NoLink
+	IfID    uint32   // of an XFRM interface
+	Parent  string   // name of the device that it stands on; "" if none is
+	Up      bool     // administratively
+	Carrier bool     // for the reconciler; no step depends on it
 	// Promiscuous: as in a bridge. For the reconciler; no step depends on it.
 	Promiscuous bool
 	// Queues of a parent, in use. For the reconciler; no step depends on it.
@@ -164,9 +184,11 @@ type Link struct {
 	MAC                MAC
 	// Addresses, kernel-made IPv6 link-local ones included.
 	Addresses []netip.Prefix
-	IPv6      bool    // false: disable_ipv6 is set, or the kernel has no IPv6
-	MACsec    *MACsec // nil: not a MACsec device
-	Tap       bool    // a tap: the device of a SecY in user space, if its alias says so
+	// NoPrefixRoute are those that have no route to their network.
+	NoPrefixRoute []netip.Prefix
+	IPv6          bool    // false: disable_ipv6 is set, or the kernel has no IPv6
+	MACsec        *MACsec // nil: not a MACsec device
+	Tap           bool    // a tap: the device of a SecY in user space, if its alias says so
 	// Tags of a port's device; nil: it has none.
 	Tags *Tags
 	// TagsTorn: what tags its frames is not what Tags says, on one side or both.
@@ -191,4 +213,6 @@ func (l Link) port() (string, bool) {
 }
 
 // unfinished tells a device whose maker died before it had its name and alias.
-func (l Link) unfinished() bool { return l.secY() && l.Name == UnfinishedName }
+func (l Link) unfinished() bool {
+	return (l.secY() || l.Kind.tunnel()) && l.Name == UnfinishedName
+}

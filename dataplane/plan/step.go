@@ -48,12 +48,37 @@ const (
 	CountFrames Kind = "count-frames"
 	// RemoveFilter takes linkseal's filter off Device.
 	RemoveFilter Kind = "remove-filter"
+	// SetUnderlay puts Filter, which has an Underlay, on Device, or changes what
+	// there is, without a moment in which more passes than one of both lets
+	// through.
+	SetUnderlay Kind = "set-underlay"
+	// SetRule has RouteTable looked up, before main, in Family.
+	SetRule Kind = "set-rule"
+	// RemoveRule undoes SetRule.
+	RemoveRule Kind = "remove-rule"
+	// SetRoute puts Route into RouteTable, in the place of the one with its
+	// prefix, type and metric, at once.
+	SetRoute Kind = "set-route"
+	// RemoveRoute takes the one with its prefix, type and metric out of it.
+	RemoveRoute Kind = "remove-route"
+	// HashByPorts has flows of Family spread over several nexthops by ports too.
+	// It is of the whole namespace and is not undone.
+	HashByPorts Kind = "hash-by-ports"
+	// CreateTunnel makes Link, of LinkKind, down, with the alias of Member of
+	// Tunnel: WireGuard without key and peers; XFRM on Device, with IfID; TUN
+	// persistent, and without carrier while nobody has it open.
+	CreateTunnel Kind = "create-tunnel"
+	// SetMSS has the MSS of TCP that goes through Link clamped to MSS.
+	SetMSS Kind = "set-mss"
+	// RemoveMSS undoes SetMSS.
+	RemoveMSS Kind = "remove-mss"
 )
 
 // Step is one change. Which fields count depends on Kind.
 type Step struct {
 	Kind      Kind
 	Port      string // "" when no port of the configuration is meant
+	Tunnel    string // "" when no tunnel of it is
 	Link      string // the interface that is changed
 	Device    string // the parent
 	Dataplane Dataplane
@@ -63,7 +88,35 @@ type Step struct {
 	Address   netip.Prefix
 	MAC       MAC
 	MTU       int
-	Why       string // why, where the step alone does not say it
+	// What follows is of tunnels.
+	Member        int
+	LinkKind      LinkKind
+	IfID          uint32
+	Family        Family
+	Route         *Route
+	NoPrefixRoute bool // of AddAddress: its network gets no route by itself
+	MSS           int
+	Why           string // why, where the step alone does not say it
+}
+
+// Owner is the port or tunnel of the configuration that is meant; "" if none is.
+func (s Step) Owner() string {
+	if s.Port == "" {
+		return s.Tunnel
+	}
+	return s.Port
+}
+
+// Closes tells a step that only takes ways away from frames: it is done whatever
+// failed before.
+func (s Step) Closes() bool {
+	switch s.Kind {
+	case SetFilter, SetUnderlay, SetRule:
+		return true
+	case SetRoute:
+		return s.Route.Type == Unreachable
+	}
+	return false
 }
 
 // String is the step on one line.
@@ -100,7 +153,11 @@ func (s Step) what() string {
 	case SetMTU:
 		return fmt.Sprintf("set %s mtu %d", s.Link, s.MTU)
 	case AddAddress:
-		return fmt.Sprintf("add address %s to %s", s.Address, s.Link)
+		without := ""
+		if s.NoPrefixRoute {
+			without = ", without a route"
+		}
+		return fmt.Sprintf("add address %s to %s%s", s.Address, s.Link, without)
 	case SetTags:
 		return fmt.Sprintf("tag %s: %s", s.Link, s.Tags)
 	case RemoveTags:
@@ -111,8 +168,36 @@ func (s Step) what() string {
 		return fmt.Sprintf("count frames on %s: %s", s.Device, s.Filter)
 	case RemoveFilter:
 		return "remove the filter from " + s.Device
+	case SetUnderlay:
+		return fmt.Sprintf("filter %s: %s", s.Device, s.Filter)
+	case SetRule:
+		return fmt.Sprintf("add %s rule: %d, look up table %d", s.Family, RulePriority, RouteTable)
+	case RemoveRule:
+		return fmt.Sprintf("remove %s rule %d", s.Family, RulePriority)
+	case SetRoute:
+		return fmt.Sprintf("route %s", s.Route)
+	case RemoveRoute:
+		return fmt.Sprintf("remove route %s", s.Route)
+	case HashByPorts:
+		return fmt.Sprintf("spread %s flows by ports", s.Family)
+	case CreateTunnel:
+		return fmt.Sprintf("create %s: %s", s.Link, s.tunnelLink())
+	case SetMSS:
+		return fmt.Sprintf("clamp MSS through %s to %d", s.Link, s.MSS)
+	case RemoveMSS:
+		return "clamp MSS through " + s.Link + " no more"
 	}
 	return string(s.Kind)
+}
+
+func (s Step) tunnelLink() string {
+	switch s.LinkKind {
+	case XFRM:
+		return fmt.Sprintf("XFRM interface on %s, if_id 0x%08x", s.Device, s.IfID)
+	case TUN:
+		return "userspace WireGuard (tun)"
+	}
+	return string(s.LinkKind)
 }
 
 // String is the parameters as an operator would list them.
@@ -141,6 +226,7 @@ func (m *MACsec) String() string {
 type stepJSON struct {
 	Step      Kind        `json:"step"`
 	Port      string      `json:"port,omitempty"`
+	Tunnel    string      `json:"tunnel,omitempty"`
 	Link      string      `json:"interface,omitempty"`
 	Device    string      `json:"device,omitempty"`
 	Dataplane Dataplane   `json:"dataplane,omitempty"`
@@ -150,6 +236,12 @@ type stepJSON struct {
 	Address   string      `json:"address,omitempty"`
 	MAC       string      `json:"mac,omitempty"`
 	MTU       int         `json:"mtu,omitempty"`
+	LinkKind  LinkKind    `json:"kind,omitempty"`
+	IfID      string      `json:"if_id,omitempty"`
+	Family    Family      `json:"family,omitempty"`
+	Route     *Route      `json:"route,omitempty"`
+	NoRoute   bool        `json:"no_prefix_route,omitempty"`
+	MSS       int         `json:"mss,omitempty"`
 	Why       string      `json:"why,omitempty"`
 	Text      string      `json:"text"`
 }
@@ -167,7 +259,10 @@ type macsecJSON struct {
 // MarshalJSON implements json.Marshaler: one object, snake_case, with the line
 // of String as "text".
 func (s Step) MarshalJSON() ([]byte, error) {
-	j := stepJSON{Step: s.Kind, Port: s.Port, Link: s.Link, Device: s.Device, Dataplane: s.Dataplane, Filter: s.Filter, Tags: s.Tags, MTU: s.MTU, Why: s.Why, Text: s.String()}
+	j := stepJSON{Step: s.Kind, Port: s.Port, Tunnel: s.Tunnel, LinkKind: s.LinkKind, Family: s.Family, Route: s.Route, NoRoute: s.NoPrefixRoute, MSS: s.MSS, Link: s.Link, Device: s.Device, Dataplane: s.Dataplane, Filter: s.Filter, Tags: s.Tags, MTU: s.MTU, Why: s.Why, Text: s.String()}
+	if s.IfID != 0 {
+		j.IfID = fmt.Sprintf("0x%08x", s.IfID)
+	}
 	if s.Kind == SetMAC {
 		j.MAC = s.MAC.String()
 	}

@@ -12,6 +12,9 @@ import (
 
 // Apply carries out one step. To remove what is gone already is success.
 func (k *Kernel) Apply(s plan.Step) error {
+	if handled, err := k.applyTunnel(s); handled {
+		return err
+	}
 	switch s.Kind {
 	case plan.SetFilter, plan.CountFrames:
 		return k.attach(s)
@@ -32,6 +35,8 @@ func (k *Kernel) Apply(s plan.Step) error {
 	case err != nil:
 	case s.Kind == plan.RemoveAddress:
 		err = k.links.DeleteAddress(l.Index, s.Address)
+	case s.Kind == plan.AddAddress && s.NoPrefixRoute:
+		return k.links.ReplaceAddressAlone(l.Index, s.Address)
 	case s.Kind == plan.AddAddress:
 		return k.links.ReplaceAddress(l.Index, s.Address)
 	case s.Kind == plan.DisableIPv6:
@@ -54,7 +59,7 @@ func (k *Kernel) Apply(s plan.Step) error {
 			return err
 		}
 		return c.ChangeDevice(l.Index, parameters(s.MACsec))
-	case s.Kind == plan.DeleteDevice && l.Tap:
+	case s.Kind == plan.DeleteDevice && l.Kind != "macsec":
 		return k.links.Delete(l.Index)
 	case s.Kind == plan.DeleteDevice:
 		c, err := k.dial()
@@ -83,13 +88,9 @@ func (k *Kernel) attach(s plan.Step) error {
 	if err != nil {
 		return err
 	}
-	f := bpf.Filter{EAPOLDestination: s.Filter.EAPOLDestination, EtherType: s.Filter.EAPOLEtherType, CountOnly: s.Filter.CountOnly}
-	for _, name := range s.Filter.Allow {
-		p, err := bpf.ParseProtocol(name)
-		if err != nil {
-			return err
-		}
-		f.Allow = append(f.Allow, p)
+	f, err := filterOf(*s.Filter)
+	if err != nil {
+		return err
 	}
 	return k.ns.Do(func() error {
 		e, err := bpf.Attach(l.Index, f)

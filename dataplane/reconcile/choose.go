@@ -33,7 +33,8 @@ func Capabilities(check func(probe.Feature) probe.Result) plan.Capabilities {
 		}
 		return ""
 	}
-	can := plan.Capabilities{NoMACsec: lacks(probe.MACsec, probe.MACsecGCM), NoTap: lacks(probe.Tap)}
+	can := plan.Capabilities{NoMACsec: lacks(probe.MACsec, probe.MACsecGCM), NoTap: lacks(probe.Tap),
+		NoWireGuard: lacks(probe.WireGuard), NoESP: lacks(probe.XFRM), NoXFRM: lacks(probe.XFRMI)}
 	if can.NoMACsec == "" {
 		can.NoXPN = lacks(probe.MACsecXPN)
 	}
@@ -43,6 +44,8 @@ func Capabilities(check func(probe.Feature) probe.Result) plan.Capabilities {
 // asked is what can be told without making devices. Of gcm(aes) and XPN that is
 // nothing, so that a kernel without them refuses the device or its SAs; nor is
 // it of what this process may not look at, and another may.
+//
+// Nor is it of WireGuard, ESP and XFRM interfaces.
 func asked() (can plan.Capabilities) {
 	c, err := macsec.Dial()
 	if err == nil {
@@ -67,23 +70,27 @@ func (r *Reconciler) place(c *config.Config) map[string]plan.Choice {
 			chosen[p.Name] = r.chosen[p.Name]
 		}
 	}
+	for _, t := range c.Tunnels {
+		if runs := r.tunnels[t.Name]; runs != nil && runs.session != nil && runs.cfg.Dataplane == t.Dataplane && runs.cfg.Type == t.Type {
+			chosen[t.Name] = r.chosen[t.Name]
+		}
+	}
 	return chosen
 }
 
-// placeLacking chooses again for the ports that the machine could not have.
+// placeLacking chooses again where the machine could not have a port or a tunnel.
 func (r *Reconciler) placeLacking() {
-	var lacking []config.Port
-	for _, p := range r.cfg.Ports {
-		if r.chosen[p.Name].Lack != nil {
-			lacking = append(lacking, p)
-		}
+	lacking := false
+	for _, c := range r.chosen {
+		lacking = lacking || c.Lack != nil
 	}
-	if len(lacking) == 0 || time.Since(r.probed) < reprobe {
+	if !lacking || time.Since(r.probed) < reprobe {
 		return
 	}
 	r.probed = time.Now()
-	can := r.o.Machine.Capabilities()
-	for _, p := range lacking {
-		r.chosen[p.Name] = choose(p, can)
+	for name, c := range Choose(r.cfg, r.o.Machine.Capabilities()) {
+		if r.chosen[name].Lack != nil {
+			r.chosen[name] = c
+		}
 	}
 }

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"github.com/linkseal/linkseal/dataplane/config"
+	"github.com/linkseal/linkseal/dataplane/overlay"
 	"github.com/linkseal/linkseal/dataplane/plan"
 )
 
@@ -9,13 +10,14 @@ import (
 // MAC address uses 1 (802.1AE 9.9).
 const sciPort = 1
 
-// Choose says of each port of c, by its name, where its SecY runs on a machine
-// of these capabilities.
+// Choose says of each port and tunnel of c, by its name, where it runs on a
+// machine of these capabilities.
 func Choose(c *config.Config, can plan.Capabilities) map[string]plan.Choice {
 	chosen := make(map[string]plan.Choice, len(c.Ports))
 	for _, p := range c.Ports {
 		chosen[p.Name] = choose(p, can)
 	}
+	chooseTunnels(c, can, chosen)
 	return chosen
 }
 
@@ -23,9 +25,14 @@ func choose(p config.Port, can plan.Capabilities) plan.Choice {
 	return can.Choose(plan.Dataplane(p.Dataplane), p.Cipher.Suite())
 }
 
-// Desired is what c asks of the machine, its SecYs where they are chosen to
-// be.
+// Desired is what c asks of the machine, its SecYs and tunnels where they are
+// chosen to be. It is not known which tunnels are live: what is routed stays so.
 func Desired(c *config.Config, chosen map[string]plan.Choice) plan.Desired {
+	return desired(c, chosen, nil)
+}
+
+// desired is Desired with how the tunnels are, by name.
+func desired(c *config.Config, chosen map[string]plan.Choice, views map[string]overlay.View) plan.Desired {
 	var d plan.Desired
 	for i := range c.Ports {
 		p := &c.Ports[i]
@@ -37,6 +44,10 @@ func Desired(c *config.Config, chosen map[string]plan.Choice) plan.Desired {
 			Filter: plan.Filter{EAPOLDestination: plan.MAC(p.MKA.Destination), EAPOLEtherType: p.MKA.EtherType, Allow: p.Allow},
 			Tags:   tags(p.Tags),
 		})
+	}
+	for i := range c.Tunnels {
+		t := &c.Tunnels[i]
+		d.Tunnels = append(d.Tunnels, desiredTunnel(t, chosen[t.Name], views[t.Name]))
 	}
 	return d
 }

@@ -14,5 +14,14 @@ func (r *Reconciler) followDrops(o plan.Observed) {
 			ports[p.Name] = l.Index
 		}
 	}
+	for _, t := range r.cfg.Tunnels {
+		if l, there := o.Links[t.Device]; there && t.Must {
+			ports[underlayName(t.Device)] = l.Index
+		}
+	}
 	r.o.Drops.Follow(ports)
 }
+
+// underlayName is what the filter of a device under tunnels is followed as: it is
+// one for all tunnels on it. No port has such a name.
+func underlayName(device string) string { return "underlay " + device }

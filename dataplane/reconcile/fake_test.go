@@ -34,7 +34,7 @@ type fakeMachine struct {
 }
 
 func newMachine(devices ...string) *fakeMachine {
-	m := &fakeMachine{o: plan.Observed{Links: map[string]plan.Link{}, Filters: map[string]plan.Filter{}},
+	m := &fakeMachine{o: plan.Observed{Links: map[string]plan.Link{}, Filters: map[string]plan.Filter{}, Rules: map[plan.Family]bool{}, HashPorts: map[plan.Family]bool{}, MSS: map[string]int{}},
 		refuse: map[plan.Kind]error{}, tokens: make(chan struct{}, 1), observed: make(chan struct{}, 1000)}
 	for _, d := range devices {
 		m.plug(d)
@@ -72,7 +72,10 @@ func (m *fakeMachine) Observe(plan.Desired) (plan.Observed, error) {
 	case m.observed <- struct{}{}:
 	default: // a test of days does not count them
 	}
-	return plan.Observed{Links: maps.Clone(m.o.Links), Filters: maps.Clone(m.o.Filters), Unreadable: maps.Clone(m.o.Unreadable)}, m.blind
+	o := m.o
+	o.Links, o.Filters, o.Unreadable, o.Routes = maps.Clone(o.Links), maps.Clone(o.Filters), maps.Clone(o.Unreadable), slices.Clone(o.Routes)
+	o.Rules, o.HashPorts, o.MSS = maps.Clone(o.Rules), maps.Clone(o.HashPorts), maps.Clone(o.MSS)
+	return o, m.blind
 }
 
 func (m *fakeMachine) Apply(s plan.Step) error {
@@ -84,8 +87,11 @@ func (m *fakeMachine) Apply(s plan.Step) error {
 	m.steps = append(m.steps, s.String())
 	m.order = append(m.order, s.String())
 	l := m.o.Links[s.Link]
+	if m.applyTunnel(s) {
+		return nil
+	}
 	switch s.Kind {
-	case plan.SetFilter, plan.CountFrames:
+	case plan.SetFilter, plan.CountFrames, plan.SetUnderlay:
 		m.o.Filters[s.Device] = *s.Filter
 		return nil
 	case plan.RemoveFilter:
@@ -93,6 +99,7 @@ func (m *fakeMachine) Apply(s plan.Step) error {
 		return nil
 	case plan.DeleteDevice:
 		delete(m.o.Links, s.Link)
+		m.unroute(s.Link)
 		return nil
 	case plan.CreateDevice:
 		m.index++
@@ -107,6 +114,9 @@ func (m *fakeMachine) Apply(s plan.Step) error {
 		l.MACsec = s.MACsec
 	case plan.AddAddress:
 		l.Addresses = append(slices.Clone(l.Addresses), s.Address)
+		if s.NoPrefixRoute {
+			l.NoPrefixRoute = append(slices.Clone(l.NoPrefixRoute), s.Address)
+		}
 	case plan.RemoveAddress:
 		l.Addresses = slices.DeleteFunc(slices.Clone(l.Addresses), func(a netip.Prefix) bool { return a == s.Address })
 	case plan.SetMTU:

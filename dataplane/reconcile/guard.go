@@ -6,37 +6,62 @@ import (
 	"slices"
 
 	"github.com/linkseal/linkseal/bpf"
+	"github.com/linkseal/linkseal/dataplane/config"
 	"github.com/linkseal/linkseal/dataplane/plan"
 	"github.com/linkseal/linkseal/dataplane/status"
 )
 
-// guard guards the ports that are must-secure, before their devices are set up, or
-// unguards the others, whose filters have opened.
+// guardState is why a guard does not stand; "" if it does.
+type guardState string
+
+// tell tells, once, that a must-secure port's or tunnel's device is not guarded,
+// and that it is again. It is no reason not to run: the filter stands without.
+func (s *guardState) tell(r *Reconciler, owner, device, text string) {
+	if text == string(*s) {
+		return
+	}
+	if *s = guardState(text); text != "" {
+		r.log.Warn("the device is not guarded: frames sent with PACKET_QDISC_BYPASS or by AF_XDP pass its filter by", "of", owner, "device", device, "error", text)
+		return
+	}
+	r.log.Info("the device is guarded", "of", owner, "device", device)
+}
+
+// guard guards the devices of must-secure ports and tunnels, before anything is
+// set up on them, or unguards the others, whose filters have opened.
 func (r *Reconciler) guard(o plan.Observed, must bool) {
+	why := make(map[string]string) // by device that was asked; "": it is as it should be
+	ask := func(device string) bool {
+		if r.must(device) != must {
+			return false
+		}
+		if _, asked := why[device]; asked {
+			return true
+		}
+		why[device] = ""
+		if _, there := o.Links[device]; there {
+			if err := r.o.Machine.Guard(device, must); err != nil && must {
+				why[device] = err.Error()
+			}
+		}
+		return true
+	}
 	for _, name := range slices.Sorted(maps.Keys(r.ports)) {
-		if p := r.ports[name]; p.cfg.Must == must {
-			p.guard(r, o)
+		if p := r.ports[name]; ask(p.cfg.Device) {
+			p.unguarded.tell(r, name, p.cfg.Device, why[p.cfg.Device])
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.tunnels)) {
+		if t := r.tunnels[name]; ask(t.cfg.Device) {
+			t.guarded.tell(r, name, t.cfg.Device, why[t.cfg.Device])
 		}
 	}
 }
 
-// guard has a must-secure port guarded, and no other. That it cannot be is told, and no
-// reason not to run: the filter stands without.
-func (p *port) guard(r *Reconciler, o plan.Observed) {
-	text := ""
-	if _, there := o.Links[p.cfg.Device]; there {
-		if err := r.o.Machine.Guard(p.cfg.Device, p.cfg.Must); err != nil && p.cfg.Must {
-			text = err.Error()
-		}
-	}
-	if text == p.unguarded {
-		return
-	}
-	if p.unguarded = text; text != "" {
-		r.log.Warn("the port is not guarded: frames sent with PACKET_QDISC_BYPASS or by AF_XDP pass its filter by", "port", p.cfg.Name, "error", text)
-		return
-	}
-	r.log.Info("the port is guarded", "port", p.cfg.Name)
+// must tells the device of a must-secure port or tunnel.
+func (r *Reconciler) must(device string) bool {
+	return slices.ContainsFunc(r.cfg.Ports, func(p config.Port) bool { return p.Must && p.Device == device }) ||
+		slices.ContainsFunc(r.cfg.Tunnels, func(t config.Tunnel) bool { return t.Must && t.Device == device })
 }
 
 // enforced tells the sessions what stands at their ports.
@@ -53,7 +78,7 @@ func (r *Reconciler) enforced(d plan.Desired, o plan.Observed) {
 		case !there || !have.Equal(want.Filter):
 			p.session.Enforced("the filter does not stand")
 		case p.unguarded != "":
-			p.session.Enforced("there is no guard: " + p.unguarded)
+			p.session.Enforced("there is no guard: " + string(p.unguarded))
 		default:
 			p.session.Enforced("")
 		}

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -14,12 +15,16 @@ import (
 	"github.com/linkseal/linkseal/linux/link"
 	"github.com/linkseal/linkseal/linux/macsec"
 	"github.com/linkseal/linkseal/linux/netns"
+	"github.com/linkseal/linkseal/linux/nft"
+	"github.com/linkseal/linkseal/linux/route"
 )
 
 // Kernel is this machine, as one network namespace sees it.
 type Kernel struct {
 	ns     *netns.NS
 	links  *link.Handle
+	routes *route.Handle
+	nft    *nft.Handle
 	macsec *macsec.Conn // nil until the kernel has MACsec
 	claim  *os.File     // nil without a Claim
 
@@ -28,6 +33,9 @@ type Kernel struct {
 	// system calls.
 	filtered map[int]bool
 	scanned  time.Time
+
+	mssSeen   bool      // nftables have an MSS of ours, or have not been asked
+	elsewhere time.Time // when routes of others were last looked at
 
 	guards   map[string]guarded // by device, since this process began
 	lifts    map[string]lifted  // by device
@@ -42,10 +50,20 @@ func OpenKernel() (*Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &Kernel{ns: ns, guards: make(map[string]guarded), lifts: make(map[string]lifted)}
+	k := &Kernel{ns: ns, guards: make(map[string]guarded), lifts: make(map[string]lifted), mssSeen: true}
 	k.closed.Store(&[]closedPort{})
-	if err := ns.Do(func() (err error) { k.links, err = link.Open(); return err }); err != nil {
-		return nil, errors.Join(err, ns.Close())
+	err = ns.Do(func() (err error) {
+		if k.links, err = link.Open(); err != nil {
+			return err
+		}
+		if k.routes, err = route.Open(); err != nil {
+			return err
+		}
+		k.nft, err = nft.Open()
+		return err
+	})
+	if err != nil {
+		return nil, errors.Join(err, k.Close())
 	}
 	return k, nil
 }
@@ -59,7 +77,16 @@ func (k *Kernel) Close() error {
 	if k.claim != nil {
 		err = errors.Join(err, k.claim.Close())
 	}
-	return errors.Join(err, k.links.Close(), k.ns.Close())
+	if k.links != nil {
+		err = errors.Join(err, k.links.Close())
+	}
+	if k.routes != nil {
+		err = errors.Join(err, k.routes.Close())
+	}
+	if k.nft != nil {
+		err = errors.Join(err, k.nft.Close())
+	}
+	return errors.Join(err, k.ns.Close())
 }
 
 // Do runs f on a thread in the network namespace.
@@ -92,11 +119,19 @@ func (k *Kernel) Observe(d plan.Desired) (plan.Observed, error) {
 	for _, l := range links {
 		names[l.Index] = l.Name
 	}
-	must := make(map[string]bool) // parents -> must-secure
+	addresses, err := k.links.AllAddresses()
+	if err != nil {
+		return o, err
+	}
+	must := make(map[string]bool) // parents and underlays -> must-secure
 	tagged := make(map[string]bool)
 	for _, p := range d.Ports {
 		must[p.Device] = p.Must
 		tagged[p.Interface] = p.Tags != nil
+	}
+	parents := maps.Clone(must)
+	for _, device := range d.Underlays() {
+		must[device] = true
 	}
 	all := k.scanned.IsZero() || time.Since(k.scanned) >= resync
 	if all {
@@ -111,9 +146,12 @@ func (k *Kernel) Observe(d plan.Desired) (plan.Observed, error) {
 			}
 			closed = append(closed, p)
 		}
-		_, parent := must[l.Name]
-		if devices[l.Index] == nil && !ours(l) && len(l.MAC) == len(plan.MAC{}) && (all || parent || k.filtered[l.Index]) {
-			filter, mode, there, err := k.filter(l.Index)
+		_, looked := must[l.Name]
+		_, parent := parents[l.Name]
+		// A port's interface has a filter only as the underlay of a tunnel.
+		if len(l.MAC) == len(plan.MAC{}) && (all || looked || k.filtered[l.Index]) {
+			want, _ := d.Filter(l.Name)
+			filter, mode, there, err := k.filter(l.Index, want)
 			if must[l.Name] && mode.ByTC() {
 				closed[len(closed)-1].noXDP = k.lift(l)
 			}
@@ -126,7 +164,8 @@ func (k *Kernel) Observe(d plan.Desired) (plan.Observed, error) {
 			}
 		}
 		_, filtered := o.Filters[l.Name]
-		seen, err := k.link(l, names, devices[l.Index], parent || filtered)
+		bare := parent || filtered && !o.Filters[l.Name].CountOnly
+		seen, err := k.link(l, names, devices[l.Index], bare, addresses[l.Index])
 		if errors.Is(err, link.ErrNotFound) {
 			continue // it has just gone
 		}
@@ -139,7 +178,7 @@ func (k *Kernel) Observe(d plan.Desired) (plan.Observed, error) {
 		o.Links[l.Name] = seen
 	}
 	k.closed.Store(&closed)
-	return o, nil
+	return o, k.observeRoutes(d, names, &o)
 }
 
 // secYs lists the MACsec devices by ifindex.
@@ -177,21 +216,32 @@ func (k *Kernel) secYs(links []link.Link) (map[int]*plan.MACsec, error) {
 
 // ours tells linkseal's taps, a half made one included. A machine may have
 // hundreds of others, of virtual machines.
-func ours(l link.Link) bool {
-	return l.Tap && (l.Name == plan.UnfinishedName || strings.HasPrefix(l.Alias, plan.AliasPrefix))
+func ours(l link.Link) bool { return l.Tap && linkseals(l) }
+
+func linkseals(l link.Link) bool {
+	return l.Name == plan.UnfinishedName || strings.HasPrefix(l.Alias, plan.AliasPrefix)
 }
 
 // link fills in addresses and IPv6 for a link that matters: a port's device,
 // and a parent that is configured or was.
-func (k *Kernel) link(l link.Link, names map[int]string, m *plan.MACsec, parent bool) (plan.Link, error) {
+func (k *Kernel) link(l link.Link, names map[int]string, m *plan.MACsec, parent bool, addresses []link.Address) (plan.Link, error) {
 	seen := plan.Link{Name: l.Name, Index: l.Index, Alias: l.Alias, Parent: names[l.Parent], Up: l.Up, Carrier: l.Carrier, Promiscuous: l.Promiscuous, MTU: l.MTU, MACsec: m, Tap: l.Tap}
 	copy(seen.MAC[:], l.MAC)
-	if m == nil && !ours(l) && !parent {
+	if l.Kind == link.KindWireGuard || l.Kind == link.KindXFRM || l.Kind == "tun" && !l.Tap {
+		seen.Kind, seen.IfID = plan.LinkKind(l.Kind), l.IfID
+	}
+	tunnel := seen.Kind != plan.NoLink && linkseals(l)
+	if m == nil && !ours(l) && !parent && !tunnel {
 		return seen, nil
 	}
-	var err error
-	if seen.Addresses, err = k.links.Addresses(l.Index); err != nil || !parent {
-		return seen, err
+	for _, a := range addresses {
+		seen.Addresses = append(seen.Addresses, a.Prefix)
+		if a.NoPrefixRoute {
+			seen.NoPrefixRoute = append(seen.NoPrefixRoute, a.Prefix)
+		}
+	}
+	if !parent {
+		return seen, nil
 	}
 	q, err := k.links.Queues(l)
 	if err != nil {
@@ -204,15 +254,19 @@ func (k *Kernel) link(l link.Link, names map[int]string, m *plan.MACsec, parent 
 }
 
 // filter tells what filter of linkseal's is on a device. One that is there in
-// part is the zero Filter, which equals none that is wanted. in is how its ingress
-// is attached.
-func (k *Kernel) filter(index int) (f plan.Filter, in bpf.Mode, there bool, err error) {
+// part is the zero Filter, which equals none that is wanted; of an underlay whose
+// flows are not those of want, the flows are left out. in is how its ingress is
+// attached.
+func (k *Kernel) filter(index int, want plan.Filter) (f plan.Filter, in bpf.Mode, there bool, err error) {
 	var s bpf.State
 	if err := k.ns.Do(func() (err error) { s, err = bpf.Observe(index); return err }); err != nil {
 		return f, 0, false, err
 	}
 	if s.Ingress.Mode == 0 && s.Egress.Mode == 0 {
 		return f, 0, false, nil
+	}
+	if s.Underlay != nil {
+		return underlayFilter(s, want), s.Ingress.Mode, true, nil
 	}
 	if in := s.Ingress.Filter; s.Enforces(in) {
 		f = plan.Filter{EAPOLDestination: in.EAPOLDestination, EAPOLEtherType: in.EtherType, CountOnly: in.CountOnly}

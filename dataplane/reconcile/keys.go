@@ -27,7 +27,8 @@ type ring struct {
 	stop      context.CancelFunc
 	chain     *keychain.Keychain // nil until it could be read once
 	selection keychain.Selection
-	chosen    string // what selection says, to tell a change
+	psks      keychain.PSKSelection
+	chosen    string // what the two say, to tell a change
 	err       error  // of the last reading
 	sealed    bool   // chain is what was sealed; its source has not been read
 }
@@ -42,12 +43,10 @@ func (r *Reconciler) loadSeen() {
 	}
 }
 
-// follow has a ring for each keychain that a port uses, and none besides.
+// follow has a ring for each keychain that a port or a tunnel uses, and none
+// besides.
 func (r *Reconciler) follow() {
-	used := make(map[string]bool)
-	for _, p := range r.cfg.Ports {
-		used[p.Keychain] = true
-	}
+	used := usedBy(r.cfg)
 	for name, old := range r.rings {
 		if c := r.cfg.Keychain(name); !used[name] || c == nil || !sameSource(*c, old.cfg) {
 			old.stop()
@@ -168,6 +167,9 @@ func (r *Reconciler) adopt(n *ring, chain *keychain.Keychain) {
 		for i := range chain.Keys {
 			n.chain.Find(chain.Keys[i].CKN).Pinned = chain.Keys[i].Pinned
 		}
+		for i := range chain.PSKs {
+			n.chain.FindPSK(chain.PSKs[i].ID).Version = chain.PSKs[i].Version
+		}
 		chain.Zero()
 		return
 	}
@@ -181,6 +183,7 @@ func (r *Reconciler) adopt(n *ring, chain *keychain.Keychain) {
 		}
 		r.log.Info(what, "keychain", name, "ckn", c.CKN().String())
 	}
+	r.tellPSKs(name, n.chain, chain)
 	old := n.chain
 	n.chain, n.chosen = chain, ""
 	r.kept.dirty = r.kept.dirty || !n.sealed
@@ -196,10 +199,13 @@ func (r *Reconciler) choose(n *ring, now time.Time) {
 	if n.chain == nil {
 		return
 	}
-	n.selection = n.chain.Select(now)
+	n.selection, n.psks = n.chain.Select(now), n.chain.SelectPSKs(now)
 	chosen := "keys"
 	for _, c := range n.selection.All {
 		chosen += fmt.Sprintf(" %s=%s", c.CKN, c.State)
+	}
+	for _, c := range n.psks.All {
+		chosen += fmt.Sprintf(" %q=%s", c.ID, c.State)
 	}
 	if chosen == n.chosen {
 		return
@@ -209,6 +215,9 @@ func (r *Reconciler) choose(n *ring, now time.Time) {
 		if p.session != nil && p.cfg.Keychain == n.cfg.Name {
 			p.session.SetKeys(n.selection)
 		}
+	}
+	for _, t := range r.tunnels {
+		t.setPSKs(r, n.cfg.Name)
 	}
 }
 
@@ -223,8 +232,10 @@ func (r *Reconciler) selectKeys() {
 func (r *Reconciler) untilKeys() time.Duration {
 	wait, now := reselect, r.now()
 	for _, n := range r.rings {
-		if !n.selection.Next.IsZero() {
-			wait = min(wait, n.selection.Next.Sub(now))
+		for _, next := range []time.Time{n.selection.Next, n.psks.Next} {
+			if !next.IsZero() {
+				wait = min(wait, next.Sub(now))
+			}
 		}
 	}
 	return max(wait, 0)

@@ -23,12 +23,12 @@ type port struct {
 	promiscuous bool
 	problem     *plan.Problem // what keeps it from being built; nil if nothing does
 	told        string        // the problem that was logged last
-	unguarded   string        // why the guard does not stand; "" if it does
+	unguarded   guardState
 }
 
 // problem is a step that failed, as a value.
 func problem(s plan.Step, err error) *plan.Problem {
-	p := &plan.Problem{Port: s.Port, Cause: fmt.Sprintf("%s: %v", s, err), Remedy: "it is tried again"}
+	p := &plan.Problem{Port: s.Port, Tunnel: s.Tunnel, Cause: fmt.Sprintf("%s: %v", s, err), Remedy: "it is tried again"}
 	var refused *macsec.Error
 	if errors.As(err, &refused) && refused.Remedy != "" {
 		bare := *refused
@@ -68,7 +68,7 @@ func (r *Reconciler) attend(d plan.Desired, o plan.Observed) {
 		}
 	}
 	for _, problem := range plan.Check(d, o) {
-		if p := r.ports[problem.Port]; p.problem == nil {
+		if p := r.ports[problem.Port]; p != nil && p.problem == nil {
 			p.problem = &problem
 		}
 	}

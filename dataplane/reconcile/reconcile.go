@@ -2,13 +2,16 @@ package reconcile
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/linkseal/linkseal/dataplane/config"
+	"github.com/linkseal/linkseal/dataplane/overlay"
 	"github.com/linkseal/linkseal/dataplane/plan"
 	"github.com/linkseal/linkseal/dataplane/status"
 	"github.com/linkseal/linkseal/keymgmt/keychain"
@@ -42,6 +45,12 @@ type Machine interface {
 	// OuterCircuits are the VLAN tags before the SecTAGs that the filter on
 	// device saw, with what it counted.
 	OuterCircuits(device string) ([]status.Circuit, error)
+	// Flows are the counters of the flows of tunnels on device, in the direction
+	// and to the end that they name; nil without an underlay's filter.
+	Flows(device string) ([]status.Flow, error)
+	// Dropped is what interfaces have dropped, by interface and counter, of those
+	// that are there; with ipsec that of the kernel's IPsec too, as status.XFRM.
+	Dropped(interfaces []string, ipsec bool) map[string]map[string]uint64
 	// Tagging is what is counted on a port's interface that has tags.
 	Tagging(name string) (status.Tagging, error)
 	// Guard has other processes refused what would transmit past the filter on
@@ -93,11 +102,12 @@ type Place struct {
 
 // Drops tells what filters drop.
 type Drops interface {
-	// Follow names the ports that have a filter, with the index of their
-	// device, after each look at the machine. It does not wait.
+	// Follow names the ports that have a filter, and the underlays of tunnels
+	// that have one by underlayName, with the index of their device, after each
+	// look at the machine. It does not wait.
 	Follow(ports map[string]int)
-	// Report fills in what was seen of a port.
-	Report(*status.Port)
+	// Report tells what was seen of one of them, the newest events first.
+	Report(name string) status.Drops
 }
 
 // Source is where a keychain comes from.
@@ -113,6 +123,12 @@ type Options struct {
 	Machine Machine
 	// Open starts the KaY of a port whose device exists.
 	Open func(config.Port, Place) (Session, error)
+	// OpenTunnel starts what encrypts of a tunnel whose interfaces exist; it is
+	// not needed without tunnels.
+	OpenTunnel func(config.Tunnel, overlay.Place) (overlay.Session, error)
+	// Answer answers the other end's probes that come in by a member's interface,
+	// from its address to ours, out of that interface, until Close. It may be nil.
+	Answer func(device string, local, from netip.Addr) (io.Closer, error)
 	// Source opens a keychain's source. It does not read it.
 	Source func(config.Keychain) (Source, error)
 	// Load reads the configuration anew, for a reload.
@@ -141,14 +157,16 @@ type Reconciler struct {
 	o       Options
 	log     *slog.Logger
 	cfg     *config.Config
-	chosen  map[string]plan.Choice // where the SecY of each port of cfg runs
+	chosen  map[string]plan.Choice // where the ports and tunnels of cfg run
 	probed  time.Time              // when what chosen goes by was last asked
 	rings   map[string]*ring
-	ports   map[string]*port // by name
+	ports   map[string]*port   // by name
+	tunnels map[string]*tunnel // by name
 	seen    map[string]keychain.Seen
 	kept    keeping
 	loaded  chan string   // a keychain's name: its source has changed
 	reloads chan struct{} // a token: to be read anew
+	moved   chan struct{} // a token: a tunnel is other than it was
 	pace    bucket        // of reloads
 	retry   time.Duration // 0: nothing fails
 	failed  string        // why the machine could not be observed; "" if it was
@@ -156,6 +174,7 @@ type Reconciler struct {
 
 	mu           sync.Mutex // guards what follows, for Status
 	view         []view
+	tunnelView   []tunnelView
 	keychains    []keychainView
 	sealError    string
 	unsealed     string
@@ -167,8 +186,8 @@ type Reconciler struct {
 
 // New returns a Reconciler for cfg; Run runs it.
 func New(cfg *config.Config, o Options) *Reconciler {
-	return &Reconciler{o: o, log: o.Log, cfg: cfg, rings: make(map[string]*ring), ports: make(map[string]*port),
-		loaded: make(chan string), reloads: make(chan struct{}, 1)}
+	return &Reconciler{o: o, log: o.Log, cfg: cfg, rings: make(map[string]*ring), ports: make(map[string]*port), tunnels: make(map[string]*tunnel),
+		loaded: make(chan string), reloads: make(chan struct{}, 1), moved: make(chan struct{}, 1)}
 }
 
 // Reload asks for the configuration to be read anew, soon. It does not wait.
@@ -253,6 +272,8 @@ func (r *Reconciler) Run(ctx context.Context) error {
 			look()
 		case <-events:
 			soon()
+		case <-r.moved:
+			soon()
 		case <-r.reloads:
 			reload()
 		case <-turn.C:
@@ -300,21 +321,30 @@ func (r *Reconciler) pass() {
 // reconcile is one look; false: something failed and is to be tried again.
 func (r *Reconciler) reconcile() bool {
 	r.placeLacking()
-	desired := Desired(r.cfg, r.chosen)
-	observed, err := r.o.Machine.Observe(desired)
+	want := desired(r.cfg, r.chosen, r.look())
+	observed, err := r.o.Machine.Observe(want)
 	if err != nil {
 		return r.blind(err)
 	}
 	r.failed = ""
-	r.attend(desired, observed)
-	steps := plan.Build(desired, observed)
+	r.attend(want, observed)
+	r.attendTunnels(want, observed)
+	r.dislodge(observed)
+	// Of a session that has ended it is not known what is live.
+	want = desired(r.cfg, r.chosen, r.views())
+	steps := plan.Build(want, observed)
 	r.suspend(steps, observed)
+	if r.suspendTunnels(steps) {
+		want = desired(r.cfg, r.chosen, r.views())
+		steps = plan.Build(want, observed)
+	}
+	r.around(want, observed)
 	failed := r.apply(steps, func() { r.guard(observed, true) })
 	for try := 0; len(steps) > 0; try++ {
-		if observed, err = r.o.Machine.Observe(desired); err != nil {
+		if observed, err = r.o.Machine.Observe(want); err != nil {
 			return r.blind(err)
 		}
-		steps = plan.Build(desired, observed)
+		steps = plan.Build(want, observed)
 		if len(failed) > 0 {
 			break
 		}
@@ -327,7 +357,7 @@ func (r *Reconciler) reconcile() bool {
 		if again := steps; len(again) > 0 {
 			// Somebody else works against us, or a step has no effect.
 			r.log.Warn("the machine is not as planned after the plan", "next", again[0].String(), "steps", len(again))
-			failed[again[0].Port] = &plan.Problem{Port: again[0].Port, Cause: "not as planned after the plan: " + again[0].String()}
+			failed[again[0].Owner()] = &plan.Problem{Port: again[0].Port, Tunnel: again[0].Tunnel, Cause: "not as planned after the plan: " + again[0].String()}
 		}
 		break
 	}
@@ -337,13 +367,16 @@ func (r *Reconciler) reconcile() bool {
 	for _, name := range slices.Sorted(maps.Keys(r.ports)) {
 		ok = r.ports[name].resume(r, observed, failed[name]) && ok
 	}
-	r.enforced(desired, observed)
+	for _, name := range slices.Sorted(maps.Keys(r.tunnels)) {
+		ok = r.tunnels[name].resume(r, observed, failed[name]) && ok
+	}
+	r.enforced(want, observed)
 	return ok
 }
 
 // onlyFilters tells whether nothing but filters is to be set.
 func onlyFilters(steps []plan.Step) bool {
-	return len(steps) > 0 && !slices.ContainsFunc(steps, func(s plan.Step) bool { return s.Kind != plan.SetFilter })
+	return len(steps) > 0 && !slices.ContainsFunc(steps, func(s plan.Step) bool { return s.Kind != plan.SetFilter && s.Kind != plan.SetUnderlay })
 }
 
 // blind is a look that saw nothing.
@@ -355,31 +388,28 @@ func (r *Reconciler) blind(err error) bool {
 	return false
 }
 
-// apply carries steps out and returns what failed by port. After a failure
-// the rest of that port's and that parent's steps are left out: what would
-// open the way comes last.
+// apply carries steps out and returns what failed by port or tunnel. After a
+// failure the rest of its steps, and those of its device, are left out, but what
+// closes: what would open the way comes last.
 //
 // filtered is called once: when all that is to have a filter has it, and before
 // anything else is done.
 func (r *Reconciler) apply(steps []plan.Step, filtered func()) map[string]*plan.Problem {
 	failed := make(map[string]*plan.Problem)
 	devices := make(map[string]bool)
-	first := slices.IndexFunc(steps, func(s plan.Step) bool { return s.Kind != plan.SetFilter })
+	first := slices.IndexFunc(steps, func(s plan.Step) bool { return !s.Closes() })
 	for i, s := range steps {
 		if i == first {
 			filtered()
 		}
-		if (s.Port != "" && failed[s.Port] != nil) || devices[s.Device] {
+		owner := s.Owner()
+		if !s.Closes() && ((owner != "" && failed[owner] != nil) || devices[s.Device]) {
 			continue
 		}
 		if err := r.o.Machine.Apply(s); err != nil {
-			p := problem(s, err)
-			failed[s.Port] = p
+			r.failStep(s, err, failed)
 			if s.Device != "" {
 				devices[s.Device] = true
-			}
-			if s.Port == "" {
-				r.log.Error("step failed", "step", s.String(), "error", err)
 			}
 			continue
 		}
@@ -388,10 +418,37 @@ func (r *Reconciler) apply(steps []plan.Step, filtered func()) map[string]*plan.
 				p.close(r, "the filter does not feed its sockets any more")
 			}
 		}
-		r.log.Info("applied", "port", s.Port, "step", s.String())
+		r.tellStep(s)
 	}
 	if first < 0 {
 		filtered()
 	}
 	return failed
+}
+
+// failStep notes a step that failed, for all that it is of.
+func (r *Reconciler) failStep(s plan.Step, err error, failed map[string]*plan.Problem) {
+	if owner := s.Owner(); owner != "" {
+		failed[owner] = problem(s, err)
+		return
+	}
+	for _, t := range r.cfg.Tunnels {
+		ruled := s.Kind == plan.SetRule || s.Kind == plan.HashByPorts
+		if ruled && !t.Transport() || s.Kind == plan.SetUnderlay && t.Must && t.Device == s.Device {
+			s.Tunnel = t.Name
+			failed[t.Name] = problem(s, err)
+		}
+	}
+	if s.Tunnel == "" {
+		failed[""] = problem(s, err)
+		r.log.Error("step failed", "step", s.String(), "error", err)
+	}
+}
+
+func (r *Reconciler) tellStep(s plan.Step) {
+	if s.Tunnel != "" || s.Route != nil {
+		r.log.Info("applied", "tunnel", s.Tunnel, "step", s.String())
+		return
+	}
+	r.log.Info("applied", "port", s.Port, "step", s.String())
 }

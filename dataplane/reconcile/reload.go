@@ -67,7 +67,7 @@ func (r *Reconciler) replace() (wrong []string) {
 		n.chosen = "" // a port may have changed its keychain
 	}
 	r.configured()
-	r.log.Info("configuration reloaded", "file", cfg.File, "ports", len(cfg.Ports))
+	r.log.Info("configuration reloaded", "file", cfg.File, "ports", len(cfg.Ports), "tunnels", len(cfg.Tunnels))
 	return nil
 }
 
@@ -80,14 +80,12 @@ func (r *Reconciler) configured() {
 // vet reads the keychains of a new configuration, so that a bad one is
 // refused as a whole.
 func (r *Reconciler) vet(c *config.Config) (all []error) {
-	done := make(map[string]bool)
-	for _, p := range c.Ports {
-		k := c.Keychain(p.Keychain)
-		if k == nil || done[p.Keychain] {
+	used := usedBy(c)
+	for _, k := range c.Keychains {
+		if !used[k.Name] {
 			continue
 		}
-		done[p.Keychain] = true
-		s, err := r.o.Source(*k)
+		s, err := r.o.Source(k)
 		if err == nil {
 			chain, e := r.read(c, s, k.Name)
 			if err = e; err == nil {
@@ -123,7 +121,8 @@ func (r *Reconciler) fits(c *config.Config, chosen map[string]plan.Choice) (all 
 		before[p] = true
 	}
 	for _, p := range plan.Check(desired, observed) {
-		if runs := r.ports[p.Port]; runs != nil && runs.session != nil && !before[p] {
+		port, tunnel := r.ports[p.Port], r.tunnels[p.Tunnel]
+		if runs := port != nil && port.session != nil || tunnel != nil && tunnel.session != nil; runs && !before[p] {
 			all = append(all, p)
 		}
 	}
@@ -166,6 +165,7 @@ func (r *Reconciler) end() {
 		}
 		r.log.Info(what, "port", p.cfg.Name, "interface", p.cfg.Interface, "device", p.cfg.Device, "enforcement", enforcement)
 	}
+	r.endTunnels()
 	for _, n := range r.rings {
 		n.stop()
 		if n.chain != nil {

@@ -27,7 +27,7 @@ func (r *Reconciler) publish() {
 	for _, c := range r.cfg.Ports {
 		v := view{cfg: c, choice: r.chosen[c.Name]}
 		if p := r.ports[c.Name]; p != nil {
-			v = view{cfg: c, choice: v.choice, session: p.session, place: p.place, carrier: p.carrier, problem: p.problem, unguarded: p.unguarded}
+			v = view{cfg: c, choice: v.choice, session: p.session, place: p.place, carrier: p.carrier, problem: p.problem, unguarded: string(p.unguarded)}
 		}
 		if r.failed != "" {
 			v.problem = &plan.Problem{Port: c.Name, Cause: "the machine cannot be observed: " + r.failed, Remedy: "it is tried again"}
@@ -37,6 +37,7 @@ func (r *Reconciler) publish() {
 		}
 		all = append(all, v)
 	}
+	tunnels := r.tunnelViews()
 	var keychains []keychainView
 	for _, c := range r.cfg.Keychains {
 		if n := r.rings[c.Name]; n != nil {
@@ -46,6 +47,7 @@ func (r *Reconciler) publish() {
 	now := r.now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.tunnelView = tunnels
 	r.view, r.keychains, r.sealError, r.unsealed, r.clockHeld = all, keychains, r.kept.err, r.kept.unsealed(), nil
 	if r.kept.held {
 		r.clockHeld = &now
@@ -59,7 +61,7 @@ func (r *Reconciler) publish() {
 func (r *Reconciler) Status() status.Status {
 	r.mu.Lock()
 	s := status.Status{Name: r.name, Version: r.o.Version, Reload: r.reloadErrors, SealError: r.sealError, Unsealed: r.unsealed, ClockHeld: r.clockHeld}
-	all, keychains := r.view, r.keychains
+	all, tunnels, keychains := r.view, r.tunnelView, r.keychains
 	r.mu.Unlock()
 	for _, k := range keychains {
 		s.Keychains = append(s.Keychains, k.report())
@@ -67,9 +69,17 @@ func (r *Reconciler) Status() status.Status {
 	for _, v := range all {
 		p := v.report(r.o.Machine)
 		if r.o.Drops != nil {
-			r.o.Drops.Report(&p)
+			p.Drops = r.o.Drops.Report(p.Name)
 		}
 		s.Ports = append(s.Ports, p)
+	}
+	below := underlays{machine: r.o.Machine, seen: make(map[string]*underlay)}
+	for _, v := range tunnels {
+		t := v.report(below)
+		if r.o.Drops != nil && v.cfg.Must {
+			t.Drops = r.o.Drops.Report(underlayName(t.Device))
+		}
+		s.Tunnels = append(s.Tunnels, t)
 	}
 	s.Fill()
 	return s

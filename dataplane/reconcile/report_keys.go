@@ -45,6 +45,11 @@ func (n *ring) view() keychainView {
 		v.Keys = append(v.Keys, status.Key{CKN: c.CKN.String(), State: string(state), NotBefore: status.Given(c.NotBefore), Expires: status.Given(c.Expires),
 			FirstSeen: status.Given(c.FirstSeen), Fallback: c.Fallback, Fingerprint: c.CAK.Fingerprint(), Pair: c.Pinned.Pair, CAKVersion: c.Pinned.CAK, CKNVersion: c.Pinned.CKN})
 	}
+	for _, c := range n.psks.All {
+		state, _ := c.State.MarshalText() // never fails
+		v.Keys = append(v.Keys, status.Key{ID: c.ID, Text: c.Text, State: string(state), NotBefore: status.Given(c.NotBefore), Expires: status.Given(c.Expires),
+			FirstSeen: status.Given(c.FirstSeen), Fallback: c.Fallback, Fingerprint: c.Fingerprint(), Version: c.Version})
+	}
 	return v
 }
 

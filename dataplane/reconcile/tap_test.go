@@ -229,7 +229,7 @@ func TestCapabilities(t *testing.T) {
 	none := func(f probe.Feature) probe.Result {
 		return probe.Result{OK: f == probe.CapSysAdmin, Detail: "no " + f.ID()}
 	}
-	if got, want := Capabilities(none), (plan.Capabilities{NoMACsec: "no macsec", NoTap: "no tap"}); got != want {
+	if got, want := Capabilities(none), (plan.Capabilities{NoMACsec: "no macsec", NoTap: "no tap", NoWireGuard: "no wireguard", NoESP: "no xfrm", NoXFRM: "no xfrm_interface"}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }

@@ -16,6 +16,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/linkseal/linkseal/dataplane/config"
+	"github.com/linkseal/linkseal/dataplane/overlay"
+	"github.com/linkseal/linkseal/dataplane/overlay/overlaytest"
 	"github.com/linkseal/linkseal/dataplane/status"
 	"github.com/linkseal/linkseal/keymgmt/keychain"
 	"github.com/linkseal/linkseal/keymgmt/secret"
@@ -39,6 +41,7 @@ type world struct {
 	file     string // the configuration, for the next reload
 	refuse   error  // what opening a session answers
 	sessions []*fakeSession
+	tunnels  []*overlaytest.Session
 	notified []string
 }
 
@@ -104,6 +107,16 @@ func runWith(t *testing.T, machine *fakeMachine, ports string, before, test func
 				w.mu.Lock()
 				defer w.mu.Unlock()
 				w.sessions = append(w.sessions, s)
+				return s, nil
+			},
+			OpenTunnel: func(t config.Tunnel, at overlay.Place) (overlay.Session, error) {
+				if err := w.refusal(nil); err != nil {
+					return nil, err
+				}
+				s := overlaytest.New(t, at)
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				w.tunnels = append(w.tunnels, s)
 				return s, nil
 			},
 			Source: func(k config.Keychain) (Source, error) {

@@ -6,6 +6,19 @@ import (
 	"time"
 )
 
+// Drops are the frames that a filter dropped, as far as somebody was told.
+type Drops struct {
+	// Events are the newest, the newest first, 16 at the most.
+	Events []Event `json:"events,omitempty"`
+	// EventCounters counts them by direction and reason (ingress_dropped), since
+	// the daemon watches the filter, and EventsLost those that nobody was told
+	// of since there was no room.
+	EventCounters map[string]uint64 `json:"event_counters,omitempty"`
+	EventsLost    uint64            `json:"events_lost,omitempty"`
+	// EventLastSeen has when the newest was dropped, by the same names.
+	EventLastSeen map[string]time.Time `json:"event_last_seen,omitempty"`
+}
+
 // Event is a frame that the filter of a must-secure port dropped. Of many that
 // are alike few become events; Port.Filter counts them all. Nothing of what the
 // frame carried is kept.

@@ -1,6 +1,7 @@
 package status
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -29,6 +30,14 @@ type Keychain struct {
 	Vault *Vault `json:"vault,omitempty"`
 }
 
+// Noun is what the keychain is made of: pairs of CKN and CAK, or PSKs.
+func (k *Keychain) Noun() string {
+	if len(k.Keys) > 0 && k.Keys[0].ID != "" {
+		return "PSK"
+	}
+	return "pair"
+}
+
 // Given is nil, which is null in JSON, for the zero time.
 func Given(t time.Time) *time.Time {
 	if t.IsZero() {
@@ -39,7 +48,11 @@ func Given(t time.Time) *time.Time {
 
 // Key is one key of a Keychain, without its octets.
 type Key struct {
-	CKN       string     `json:"ckn"`   // hex
+	CKN string `json:"ckn,omitempty"` // hex; of a CAK
+	// ID is of a PSK, and Text that it was written as text; it has no
+	// fingerprint then.
+	ID        string     `json:"id,omitempty"`
+	Text      bool       `json:"text,omitempty"`
 	State     string     `json:"state"` // active, not_yet, expired
 	NotBefore *time.Time `json:"not_before"`
 	Expires   *time.Time `json:"expires"`
@@ -53,7 +66,11 @@ type Key struct {
 	Pair       string `json:"pair,omitempty"`
 	CAKVersion string `json:"cak_version,omitempty"`
 	CKNVersion string `json:"ckn_version,omitempty"`
+	Version    string `json:"version,omitempty"` // of a PSK
 }
+
+// Name is what the key goes by: its CKN, or its id.
+func (k *Key) Name() string { return cmp.Or(k.CKN, k.ID) }
 
 // Rotation is that of a keychain: the one under way, and the next by schedule.
 type Rotation struct {
@@ -61,6 +78,7 @@ type Rotation struct {
 	// none is under way.
 	Phase string     `json:"phase,omitempty"`
 	CKN   string     `json:"ckn,omitempty"` // the new one
+	PSK   string     `json:"psk,omitempty"` // the id of the new one
 	Since *time.Time `json:"since"`         // when it began
 	// RetireAt is when the old pairs are retired.
 	RetireAt *time.Time `json:"retire_at"`
@@ -77,7 +95,7 @@ type Vault struct {
 	NextPoll    *time.Time `json:"next_poll"`
 	// Faults are what is wrong with it now, the oldest first.
 	Faults []Fault `json:"faults"`
-	// Refused are pairs and versions that are not used, each with its reason.
+	// Refused are pairs, PSKs and versions that are not used, each with its reason.
 	Refused []string `json:"refused"`
 	// Counters are polls, failures (polls that failed), and for each kind of
 	// fault faults_KIND, which counts those that began.
@@ -119,7 +137,7 @@ func (k Keychain) write(b *strings.Builder, now time.Time) {
 		line("error", "%s", k.Error)
 	}
 	for _, e := range k.Keys {
-		text := e.CKN + ", " + strings.ReplaceAll(e.State, "_", " ")
+		text := e.Name() + ", " + strings.ReplaceAll(e.State, "_", " ")
 		if e.NotBefore != nil {
 			text += ", from " + e.NotBefore.UTC().Format(time.RFC3339)
 		}
@@ -137,13 +155,16 @@ func (k Keychain) write(b *strings.Builder, now time.Time) {
 	if r := k.Rotation; r != nil {
 		if r.Phase != "" {
 			text := fmt.Sprintf("%s, CKN %s", strings.ReplaceAll(r.Phase, "_", " "), r.CKN)
+			if r.PSK != "" {
+				text = fmt.Sprintf("%s, PSK %s", strings.ReplaceAll(r.Phase, "_", " "), r.PSK)
+			}
 			if r.RetireAt != nil {
-				text += ", the old pairs are retired at " + r.RetireAt.UTC().Format(time.RFC3339)
+				text += ", the old " + k.Noun() + "s are retired at " + r.RetireAt.UTC().Format(time.RFC3339)
 			}
 			line("rotation", "%s", text)
 		}
 		if r.Next != nil {
-			line("next pair", "%s", r.Next.UTC().Format(time.RFC3339))
+			line("next "+k.Noun(), "%s", r.Next.UTC().Format(time.RFC3339))
 		}
 		if r.Error != "" {
 			line("no rotation", "%s", r.Error)

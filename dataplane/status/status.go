@@ -117,16 +117,7 @@ type Port struct {
 	NoAccount *account.Count `json:"no_account,omitempty"`
 	// AccountError is why they are not counted, or not kept.
 	AccountError string `json:"account_error,omitempty"`
-	// Events are the newest of the frames that it dropped, the newest first, 16
-	// at the most.
-	Events []Event `json:"events,omitempty"`
-	// EventCounters counts them by direction and reason (ingress_dropped), since
-	// the daemon watches the filter, and EventsLost those that nobody was told
-	// of since there was no room.
-	EventCounters map[string]uint64 `json:"event_counters,omitempty"`
-	EventsLost    uint64            `json:"events_lost,omitempty"`
-	// EventLastSeen has when the newest was dropped, by the same names.
-	EventLastSeen map[string]time.Time `json:"event_last_seen,omitempty"`
+	Drops
 	// Enforcement is what keeps a must-secure port closed; absent of others,
 	// and while the device is not there.
 	Enforcement *Enforcement `json:"enforcement,omitempty"`
@@ -185,12 +176,6 @@ type Rx struct {
 	Since *time.Time `json:"since,omitempty"`
 }
 
-// Tunnel is an overlay. There are none yet.
-type Tunnel struct {
-	Name  string `json:"name"`
-	State string `json:"state"`
-}
-
 // Fill makes absent lists empty ones, so that scripts see [] and {} and not
 // null.
 func (s *Status) Fill() {
@@ -205,6 +190,9 @@ func (s *Status) Fill() {
 	}
 	for i := range s.Keychains {
 		s.Keychains[i].fill()
+	}
+	for i := range s.Tunnels {
+		s.Tunnels[i].fill()
 	}
 	for i := range s.Ports {
 		p := &s.Ports[i]

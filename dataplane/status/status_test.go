@@ -32,8 +32,8 @@ func example() Status {
 			Filter:        map[string]uint64{"ingress_dropped_packets": 3, "egress_dropped_packets": 1},
 			OuterCircuits: []Circuit{{STag: 7, Direction: "ingress", Traffic: Traffic{Packets: 6, Octets: 600, LastSeen: &since}}},
 			NoAccount:     &account.Count{Packets: 3, Octets: 210},
-			EventCounters: map[string]uint64{"ingress_dropped": 2, "egress_dropped": 0}, EventLastSeen: map[string]time.Time{"ingress_dropped": since},
-			Enforcement: &Enforcement{Ingress: "native", Egress: "tcx", Guard: true, Refused: map[string]uint64{"bypass": 2, "xdp": 0}},
+			Drops:         Drops{EventCounters: map[string]uint64{"ingress_dropped": 2, "egress_dropped": 0}, EventLastSeen: map[string]time.Time{"ingress_dropped": since}},
+			Enforcement:   &Enforcement{Ingress: "native", Egress: "tcx", Guard: true, Refused: map[string]uint64{"bypass": 2, "xdp": 0}},
 			Accounts: []account.Account{
 				{Direction: account.Egress, SCI: "0200000000010001", AN: 1, Key: "0102030405060708090a0b0c/2", CKN: "96437a93ccf10d9dfe347846cce52c7d",
 					From: since, Packets: 4710, Octets: 700000, LastSeen: &since, PNHigh: 4710, DroppedPackets: 1, DroppedOctets: 60},

@@ -26,12 +26,16 @@ func (s Status) Write(w io.Writer, now time.Time) error {
 	if s.Metrics != nil && s.Metrics.Error != "" {
 		fmt.Fprintf(&b, "metrics are not served at %s, which is tried again: %s\n", s.Metrics.Listen, s.Metrics.Error)
 	}
-	if len(s.Ports) == 0 {
+	if len(s.Ports)+len(s.Tunnels) == 0 {
 		b.WriteString("no ports\n")
 	}
 	for _, p := range s.Ports {
 		b.WriteByte('\n')
 		p.write(&b, now)
+	}
+	for _, t := range s.Tunnels {
+		b.WriteByte('\n')
+		t.write(&b, now)
 	}
 	if s.SealError != "" {
 		fmt.Fprintf(&b, "\nKEYS ARE NOT SEALED, so that a restart without their source would have none: %s\n", s.SealError)

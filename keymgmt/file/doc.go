@@ -9,7 +9,15 @@
 //	    fallback: false
 //
 // A tunnel's keychain has id and psk, or id and psk_text, in place of ckn and
-// cak. Hex is taken as it is written, quoted or not.
+// cak:
+//
+//	keys:
+//	  - id: hub1-2026                           # 1 to 64 octets
+//	    psk: 0011...eeff                        # 32 octets; or
+//	    psk_text: correct horse                 # 1 to 256 octets, as they are
+//	    not_before: 2026-11-01T00:00:00Z        # and so on
+//
+// Hex is taken as it is written, quoted or not.
 //
 // What can and cannot be zeroed: the octets read from the file are zeroed
 // after parsing, and runs of 8 hex digits and more never enter the YAML

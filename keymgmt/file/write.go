@@ -20,18 +20,20 @@ import (
 // Create writes a new key file with one key, mode 0600. A file that exists is
 // never replaced: the error is then fs.ErrExist.
 func Create(path string, k keychain.Key) (err error) {
-	erase.Do(func() { err = create(path, k) })
+	erase.Do(func() { err = create(path, entry(k, "  ")) })
 	return err
 }
 
-func create(path string, k keychain.Key) error {
+// create writes a new key file with one element, which is zeroed.
+func create(path string, element []byte) error {
+	defer clear(element)
 	return locked(path, func() error {
 		if _, err := os.Lstat(path); err == nil {
 			// A writer that died when it had made the file has left the key beside
 			// it too.
 			return errors.Join(&fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}, removeTemporary(path))
 		}
-		text := append([]byte("keys:\n"), entry(k, "  ")...)
+		text := joined([]byte("keys:\n"), element)
 		defer clear(text)
 		return replace(path, text, nil)
 	})
@@ -58,10 +60,15 @@ func extend(path string, k keychain.Key) error {
 		return joined(old, entry(k, indent(old))), nil
 	}, func(before, after *keychain.Keychain) error {
 		if after == nil || !onlyAdds(before, after, k) {
-			return fmt.Errorf("key file %s cannot be extended in its style; write its keys one below the other, each after a dash", path)
+			return styled(path)
 		}
 		return nil
 	})
+}
+
+// styled is the error of a file that cannot be extended as it is written.
+func styled(path string) error {
+	return fmt.Errorf("key file %s cannot be extended in its style; write its keys one below the other, each after a dash", path)
 }
 
 // edit replaces the key file by what change makes of its text; nil leaves it as
@@ -115,20 +122,25 @@ func entry(k keychain.Key, indent string) []byte {
 	fmt.Fprintf(out, "%s- ckn: \"%s\"\n%s  cak: \"", indent, k.CKN, indent)
 	out.Write(cak)
 	out.WriteString("\"\n")
+	when(out, indent, k.Window, k.ExpiresHard, k.Fallback)
+	return out.Bytes()
+}
+
+// when writes the lines of an element that say when the key is used.
+func when(out *bytes.Buffer, indent string, w keychain.Window, hard, fallback bool) {
 	line := func(name, value string) { fmt.Fprintf(out, "%s  %s: %s\n", indent, name, value) }
-	if !k.NotBefore.IsZero() {
-		line("not_before", k.NotBefore.UTC().Format(time.RFC3339))
+	if !w.NotBefore.IsZero() {
+		line("not_before", w.NotBefore.UTC().Format(time.RFC3339))
 	}
-	if !k.Expires.IsZero() {
-		line("expires", k.Expires.UTC().Format(time.RFC3339))
+	if !w.Expires.IsZero() {
+		line("expires", w.Expires.UTC().Format(time.RFC3339))
 	}
-	if k.ExpiresHard {
+	if hard {
 		line("expires_hard", "true")
 	}
-	if k.Fallback {
+	if fallback {
 		line("fallback", "true")
 	}
-	return out.Bytes()
 }
 
 // indent is the white space before the first dash of text.

@@ -56,23 +56,7 @@ func equal(a, b *Key) bool {
 		a.ExpiresHard == b.ExpiresHard && a.Fallback == b.Fallback
 }
 
-// Equal tells whether both hold the same keys and windows, in any order.
-// PSKs compare by ID.
+// Equal tells whether both hold the same keys, PSKs and windows, in any order.
 func Equal(a, b *Keychain) bool {
-	if len(a.Keys) != len(b.Keys) || len(a.PSKs) != len(b.PSKs) || len(Diff(a, b)) != 0 {
-		return false
-	}
-	for i := range a.PSKs {
-		p := &a.PSKs[i]
-		j := slices.IndexFunc(b.PSKs, func(q PSK) bool { return q.ID == p.ID })
-		if j < 0 || !equalPSK(p, &b.PSKs[j]) {
-			return false
-		}
-	}
-	return true
-}
-
-func equalPSK(a, b *PSK) bool {
-	return a.Secret.Equal(b.Secret) && a.NotBefore.Equal(b.NotBefore) && a.Expires.Equal(b.Expires) &&
-		a.ExpiresHard == b.ExpiresHard && a.Fallback == b.Fallback
+	return len(a.Keys) == len(b.Keys) && len(a.PSKs) == len(b.PSKs) && len(Diff(a, b)) == 0 && len(DiffPSKs(a, b)) == 0
 }

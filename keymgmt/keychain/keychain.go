@@ -61,8 +61,9 @@ type Origin struct {
 // Pinned names the versions of a vault's secrets that a key is made of; empty
 // for a key of another source. Pair is the id that both carry.
 type Pinned struct {
-	Pair     string
+	Pair     string // of a PSK, its id
 	CAK, CKN string // version ids
+	PSK      string // version id; of what was written, not of a Key
 }
 
 // Window is when a key may be used: from NotBefore on, up to but without

@@ -155,8 +155,8 @@ func TestDiff(t *testing.T) {
 	if Equal(old, new) || !Equal(old, old) {
 		t.Error("Equal")
 	}
-	psk := func(id, s string) *Keychain { return &Keychain{PSKs: []PSK{{ID: id, Secret: secret.New([]byte(s))}}} }
-	if !Equal(psk("1", "x"), psk("1", "x")) || Equal(psk("1", "x"), psk("1", "y")) || Equal(psk("1", "x"), psk("2", "x")) {
+	one := func(id, s string) *Keychain { return &Keychain{PSKs: []PSK{{ID: id, Secret: secret.New([]byte(s))}}} }
+	if !Equal(one("1", "x"), one("1", "x")) || Equal(one("1", "x"), one("1", "y")) || Equal(one("1", "x"), one("2", "x")) {
 		t.Error("Equal of PSKs")
 	}
 }

@@ -10,10 +10,11 @@ import (
 	"github.com/linkseal/linkseal/keymgmt/secret"
 )
 
-// Refused is a pair, or a version without one, that is not used as the vault
-// has it.
+// Refused is a pair or a PSK, or a version without a pair, that is not used as
+// the vault has it.
 type Refused struct {
 	Pair    string `json:"pair,omitempty"`
+	PSK     string `json:"psk,omitempty"`     // its id
 	Version string `json:"version,omitempty"` // of one without a pair
 	Why     string `json:"why"`               // with the remedy
 	// Lying tells that an honest vault cannot have it so.
@@ -36,7 +37,7 @@ func few(all []Refused) []Refused {
 		switch {
 		case r.Lying:
 			return 0
-		case r.Pair != "":
+		case r.Pair+r.PSK != "":
 			return 1
 		}
 		return 2
@@ -54,6 +55,8 @@ func (g *group) pinned() *keychain.Pinned {
 			p.CAK = r.ID
 		case CKN:
 			p.CKN = r.ID
+		case PSK:
+			p.PSK = r.ID
 		}
 	}
 	return p
@@ -115,10 +118,10 @@ func (s *state) take(a *Answer, now time.Time) (changed bool, refused []Refused,
 		t.old = &keychain.Keychain{}
 	}
 	t.build(t.list(a.Versions))
-	refused = few(t.refused)
+	refused = few(t.named())
 	defer s.forget(wanted(a.Versions, nil, now), t.again)
 	if t.new.Len() == 0 {
-		return false, refused, faultf(NoKeys, "%s has no pair that can be used; write one with linkseal keys generate", s.origin)
+		return false, refused, faultf(NoKeys, "%s has no %s that can be used; write one with linkseal keys generate", s.origin, t.noun())
 	}
 	changed = s.chain == nil || !same(s.chain, t.new)
 	s.chain.Zero()

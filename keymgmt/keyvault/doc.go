@@ -15,9 +15,19 @@
 //	linkseal-fallback      true: preferred last
 //	linkseal-expires-hard  true: cut at exp even while it carries traffic
 //
-// CAK and CKN have equal lengths, 16 or 32 octets, as Azure demands. A keychain
-// of PSKs is one secret: each enabled version is a PSK, whose id is its pair
-// tag or its version; 64 hex digits are 32 octets, anything else is text.
+// CAK and CKN have equal lengths, 16 or 32 octets, as Azure demands.
+//
+// A keychain of PSKs is one secret: each enabled version is a PSK, with the tags
+// of a pair but for linkseal-pair, in whose place it has
+//
+//	linkseal-id            the PSK's id, of the form of a pair id; without it,
+//	                       the id is the version's
+//
+// Its content type says how the value is to be read: text/x-hex is 32 octets in
+// hex, text/plain is text; without either 64 hex digits are 32 octets, and
+// anything else is text. It counts when the value is first read. A PSK without
+// nbf starts when it was made, by the vault's clock: both ends of a tunnel agree
+// which is the newest, whenever each has seen it first.
 //
 // The vault does not enforce nbf and exp (it serves a secret outside of them,
 // Azure's "About Key Vault secrets"); keychain.Select does.

@@ -22,7 +22,8 @@ const (
 
 // The tags of a version.
 const (
-	tagPair     = "linkseal-pair"
+	tagPair     = "linkseal-pair" // of a CAK or a CKN
+	tagID       = "linkseal-id"   // of a PSK
 	tagOwner    = "linkseal-owner"
 	tagFallback = "linkseal-fallback"
 	tagHard     = "linkseal-expires-hard"
@@ -127,10 +128,19 @@ func version(ref Ref, a *azsecrets.SecretAttributes, tags map[string]*string) Ve
 	}
 	v.Owner = printable(tag(tagOwner), 256)
 	v.Fallback, v.ExpiresHard = flag(tagFallback), flag(tagHard)
-	if v.Pair = tag(tagPair); v.Pair != "" && !pairForm.MatchString(v.Pair) {
-		v.Pair, v.Wrong = "", "tag "+tagPair+" is malformed; accepted: 1 to 64 letters, digits, dots, colons, dashes, underscores"
+	name := tagFor(ref.Kind)
+	if v.Pair = tag(name); v.Pair != "" && !pairForm.MatchString(v.Pair) {
+		v.Pair, v.Wrong = "", "tag "+name+" is malformed; accepted: 1 to 64 letters, digits, dots, colons, dashes, underscores"
 	}
 	return v
+}
+
+// tagFor names the tag that has a version's Pair.
+func tagFor(k Kind) string {
+	if k == PSK {
+		return tagID
+	}
+	return tagPair
 }
 
 // seconds is a time of the vault's; none is zero.
@@ -155,6 +165,6 @@ func (c *Client) value(ctx context.Context, ref Ref) (*Value, *Fault) {
 	if id, ok := parseID(string(*got.ID), name); !ok || id != ref.ID {
 		return nil, faultf(Lying, "vault %s answered with another version to %s; find out who answers for it", c.host, t.op)
 	}
-	v := decode(ref, []byte(*got.Value))
+	v := decode(ref, formOf(got.ContentType), []byte(*got.Value))
 	return &v, nil
 }

@@ -58,7 +58,7 @@ func vault(t interface{ Fatalf(string, ...any) }, lines ...string) *Answer {
 		}
 		a.Versions = append(a.Versions, v)
 		if v.Enabled && value != "none" {
-			a.Values = append(a.Values, decode(v.Ref, []byte(value)))
+			a.Values = append(a.Values, decode(v.Ref, byLook, []byte(value)))
 		}
 	}
 	return a
@@ -87,7 +87,7 @@ func pairsOf(c *keychain.Keychain) string {
 func why(refused []Refused) string {
 	var out []string
 	for _, r := range refused {
-		s := r.Pair + r.Version + ": " + r.Why
+		s := r.Pair + r.PSK + r.Version + ": " + r.Why
 		if r.Lying {
 			s += " LYING"
 		}

@@ -63,10 +63,13 @@ func (f *faults) listed(now time.Time, refused []Refused) (begun, ended []FaultS
 			kind = Lying
 		}
 		text := r.Version
-		if r.Pair != "" {
+		switch {
+		case r.Pair != "":
 			text = "pair " + r.Pair
+		case r.PSK != "":
+			text = "PSK " + r.PSK
 		}
-		text = cmp.Or(text, "pairs") + ": " + r.Why
+		text = cmp.Or(text, "keys") + ": " + r.Why
 		if seen[text] {
 			continue
 		}

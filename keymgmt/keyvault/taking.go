@@ -17,6 +17,7 @@ type taking struct {
 	byRef    map[Ref]Version // what is listed, with the pair ids of before
 	refused  []Refused
 	again    map[Ref]bool // values to get anew
+	psk      bool         // the keychain is of PSKs
 }
 
 // made is a key of the new keychain, or a PSK, with the age of its pair.
@@ -31,11 +32,13 @@ type made struct {
 // with the pair id that it had when it was first used: a version is immutable.
 func (t *taking) list(versions []Version) []Version {
 	before := pins(t.old)
+	t.psk = len(t.old.PSKs) > 0
 	var out []Version
 	for _, v := range versions {
+		t.psk = t.psk || v.Kind == PSK
 		if first, dup := t.byRef[v.Ref]; dup {
 			if v.Pair != first.Pair {
-				t.refuse(first.Pair, true, false, "%s is listed twice, as of pair %q too", v.name(), v.Pair)
+				t.refuse(first.Pair, true, false, "%s is listed twice, as of %s %q too", v.name(), t.noun(), v.Pair)
 			}
 			continue
 		}
@@ -44,7 +47,7 @@ func (t *taking) list(versions []Version) []Version {
 			id = "" // it had no tag
 		}
 		if used && id != v.Pair {
-			t.refuse(id, true, true, "%s came back as of pair %q; a version of another pair is to be a new version", v.name(), v.Pair)
+			t.refuse(id, true, true, "%[1]s came back as of %[2]s %[3]q; a version of another %[2]s is to be a new version", v.name(), t.noun(), v.Pair)
 			v.Pair = id
 		}
 		t.byRef[v.Ref] = v
@@ -66,7 +69,7 @@ func (t *taking) build(versions []Version) {
 	}
 	used, left := use(groups, t.now)
 	if left > 0 {
-		t.refuse("", false, false, "%d pairs are enabled beyond the %d that are used; disable old ones", left, maxPairs)
+		t.refuse("", false, false, "%d %ss are enabled beyond the %d that are used; disable old ones", left, t.noun(), maxPairs)
 	}
 	now := atLeast(groups, t.now)
 	var keys []made
@@ -118,10 +121,16 @@ func (t *taking) make(g *group) (m made, ok bool) {
 	}
 	v, p := g.first(), g.pinned()
 	m = made{pair: g.id, at: *v}
-	origin := keychain.Origin{File: t.origin + ", pair " + g.id}
+	origin := keychain.Origin{File: t.origin + ", " + t.noun() + " " + g.id}
 	if v.Kind == PSK {
 		value := t.values[v.Ref]
-		m.psk = &keychain.PSK{ID: g.id, Secret: value.Octets, Text: value.Text, Window: v.Window(), ExpiresHard: v.ExpiresHard, Fallback: v.Fallback, Version: v.ID, Origin: origin}
+		w := v.Window()
+		if w.NotBefore.IsZero() {
+			// Both ends of a tunnel are to agree which is the newest, whenever
+			// each has seen it first.
+			w.NotBefore = v.Created
+		}
+		m.psk = &keychain.PSK{ID: g.id, Secret: value.Octets, Text: value.Text, Window: w, ExpiresHard: v.ExpiresHard, Fallback: v.Fallback, Version: v.ID, Origin: origin}
 		return m, true
 	}
 	ckn, cak := t.values[Ref{CKN, p.CKN}].Octets, t.values[Ref{CAK, p.CAK}].Octets
@@ -150,7 +159,7 @@ func (t *taking) stays(pair string, w keychain.Window, now time.Time, members ..
 	}
 	if gone := t.vanished(pair); gone != "" { // which is why it is not whole
 		t.refused = slices.DeleteFunc(t.refused, func(r Refused) bool { return r.Pair == pair && !r.Lying })
-		t.refuse(pair, true, true, "%s: not listed any more, and a vault cannot delete one version; recover the secret, or disable the pair to retire it", gone)
+		t.refuse(pair, true, true, "%s: not listed any more, and a vault cannot delete one version; recover the secret, or disable the %s to retire it", gone, t.noun())
 	}
 	for i := range t.refused {
 		if r := &t.refused[i]; r.Pair == pair {
@@ -240,4 +249,23 @@ func (t *taking) unfit(g *group, format string, args ...any) {
 
 func (t *taking) refuse(pair string, lying, held bool, format string, args ...any) {
 	t.refused = append(t.refused, Refused{Pair: pair, Why: fmt.Sprintf(format, args...), Lying: lying, Held: held})
+}
+
+// noun is what the keychain is made of.
+func (t *taking) noun() string {
+	if t.psk {
+		return "PSK"
+	}
+	return "pair"
+}
+
+// named are what is refused, each under its own name.
+func (t *taking) named() []Refused {
+	if t.psk {
+		for i := range t.refused {
+			r := &t.refused[i]
+			r.PSK, r.Pair = r.Pair, ""
+		}
+	}
+	return t.refused
 }

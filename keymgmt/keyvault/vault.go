@@ -16,7 +16,7 @@ type Vault interface {
 	// r.Have does not name. The caller owns, and zeroes, the values.
 	Fetch(ctx context.Context, r Request) (*Answer, error)
 	// Write has a pair of this id in the vault: it writes both secrets, or
-	// the one that is missing, reads both back and compares. Called again
+	// the one that is missing, reads both back and compares; a PSK is one. Called again
 	// with the same id it ends with the same pair.
 	Write(ctx context.Context, p Pair) (*Written, error)
 	// Disable disables all versions of the pair of that id; that there are
@@ -87,8 +87,9 @@ type Ref struct {
 // whole seconds, in UTC.
 type Version struct {
 	Ref
-	Enabled bool      `json:"enabled"`
-	Pair    string    `json:"pair,omitempty"` // empty: no tag
+	Enabled bool `json:"enabled"`
+	// Pair is the pair id; of a PSK, its id. Empty: no tag.
+	Pair    string    `json:"pair,omitempty"`
 	Owner   string    `json:"owner,omitempty"`
 	Created time.Time `json:"created,omitzero"`
 	// NotBefore and Expires are nbf and exp.
@@ -142,14 +143,18 @@ func (a *Answer) Zero() {
 	}
 }
 
-// Pair is a key to be made and written.
+// Pair is a key to be made and written: a CKN and a CAK, or a PSK, as the
+// vault's secrets are.
 type Pair struct {
-	// ID is the pair id: 1 to 64 letters, digits, dots, colons, dashes and
-	// underscores.
+	// ID is the pair id, or the PSK's: 1 to 64 letters, digits, dots, colons,
+	// dashes and underscores.
 	ID    string `json:"id"`
 	Owner string `json:"owner,omitempty"` // at most 256 characters
-	// Octets of the CAK and of the CKN: 16 or 32.
+	// Octets of the CAK and of the CKN: 16 or 32; of a PSK: 32.
 	Octets int `json:"octets"`
+	// Text has a PSK written as text, of letters and digits: what peers take
+	// that know no other.
+	Text bool `json:"text,omitempty"`
 	// Window in whole seconds; fractions are cut off.
 	NotBefore   time.Time `json:"not_before,omitzero"`
 	Expires     time.Time `json:"expires,omitzero"`
@@ -157,19 +162,19 @@ type Pair struct {
 	ExpiresHard bool      `json:"expires_hard,omitempty"`
 }
 
-// Written is a pair that is in the vault.
+// Written is a pair, or a PSK, that is in the vault.
 type Written struct {
-	CKN    keychain.CKN    `json:"ckn"`
+	CKN    keychain.CKN    `json:"ckn,omitempty"`
 	Pinned keychain.Pinned `json:"pinned"`
 	// Window is that of the versions; another than asked for if the pair was
 	// there, or half of it.
 	NotBefore time.Time `json:"not_before,omitzero"`
 	Expires   time.Time `json:"expires,omitzero"`
-	// Found tells how much of it was there already: 0, 1 or 2 versions.
+	// Found tells how many versions of it were there already.
 	Found int `json:"found,omitempty"`
 }
 
-// Listed is a pair as rotation sees it. What the versions do not agree on is
+// Listed is a pair, or a PSK, as rotation sees it. What the versions do not agree on is
 // that of the older one.
 type Listed struct {
 	ID          string           `json:"id"`

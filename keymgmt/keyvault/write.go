@@ -12,9 +12,6 @@ import (
 	"github.com/linkseal/linkseal/keymgmt/secret"
 )
 
-// contentType of the versions that are written.
-const contentType = "text/x-hex"
-
 // Write implements Vault. It looks before each write: a write whose answer was
 // lost is found, and not made twice. The CKN goes first: without a CAK it is
 // nothing.
@@ -60,18 +57,20 @@ func (c *Client) Write(ctx context.Context, p Pair) (*Written, error) {
 // writable tells what of p, or of this client, makes it no pair to write.
 func (c *Client) writable(p Pair) error {
 	switch {
-	case c.names[PSK] != "":
-		return faultf(Local, "secret %s is a PSK; pairs are written to a keychain with cak and ckn", c.names[PSK])
 	case !pairForm.MatchString(p.ID):
-		return faultf(Local, "pair id %.80q; accepted: 1 to 64 letters, digits, dots, colons, dashes, underscores", p.ID)
+		return faultf(Local, "%s id %.80q; accepted: 1 to 64 letters, digits, dots, colons, dashes, underscores", c.noun(), p.ID)
+	case c.names[PSK] != "" && p.Octets != pskOctets:
+		return faultf(Local, "PSK %s of %d octets; accepted: %d", p.ID, p.Octets, pskOctets)
 	case p.Octets != 16 && p.Octets != 32:
 		return faultf(Local, "pair %s: a CAK of %d octets; accepted: 16, 32", p.ID, p.Octets)
+	case c.names[PSK] == "" && p.Text:
+		return faultf(Local, "pair %s: a CAK as text; accepted: octets", p.ID)
 	case p.Owner != printable(p.Owner, 256):
-		return faultf(Local, "pair %s: owner %.80q; accepted: at most 256 characters of ASCII", p.ID, p.Owner)
+		return faultf(Local, "%s %s: owner %.80q; accepted: at most 256 characters of ASCII", c.noun(), p.ID, p.Owner)
 	case !p.Expires.IsZero() && !p.Expires.After(p.NotBefore):
-		return faultf(Local, "pair %s: it expires before it begins; accepted: a later end", p.ID)
+		return faultf(Local, "%s %s: it expires before it begins; accepted: a later end", c.noun(), p.ID)
 	case p.ExpiresHard && p.Expires.IsZero():
-		return faultf(Local, "pair %s: it expires hard, and does not expire; accepted: an end", p.ID)
+		return faultf(Local, "%s %s: it expires hard, and does not expire; accepted: an end", c.noun(), p.ID)
 	}
 	return nil
 }
@@ -96,28 +95,36 @@ func (c *Client) mayComplete(g *group, p Pair) error {
 	state, why := g.state()
 	for _, v := range g.all() {
 		if v.Owner != p.Owner {
-			return faultf(RefusedPair, "pair %s in vault %s belongs to %q, not to %q; write another pair", p.ID, c.host, v.Owner, p.Owner)
+			return faultf(RefusedPair, "%[1]s %[2]s in vault %[3]s belongs to %[4]q, not to %[5]q; write another %[1]s", c.noun(), p.ID, c.host, v.Owner, p.Owner)
 		}
 	}
 	switch {
 	case len(g.all()) == 0 || state == Complete || state == Half:
 	case state == Disabled || state == HalfDisabled:
-		return faultf(RefusedPair, "pair %s in vault %s is disabled; write another pair", p.ID, c.host)
+		return faultf(RefusedPair, "%[1]s %[2]s in vault %[3]s is disabled; write another %[1]s", c.noun(), p.ID, c.host)
 	default:
-		return faultf(RefusedPair, "pair %s in vault %s: %s", p.ID, c.host, why)
+		return faultf(RefusedPair, "%s %s in vault %s: %s", c.noun(), p.ID, c.host, why)
 	}
 	return nil
 }
 
-// set writes a version with a random value, which it returns.
+// set writes a version with a random value, and returns what that will be read
+// as.
 func (c *Client) set(ctx context.Context, kind Kind, p Pair) (*secret.Key, error) {
 	name := c.names[kind]
-	octets, err := secret.Random(rand.Reader, p.Octets)
+	random, ct := secret.Random, typeHex
+	if p.Text {
+		random, ct = secret.RandomText, typeText
+	}
+	octets, err := random(rand.Reader, p.Octets)
 	if err != nil {
 		return nil, &Fault{Kind: Local, Text: err.Error()}
 	}
-	text, on, ct := hex.EncodeToString(octets.Bytes()), true, contentType
-	tags := map[string]*string{tagPair: &p.ID}
+	on, text := true, hex.EncodeToString(octets.Bytes())
+	if p.Text {
+		text = string(octets.Bytes())
+	}
+	tags := map[string]*string{tagFor(kind): &p.ID}
 	put := func(name, value string, is bool) {
 		if is {
 			tags[name] = &value
@@ -149,11 +156,11 @@ func (c *Client) readBack(ctx context.Context, p Pair, wrote map[Kind]*secret.Ke
 		return nil, err
 	}
 	mixed := func(format string, args ...any) error {
-		return faultf(RefusedPair, "pair %s in vault %s is refused after it was written: "+format, append([]any{p.ID, c.host}, args...)...)
+		return faultf(RefusedPair, "%s %s in vault %s is refused after it was written: "+format, append([]any{c.noun(), p.ID, c.host}, args...)...)
 	}
 	if state, why := g.state(); state != Complete {
 		if why == "" {
-			why = "its versions are disabled, or gone; write another pair"
+			why = "it is disabled, or gone; write another"
 		}
 		return nil, mixed("%s", why)
 	}
@@ -171,8 +178,10 @@ func (c *Client) readBack(ctx context.Context, p Pair, wrote map[Kind]*secret.Ke
 		switch {
 		case value.Wrong != "":
 			return nil, mixed("%s %s", ref.name(), value.Wrong)
-		case value.Octets.Len() != p.Octets:
-			return nil, mixed("%s is %d octets, not %d; write another pair", ref.name(), value.Octets.Len(), p.Octets)
+		case value.Text != p.Text:
+			return nil, mixed("%s is %s, not %s; write another", ref.name(), written(value.Text), written(p.Text))
+		case !p.Text && value.Octets.Len() != p.Octets:
+			return nil, mixed("%s is %d octets, not %d; write another", ref.name(), value.Octets.Len(), p.Octets)
 		case wrote[ref.Kind] != nil && !value.Octets.Equal(wrote[ref.Kind]):
 			return nil, mixed("%s has another value than was written; find out who else writes it", ref.name())
 		}
@@ -181,6 +190,22 @@ func (c *Client) readBack(ctx context.Context, p Pair, wrote map[Kind]*secret.Ke
 		}
 	}
 	return w, nil
+}
+
+// written says how a PSK is.
+func written(text bool) string {
+	if text {
+		return "text"
+	}
+	return "octets in hex"
+}
+
+// noun is what the client's secrets make.
+func (c *Client) noun() string {
+	if c.names[PSK] != "" {
+		return "PSK"
+	}
+	return "pair"
 }
 
 // Disable implements Vault.

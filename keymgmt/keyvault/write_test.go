@@ -177,6 +177,25 @@ func (c *crash) Do(r *http.Request) (*http.Response, error) {
 	return nil, errDead
 }
 
+// dies does do with a client that dies at its call number at, before the vault
+// has it or after; true if it had not so many.
+func dies(t *testing.T, c *azure.Cloud, cfg Config, at int, after bool, do func(context.Context, *Client) error) (ended bool) {
+	t.Helper()
+	ctx, dead := context.WithCancel(t.Context())
+	defer dead()
+	x := &crash{at: at, after: after, dead: dead}
+	v, err := open(cfg, c.Dial, func(next policy.Transporter) policy.Transporter { x.next = next; return x })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	err = do(ctx, v)
+	if (err == nil) != (x.calls < at) {
+		t.Errorf("call %d of %d: %v", at, x.calls, err)
+	}
+	return err == nil
+}
+
 // TestWriteCrash dies before and after each call of Write and of Disable, and
 // does it again: there is never a mixed pair, nor a second one.
 func TestWriteCrash(t *testing.T) {
@@ -188,19 +207,7 @@ func TestWriteCrash(t *testing.T) {
 		t.Fatal(err)
 	}
 	run := func(at int, after bool, do func(context.Context, *Client) error) (ended bool) {
-		ctx, dead := context.WithCancel(t.Context())
-		defer dead()
-		x := &crash{at: at, after: after, dead: dead}
-		v, err := open(cfg, c.Dial, func(next policy.Transporter) policy.Transporter { x.next = next; return x })
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer v.Close()
-		err = do(ctx, v)
-		if (err == nil) != (x.calls < at) {
-			t.Errorf("call %d of %d: %v", at, x.calls, err)
-		}
-		return err == nil
+		return dies(t, c, cfg, at, after, do)
 	}
 	points := 0
 	for n, ended := 1, false; !ended; n++ {

@@ -131,7 +131,7 @@ func (c *chain) resume() {
 // it would retire, are not there, or not ours.
 func (c *chain) refuse(s *course.State, why string) {
 	c.mu.Lock()
-	c.foreign = fmt.Sprintf("the journal of a rotation that is under way (rotations/%s.json in the state directory) is another's: %s; it is not gone on with, and pair %s and those before it stay as they are; was the state directory copied, or the keychain's source changed? Put that right, or remove the journal; the next rotation replaces it", c.Name, why, s.Order.ID)
+	c.foreign = fmt.Sprintf("the journal of a rotation that is under way (rotations/%s.json in the state directory) is another's: %s; it is not gone on with, and key %s and those before it stay as they are; was the state directory copied, or the keychain's source changed? Put that right, or remove the journal; the next rotation replaces it", c.Name, why, s.Order.ID)
 	c.mu.Unlock()
 	c.log.Error("the journal of a rotation is refused", "error", c.foreign)
 }
@@ -185,7 +185,7 @@ func (c *chain) ask(r request) {
 		for _, e := range c.history {
 			r.f.events <- e // it holds as many
 		}
-		r.f.events <- course.Event{Time: time.Now(), Keychain: c.Name, Phase: course.Resumed, CKN: c.cur.CKN, Pair: c.cur.Order.ID,
+		r.f.events <- course.Event{Time: time.Now(), Keychain: c.Name, Phase: course.Resumed, CKN: c.cur.CKN, PSK: c.cur.PSK(), Pair: c.cur.Order.ID,
 			ElapsedMS: max(time.Since(c.cur.Started).Milliseconds(), 0), Detail: "a rotation is under way; this is its course"}
 		c.followers = append(c.followers, r.f)
 		return
@@ -208,6 +208,7 @@ func (c *chain) begin(p course.Plan) {
 		panic("no random numbers: " + err.Error()) // crypto/rand's never fail
 	}
 	p.Keychain, p.Store, p.ID, p.Owner, p.Octets, p.Hold, p.Sweep = c.Name, c.Place, hex.EncodeToString(id), c.Owner, c.Octets, c.Hold, c.Sweep
+	p.PSK, p.Text, p.Lead = c.PSK, c.Text, c.Lead
 	if c.before = c.cur; c.before != nil {
 		p.Old = append([]string{}, c.before.Old...)
 	}
@@ -302,7 +303,7 @@ func (c *chain) tell(e course.Event) {
 		level = slog.LevelWarn
 	}
 	args := []any{"phase", string(e.Phase)}
-	for _, a := range [][2]string{{"port", e.Port}, {"ckn", e.CKN.String()}, {"pair", e.Pair}, {"detail", e.Detail}, {"error", e.Error}} {
+	for _, a := range [][2]string{{"port", e.Port}, {"tunnel", e.Tunnel}, {"ckn", e.CKN.String()}, {"psk", e.PSK}, {"pair", e.Pair}, {"detail", e.Detail}, {"error", e.Error}} {
 		if a[1] != "" {
 			args = append(args, a[0], a[1])
 		}
@@ -353,8 +354,11 @@ func (c *chain) publish() {
 	r := Report{Keychain: c.Name}
 	if cur := c.cur; cur != nil {
 		r.Phase, r.Since = cur.Reached, &cur.Started
-		if cur.CKN != "" {
+		switch {
+		case cur.CKN != "":
 			r.CKN = cur.CKN.String()
+		case cur.Written():
+			r.PSK = cur.PSK()
 		}
 		if at := cur.RetireAt(); !at.IsZero() {
 			r.RetireAt = &at
@@ -429,7 +433,7 @@ func (c *chain) plan(ctx context.Context) {
 		if c.stopped() {
 			return
 		}
-		c.fault(fmt.Sprintf("the pairs cannot be listed: %v", err))
+		c.fault(fmt.Sprintf("the keys cannot be listed: %v", err))
 		c.again(true, course.Wait(err, 0))
 		return
 	}

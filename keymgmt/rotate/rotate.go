@@ -45,7 +45,13 @@ type Chain struct {
 	Place string
 	// Owner is what marks our pairs; empty where the store has no owners.
 	Owner  string
-	Octets int // of a CAK
+	Octets int // of a CAK, or a PSK
+	// PSK has the keychain be one of PSKs, which tunnels use; Text has new ones
+	// be text.
+	PSK, Text bool
+	// Lead is how long after it is written a key that is asked for starts; one by
+	// schedule starts as that says.
+	Lead time.Duration
 	// Hold is how long old pairs are kept when the traffic has moved.
 	Hold time.Duration
 	// Sweep retires every older pair; else those alone that carried traffic.
@@ -174,7 +180,7 @@ func (r *Rotator) Rotate(ctx context.Context, keychain string, emit func(course.
 	names := slices.Sorted(maps.Keys(r.chains))
 	r.mu.Unlock()
 	if c == nil {
-		return fmt.Errorf("%w: %s; those that ports use are %v", ErrUnknown, keychain, names)
+		return fmt.Errorf("%w: %s; those that ports and tunnels use are %v", ErrUnknown, keychain, names)
 	}
 	f := &follower{events: make(chan course.Event, maxEvents)}
 	select {
@@ -221,6 +227,7 @@ type Report struct {
 	// Phase that was reached last; empty: none is under way.
 	Phase course.Phase `json:"phase,omitempty"`
 	CKN   string       `json:"ckn,omitempty"`
+	PSK   string       `json:"psk,omitempty"`   // its id
 	Since *time.Time   `json:"since,omitempty"` // when it began
 	// RetireAt is when the old pairs are retired, if nothing comes between.
 	RetireAt *time.Time `json:"retire_at,omitempty"`

@@ -32,11 +32,48 @@ func (h *Handle) Addresses(index int) ([]netip.Prefix, error) {
 	return nil, fail(h.name(index), "list addresses", netlink.ErrDumpInterrupted)
 }
 
+// Address is an address of an interface.
+type Address struct {
+	netip.Prefix
+	NoPrefixRoute bool // its network has no route by itself
+}
+
+// AllAddresses is Addresses of all interfaces, by their index.
+func (h *Handle) AllAddresses() (map[int][]Address, error) {
+	for range 5 {
+		addrs, err := h.nl.AddrList(nil, netlink.FAMILY_ALL)
+		if errors.Is(err, netlink.ErrDumpInterrupted) {
+			continue
+		}
+		if err != nil {
+			return nil, fail("all", "list addresses", err)
+		}
+		all := make(map[int][]Address)
+		for _, a := range addrs {
+			if p, ok := prefix(a.IPNet); ok {
+				all[a.LinkIndex] = append(all[a.LinkIndex], Address{p, a.Flags&unix.IFA_F_NOPREFIXROUTE != 0})
+			}
+		}
+		return all, nil
+	}
+	return nil, fail("all", "list addresses", netlink.ErrDumpInterrupted)
+}
+
 // ReplaceAddress puts an address on an interface; one that is there is no
 // error.
 func (h *Handle) ReplaceAddress(index int, p netip.Prefix) error {
+	return h.putAddress(index, p, 0)
+}
+
+// ReplaceAddressAlone is ReplaceAddress, but its network gets no route.
+func (h *Handle) ReplaceAddressAlone(index int, p netip.Prefix) error {
+	return h.putAddress(index, p, unix.IFA_F_NOPREFIXROUTE)
+}
+
+func (h *Handle) putAddress(index int, p netip.Prefix, flags int) error {
 	a, err := address(p)
 	if err == nil {
+		a.Flags = flags
 		err = h.nl.AddrReplace(device(index), a)
 	}
 	if err != nil {

@@ -39,6 +39,15 @@ func (l *Link) decodeKind(ad *netlink.AttributeDecoder) error {
 		switch {
 		case ad.Type() == unix.IFLA_INFO_KIND:
 			l.Kind = ad.String()
+		case ad.Type() == unix.IFLA_INFO_DATA && l.Kind == KindXFRM:
+			ad.Nested(func(ad *netlink.AttributeDecoder) error {
+				for ad.Next() {
+					if ad.Type() == iflaXfrmIfID {
+						l.IfID = ad.Uint32()
+					}
+				}
+				return ad.Err()
+			})
 		case ad.Type() == unix.IFLA_INFO_DATA && l.Kind == "tun":
 			ad.Nested(func(ad *netlink.AttributeDecoder) error {
 				for ad.Next() {

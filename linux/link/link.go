@@ -22,6 +22,7 @@ type Link struct {
 	Alias  string // IFLA_IFALIAS: free text, empty if none
 	Kind   string // "macsec", "veth", "tun", ...; empty for hardware
 	Tap    bool   // Kind is tun, and it carries Ethernet frames
+	IfID   uint32 // of an XFRM interface
 	Parent int    // ifindex of the device under it (IFLA_LINK), 0 if none
 	Master int    // ifindex of the bridge or bond over it, 0 if none
 	MTU    int

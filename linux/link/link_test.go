@@ -85,11 +85,14 @@ func TestStateAndSettings(t *testing.T) {
 	if err := h.SetMTU(a.Index, 9000); err != nil {
 		t.Fatal(err)
 	}
+	if err := h.SetAlias(a.Index, "ours"); err != nil { // of one that is up
+		t.Fatal(err)
+	}
 	if err := h.SetDown(b.Index); err != nil {
 		t.Fatal(err)
 	}
 	l = await(t, h, a.Index, "carrier gone", func(l Link) bool { return !l.Carrier && l.OperState == OperLowerLayerDown })
-	if l.MTU != 9000 || !l.Up {
+	if l.MTU != 9000 || !l.Up || l.Alias != "ours" {
 		t.Errorf("%+v", l)
 	}
 	all, err := h.List()

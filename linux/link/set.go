@@ -30,6 +30,12 @@ func (h *Handle) SetNameAlias(index int, name, alias string) error {
 		})
 }
 
+// SetAlias gives an interface an alias of up to 255 octets, up or not.
+func (h *Handle) SetAlias(index int, alias string) error {
+	return h.set(info{index: index}, fmt.Sprintf("set alias %q", alias),
+		func(ae *mnl.AttributeEncoder) { ae.String(unix.IFLA_IFALIAS, alias) })
+}
+
 // SetMAC sets the MAC address. Not every kind of interface takes one while it
 // is up; taps do.
 func (h *Handle) SetMAC(index int, mac net.HardwareAddr) error {

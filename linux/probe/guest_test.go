@@ -8,9 +8,9 @@ import (
 )
 
 // The guest's kernel has all that linkseal can use, but for what came after
-// it and for hardware. On the host each is a skip with its reason.
+// it, for hardware and for what a tunnel needs of strongSwan. On the host each is a skip with its reason.
 func TestGuestHas(t *testing.T) {
-	never := map[probe.Feature]bool{probe.TCX: true, probe.TPM: true, probe.ClockSync: true}
+	never := map[probe.Feature]bool{probe.TCX: true, probe.TPM: true, probe.Charon: true, probe.CharonESP: true, probe.ClockSync: true}
 	for _, f := range probe.All() {
 		if never[f] {
 			continue

@@ -40,6 +40,11 @@ const (
 	XFRM                       // ESP states with AES-GCM
 	XFRMI                      // xfrm interfaces
 	WireGuard                  // WireGuard devices
+	Policy                     // routing tables chosen by rules
+	Multipath                  // routes with several ways, spread by ports
+	NFT                        // nftables that look at TCP options
+	Charon                     // strongSwan's charon with the plugins for IKEv2
+	CharonESP                  // its plugin for ESP in user space
 	TPM                        // a TPM 2.0 behind the resource manager
 	MemLock                    // memory that is not swapped out
 	ClockSane                  // a wall clock that is not in the past
@@ -91,9 +96,14 @@ var table = [featureCount]row{
 	XDPGeneric: {"xdp_generic", "XDP generic", Version{4, 12, 0}, "use Linux 5.9 or later with CONFIG_BPF_SYSCALL", true, tryXDPGeneric},
 	XDPNative:  {"xdp_native", "XDP native", Version{4, 19, 0}, "use a driver with XDP; generic XDP works without, slower", true, tryXDPNative},
 	AFXDP:      {"af_xdp", "AF_XDP", Version{4, 18, 0}, "use a kernel with CONFIG_XDP_SOCKETS", false, tryAFXDP},
-	XFRM:       {"xfrm", "xfrm ESP", Version{2, 6, 25}, "use a kernel with CONFIG_XFRM_USER, CONFIG_INET_ESP and CONFIG_CRYPTO_GCM", false, tryXFRM},
+	XFRM:       {"xfrm", "xfrm ESP", Version{2, 6, 25}, "use a kernel with CONFIG_XFRM_USER, CONFIG_INET_ESP and CONFIG_CRYPTO_GCM, or dataplane: userspace for one tunnel", false, tryXFRM},
 	XFRMI:      {"xfrm_interface", "xfrm interface", Version{4, 19, 0}, "use a kernel with CONFIG_XFRM_INTERFACE", false, tryXFRMI},
-	WireGuard:  {"wireguard", "WireGuard", Version{5, 6, 0}, "use a kernel with CONFIG_WIREGUARD", false, tryKind("wireguard")},
+	WireGuard:  {"wireguard", "WireGuard", Version{5, 6, 0}, "use a kernel with CONFIG_WIREGUARD, or dataplane: userspace, which has its own", false, tryKind("wireguard")},
+	Policy:     {"policy_routing", "policy routing", Version{2, 6, 0}, "use a kernel with CONFIG_IP_MULTIPLE_TABLES", false, tryPolicy},
+	Multipath:  {"fib_multipath", "multipath routes", Version{4, 12, 0}, "use a kernel with CONFIG_IP_ROUTE_MULTIPATH, and have /proc/sys writable; or count: 1", false, tryMultipath},
+	NFT:        {"nftables", "nftables", Version{4, 14, 0}, "use a kernel with CONFIG_NF_TABLES and CONFIG_NF_TABLES_INET (modprobe nf_tables), or mss: 0", false, tryNFT},
+	Charon:     {"charon", "charon", Version{}, "install charon-systemd and libstrongswan-standard-plugins (Debian), strongswan elsewhere; its own service is not needed", false, lookCharon(charonPrograms, charonPlugins, pluginsNeeded)},
+	CharonESP:  {"charon_libipsec", "charon kernel-libipsec", Version{}, "install libcharon-extra-plugins (Debian), or a kernel with ESP", false, lookCharon(charonPrograms, charonPlugins, pluginsOfUser)},
 	TPM:        {"tpm", "TPM 2.0", Version{4, 12, 0}, "enable the TPM in the firmware or the virtual machine; nothing needs it today", false, tryTPM},
 	MemLock:    {"memlock", "locked memory", Version{2, 6, 9}, "raise RLIMIT_MEMLOCK (LimitMEMLOCK= of the unit, ulimit -l), or grant CAP_IPC_LOCK; else keys may be swapped out", false, tryMemLock},
 	ClockSane:  {"clock_sane", "clock", Version{}, "set the time: key windows are compared with it", false, tryClockSane},

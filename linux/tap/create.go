@@ -16,19 +16,27 @@ const device = "/dev/net/tun"
 // or refused (EINVAL).
 const flags = unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_VNET_HDR | unix.IFF_MULTI_QUEUE
 
+// tunFlags are those of every tun here, which wireguard-go attaches to with.
+const tunFlags = unix.IFF_TUN | unix.IFF_NO_PI | unix.IFF_VNET_HDR
+
 // Create makes the persistent tap called name in the calling thread's network
 // namespace: down, without carrier, of MTU 1500, with a random MAC address.
 // An interface of that name is an error (EBUSY, or EINVAL if it is no tap).
 // Only the process's user, and who has CAP_NET_ADMIN, may attach a queue.
-func Create(name string) error {
-	err := create(name)
+func Create(name string) error { return created("tap", name, create(name, flags)) }
+
+// CreateTun makes the persistent tun called name, which carries IP packets, as
+// Create makes a tap; without an address of its own, and with one queue.
+func CreateTun(name string) error { return created("tun", name, create(name, tunFlags)) }
+
+func created(what, name string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("tap %s: create: %w%s", name, err, remedy(err))
+	return fmt.Errorf("%s %s: create: %w%s", what, name, err, remedy(err))
 }
 
-func create(name string) (err error) {
+func create(name string, flags uint16) (err error) {
 	fd, err := open()
 	if err != nil {
 		return err

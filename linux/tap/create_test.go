@@ -159,3 +159,33 @@ func TestRemedy(t *testing.T) {
 		t.Errorf("%q for what is not known", got)
 	}
 }
+
+// A tun outlives its maker, without carrier, and refuses a second of its name.
+func TestCreateTun(t *testing.T) {
+	probetest.Need(t, probe.NetNS, probe.TUN)
+	ns, err := netns.New("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	if err := ns.Do(func() error {
+		if err := CreateTun("tun0"); err != nil {
+			return err
+		}
+		if err := CreateTun("tun0"); err == nil || !strings.Contains(err.Error(), "an interface of that name may exist") {
+			t.Errorf("a second: %v", err)
+		}
+		links, err := link.Open()
+		if err != nil {
+			return err
+		}
+		defer links.Close()
+		l, err := links.ByName("tun0")
+		if err != nil || l.Kind != "tun" || l.Tap || l.Carrier || l.MTU != 1500 {
+			t.Errorf("%+v, %v", l, err)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/linkseal/linkseal/dataplane/status"
 	"github.com/linkseal/linkseal/linux/netns"
+	"github.com/linkseal/linkseal/tests/leak"
 )
 
 // Appliance is one linkseal with its own network namespace and folder.
@@ -37,6 +38,12 @@ type Appliance struct {
 	exited   chan struct{}
 	log      logBuffer
 	used     []Key // ever
+	hidden   []leak.Secret
+
+	// Of a lab with an Underlay.
+	Under  netip.Addr // on the port
+	number int
+	public string // key of WireGuard, base64
 }
 
 // Key is a CAK under its CKN, in hex, for a keychain file of a lab.

@@ -25,8 +25,9 @@ func (a *Appliance) Uses(keys ...Key) {
 }
 
 // secrets are the CAKs that the appliance was given so far, and their ICKs and
-// KEKs.
+// KEKs, and what it hides beside.
 func (a *Appliance) secrets() (all []leak.Secret, err error) {
+	all = slices.Clone(a.hidden)
 	for _, k := range a.used {
 		s, err := leak.Keys(k.CKN, k.CAK)
 		if err != nil {
@@ -59,7 +60,7 @@ func (a *Appliance) alive(ask bool) map[string][]byte {
 }
 
 // leaks is an error if a key of the appliance is in what it has shown, in its
-// log, or in a file of its folder other than its keychain.
+// log, or in a file of its folder other than its keychain and its private key.
 func (a *Appliance) leaks(shown map[string][]byte) error {
 	secrets, err := a.secrets()
 	if err != nil {
@@ -67,7 +68,7 @@ func (a *Appliance) leaks(shown map[string][]byte) error {
 	}
 	shown["its log"] = []byte(a.Log())
 	err = filepath.WalkDir(a.Dir, func(path string, d fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) || err == nil && (!d.Type().IsRegular() || path == a.KeysFile()) {
+		if errors.Is(err, fs.ErrNotExist) || err == nil && (!d.Type().IsRegular() || path == a.KeysFile() || path == a.PrivateKey()) {
 			return nil
 		}
 		if err == nil {

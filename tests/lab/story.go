@@ -38,13 +38,25 @@ type story struct {
 // left in clear. dataplane is auto, kernel or userspace. With vault the keys
 // are in a local Azure Key Vault, and the story goes on to its outage, and to a
 // reboot meanwhile.
-func Run(ctx context.Context, out io.Writer, binary string, suite sa.Suite, dataplane string, vault bool) (err error) {
+func Run(ctx context.Context, out io.Writer, binary string, suite sa.Suite, dataplane string, vault bool) error {
 	userspace, err := choose(suite, dataplane)
 	if err != nil {
 		return err
 	}
 	// What a SecY in user space sends its own machine cannot watch.
-	l, err := New(Options{Names: []string{"west", "east"}, Binary: binary, Bridge: userspace})
+	return tell(ctx, out, Options{Binary: binary, Bridge: userspace}, func(ctx context.Context, s *story) error {
+		port := Port{Cipher: suite.String(), Dataplane: dataplane}
+		if vault {
+			return s.playVault(ctx, port, userspace)
+		}
+		return s.play(ctx, port, userspace)
+	})
+}
+
+// tell has play told to out, of west and east, and clears up.
+func tell(ctx context.Context, out io.Writer, o Options, play func(context.Context, *story) error) (err error) {
+	o.Names = []string{"west", "east"}
+	l, err := New(o)
 	if err != nil {
 		return err
 	}
@@ -65,11 +77,7 @@ func Run(ctx context.Context, out io.Writer, binary string, suite sa.Suite, data
 		}
 		s.say("the daemons have stopped; namespaces, devices and files are removed")
 	}()
-	port := Port{Cipher: suite.String(), Dataplane: dataplane}
-	if vault {
-		return s.playVault(ctx, port, userspace)
-	}
-	return s.play(ctx, port, userspace)
+	return play(ctx, s)
 }
 
 // choose tells whether the SecYs will be in user space, as the daemons will
@@ -79,19 +87,21 @@ func choose(suite sa.Suite, dataplane string) (userspace bool, err error) {
 	if suite.XPN() {
 		kernel = append(kernel, probe.MACsecXPN)
 	}
-	lacks := func(features ...probe.Feature) error {
-		for _, f := range features {
-			if r := f.Check(); !r.OK {
-				return fmt.Errorf("this machine cannot run the lab: %s: %s; %s", f, r.Detail, r.Remedy)
-			}
-		}
-		return nil
-	}
 	inKernel := lacks(kernel...)
 	if dataplane == string(plan.Kernel) || dataplane == string(plan.Auto) && inKernel == nil {
 		return false, inKernel
 	}
 	return true, lacks(probe.Tap)
+}
+
+// lacks is an error if this machine lacks one of them.
+func lacks(features ...probe.Feature) error {
+	for _, f := range features {
+		if r := f.Check(); !r.OK {
+			return fmt.Errorf("this machine cannot run the lab: %s: %s; %s", f, r.Detail, r.Remedy)
+		}
+	}
+	return nil
 }
 
 // inWords are the dataplanes as the story names them.

@@ -24,6 +24,8 @@ type Traffic struct {
 	sent     uint64
 	answered map[uint64]bool
 	errs     uint64
+	// disordered arrived behind a later one.
+	disordered uint64
 }
 
 // Count is what became of a Traffic.
@@ -54,12 +56,17 @@ func (c Count) Lost() uint64 { return c.Sent - c.Answered }
 // StartTraffic sends one datagram every interval from one appliance's MACsec
 // device to the other's.
 func StartTraffic(from, to *Appliance, interval time.Duration) (*Traffic, error) {
+	return StartBetween(from, to, from.Address.Addr(), to.Address.Addr(), interval)
+}
+
+// StartBetween is StartTraffic between two addresses of theirs.
+func StartBetween(from, to *Appliance, local, remote netip.Addr, interval time.Duration) (*Traffic, error) {
 	t := &Traffic{Interval: interval, answered: map[uint64]bool{}}
 	var err error
-	if t.server, err = listen(to, to.Address.Addr()); err != nil {
+	if t.server, err = listen(to, remote); err != nil {
 		return nil, err
 	}
-	if t.client, err = listen(from, from.Address.Addr()); err != nil {
+	if t.client, err = listen(from, local); err != nil {
 		t.server.Close()
 		return nil, err
 	}
@@ -84,12 +91,32 @@ func listen(a *Appliance, addr netip.Addr) (c *net.UDPConn, err error) {
 	return c, nil
 }
 
+// Port is the UDP port that it is sent from.
+func (t *Traffic) Port() uint16 { return t.client.LocalAddr().(*net.UDPAddr).AddrPort().Port() }
+
+// Disordered is how many datagrams arrived behind a later one.
+func (t *Traffic) Disordered() uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.disordered
+}
+
 func (t *Traffic) echo() {
 	buf := make([]byte, 2048)
+	latest := uint64(0)
 	for {
 		n, from, err := t.server.ReadFromUDPAddrPort(buf)
 		if err != nil {
 			return
+		}
+		if n >= 8 {
+			number := binary.BigEndian.Uint64(buf)
+			if number < latest {
+				t.mu.Lock()
+				t.disordered++
+				t.mu.Unlock()
+			}
+			latest = max(latest, number)
 		}
 		t.server.WriteToUDPAddrPort(buf[:n], from)
 	}

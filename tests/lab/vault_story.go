@@ -84,18 +84,28 @@ func (s *story) secured(ctx context.Context) ([]status.Port, error) {
 // verb runs linkseal with these arguments and west's or east's configuration,
 // and tells what it says.
 func (s *story) verb(ctx context.Context, a *Appliance, args ...string) error {
-	out, errs, exit, err := a.Verb(ctx, append(args, "--config", a.ConfigFile())...)
+	out, err := a.configured(ctx, args...)
 	if err != nil {
 		return err
 	}
-	if exit != 0 {
-		return fmt.Errorf("linkseal %s at %s: exit status %d: %s", strings.Join(args, " "), a.Name, exit, errs)
+	s.sayVerb(a, args, out)
+	return nil
+}
+
+// configured is Verb with the appliance's configuration, which is to succeed.
+func (a *Appliance) configured(ctx context.Context, args ...string) (string, error) {
+	out, errs, exit, err := a.Verb(ctx, append(args, "--config", a.ConfigFile())...)
+	if err == nil && exit != 0 {
+		err = fmt.Errorf("linkseal %s at %s: exit status %d: %s%s", strings.Join(args, " "), a.Name, exit, out, errs)
 	}
+	return out, err
+}
+
+func (s *story) sayVerb(a *Appliance, args []string, out string) {
 	s.say("%s$ linkseal %s", a.Name, strings.Join(args, " "))
 	for line := range strings.Lines(out) {
 		s.say("  %s", strings.TrimRight(line, "\n"))
 	}
-	return nil
 }
 
 // rotateOutage rotates the pair, and has the vault away for a while, under

@@ -50,3 +50,17 @@ func Wait(ctx context.Context, what string, ok func(status.Port) bool, appliance
 		}
 	}
 }
+
+// poll waits until ok, for what no appliance tells.
+func poll(ctx context.Context, what string, ok func() bool) error {
+	tick := time.NewTicker(askEvery)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %s: %w", what, context.Cause(ctx))
+		}
+	}
+	return nil
+}

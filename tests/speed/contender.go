@@ -30,6 +30,8 @@ var all = []contender{
 	{"wireguard-go", "two processes, as they come; tunnel MTU 1500 over a veth of 1600", []probe.Feature{probe.NetNS, probe.Veth, probe.TUN}, openWireguardGo},
 	{subject, "two linksealds, MACsec in user space, gcm-aes-256, MTU 1500 over a veth of 1600", []probe.Feature{probe.NetNS, probe.Veth, probe.TUN}, openUserspace},
 	{"linkseal-kernel", "two linksealds, the kernel's MACsec, gcm-aes-256, MTU 1500 over a veth of 1600", []probe.Feature{probe.NetNS, probe.Veth, probe.MACsecGCM}, openKernel},
+	{"linkseal-wg", "two linksealds, WireGuard in user space; tunnel MTU 1500 over a veth of 1600", []probe.Feature{probe.NetNS, probe.Veth, probe.TUN}, openWireGuardUserspace},
+	{"linkseal-wg-kernel", "two linksealds, the kernel's WireGuard; tunnel MTU 1500 over a veth of 1600", []probe.Feature{probe.NetNS, probe.Veth, probe.WireGuard}, openWireGuardKernel},
 }
 
 // lacks says what of a contender's needs this machine does not have; "" if

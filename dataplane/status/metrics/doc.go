@@ -16,5 +16,6 @@
 // texts and addresses of frames are on none. TestCardinality has how many series
 // a port has at the most.
 //
-// Keys are named by CKN, as in a status; of their octets there is nothing.
+// Keys are named by CKN, as in a status, and PSKs by their id under the same
+// label; of their octets there is nothing.
 package metrics

@@ -56,6 +56,7 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 		w.port(&s.Ports[i])
 	}
 	w.guard(s.Ports)
+	w.tunnels(s.Tunnels)
 	keysNow := w.now
 	if s.ClockHeld != nil {
 		keysNow = *s.ClockHeld

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -15,7 +16,7 @@ var (
 	keychainSealed = gauge("keychain_sealed", "1 while a keychain's keys are those that were sealed: its source has not been read since the start.", "keychain")
 	keychainError  = gauge("keychain_error", "1 while a keychain's source could not be used at the last try; the keys before it go on.", "keychain")
 
-	keyInfo      = gauge("key_info", "A key of a keychain; always 1. The fingerprint names the CAK without giving it away.", "keychain", "ckn", "fingerprint", "fallback", "pair")
+	keyInfo      = gauge("key_info", "A key of a keychain, by its CKN, of a PSK its id (kind); always 1. The fingerprint names the octets without giving them away; a PSK that is text has none.", "keychain", "ckn", "kind", "fingerprint", "fallback", "pair")
 	keyState     = gauge("key_state", "1 for the state that the key is in, by its window.", "keychain", "ckn", "state")
 	keyNotBefore = gauge("key_not_before_timestamp_seconds", "When the key's window begins; absent if it says nothing.", "keychain", "ckn")
 	keyExpires   = gauge("key_expires_timestamp_seconds", "When the key's window ends; absent if it does not.", "keychain", "ckn")
@@ -60,7 +61,7 @@ func (w scrape) keychain(k *status.Keychain, now time.Time) {
 	}
 	if r := k.Rotation; r != nil {
 		if r.Phase != "" {
-			w.put(rotationInfo, 1, k.Name, r.Phase, r.CKN)
+			w.put(rotationInfo, 1, k.Name, r.Phase, cmp.Or(r.CKN, r.PSK))
 		}
 		w.at(rotationBegan, r.Since, k.Name)
 		w.at(rotationRetireAt, r.RetireAt, k.Name)
@@ -70,18 +71,23 @@ func (w scrape) keychain(k *status.Keychain, now time.Time) {
 }
 
 func (w scrape) key(keychain string, k *status.Key, now time.Time) {
-	w.put(keyInfo, 1, keychain, k.CKN, k.Fingerprint, strconv.FormatBool(k.Fallback), k.Pair)
-	w.oneOf(keyState, k.State, keyStates, keychain, k.CKN)
-	w.at(keyNotBefore, k.NotBefore, keychain, k.CKN)
-	w.at(keyExpires, k.Expires, keychain, k.CKN)
+	name := k.Name()
+	kind := "cak"
+	if k.ID != "" {
+		kind = "psk"
+	}
+	w.put(keyInfo, 1, keychain, name, kind, k.Fingerprint, strconv.FormatBool(k.Fallback), k.Pair)
+	w.oneOf(keyState, k.State, keyStates, keychain, name)
+	w.at(keyNotBefore, k.NotBefore, keychain, name)
+	w.at(keyExpires, k.Expires, keychain, name)
 	if k.Expires != nil {
-		w.put(keyLeft, k.Expires.Sub(now).Seconds(), keychain, k.CKN)
+		w.put(keyLeft, k.Expires.Sub(now).Seconds(), keychain, name)
 	}
 	began := k.NotBefore
 	if began == nil {
 		began = k.FirstSeen
 	}
-	w.ago(keyAge, now, began, keychain, k.CKN)
+	w.ago(keyAge, now, began, keychain, name)
 }
 
 func (w scrape) vault(keychain string, v *status.Vault) {

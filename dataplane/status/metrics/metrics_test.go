@@ -56,11 +56,11 @@ func example() status.Status {
 				{Direction: account.Egress, SCI: "0200000000010001", AN: 1, Key: "1112131415161718191a1b1c/2", CKN: a, From: *before(time.Minute), Packets: 5, Octets: 700, LastSeen: before(time.Second), PNHigh: 5, AllowedPackets: 1, AllowedOctets: 60},
 				{Direction: account.Ingress, SCI: west.SCI, AN: 1, Key: "1112131415161718191a1b1c/2", From: *before(time.Minute), Packets: 4, Octets: 600, PNHigh: 6, Gaps: 2},
 				{Direction: account.Ingress, SCI: west.SCI, AN: 0, Key: "1112131415161718191a1b1c/1", From: *before(time.Hour), To: before(time.Minute), Packets: 4711, LastSeen: before(2 * time.Minute)}},
-			NoAccount:     &account.Count{Packets: 3, Octets: 210},
-			Enforcement:   &status.Enforcement{Ingress: "native", Egress: "tcx", Guard: true, Refused: map[string]uint64{"bypass": 2, "xdp": 0}},
-			Events:        []status.Event{{Source: "02:00:00:00:00:09", From: "192.0.2.1:53"}},
-			EventCounters: map[string]uint64{"ingress_dropped": 2, "egress_tagged": 1, "ingress_eapol_limited": 1, "egress_dropped": 0}, EventsLost: 4,
-			EventLastSeen: map[string]time.Time{"ingress_dropped": *before(time.Second), "egress_tagged": *before(time.Minute), "ingress_eapol_limited": *before(time.Hour)},
+			NoAccount:   &account.Count{Packets: 3, Octets: 210},
+			Enforcement: &status.Enforcement{Ingress: "native", Egress: "tcx", Guard: true, Refused: map[string]uint64{"bypass": 2, "xdp": 0}},
+			Drops: status.Drops{Events: []status.Event{{Source: "02:00:00:00:00:09", From: "192.0.2.1:53"}},
+				EventCounters: map[string]uint64{"ingress_dropped": 2, "egress_tagged": 1, "ingress_eapol_limited": 1, "egress_dropped": 0}, EventsLost: 4,
+				EventLastSeen: map[string]time.Time{"ingress_dropped": *before(time.Second), "egress_tagged": *before(time.Minute), "ingress_eapol_limited": *before(time.Hour)}},
 			OuterCircuits: []status.Circuit{{STag: 7, Direction: "ingress", Traffic: status.Traffic{Packets: 6, Octets: 600, LastSeen: before(time.Second)}},
 				{Rest: true, Direction: "ingress", Traffic: status.Traffic{Packets: 1, Octets: 100, LastSeen: before(time.Minute)}}},
 			Tagging: status.Tagging{TagsBy: "tcx",
@@ -75,6 +75,7 @@ func example() status.Status {
 		{Name: "link3", Device: "eth3", Interface: "macsec3", State: status.Down, Secure: "must", Cipher: "gcm-aes-256", Passing: status.PassingNone, Keychain: "link2",
 			Enforcement: &status.Enforcement{Ingress: "none", Egress: "clsact", GuardError: "no cgroup", Refused: map[string]uint64{"bypass": 1, "xdp": 0}}},
 	}
+	s.Tunnels = tunnels()
 	for i, name := range slices.Sorted(maps.Keys(byName)) {
 		s.Ports[0].Counters[name] = uint64(100 + i)
 	}
@@ -90,6 +91,8 @@ func example() status.Status {
 				Counters: map[string]uint64{"polls": 40, "failures": 5, "faults_refused_pair": 2, "faults_server_error": 1, "faults_lying": 1, "faults_local": 0}}},
 		{Name: "link2", Source: "file", From: "/etc/linkseal/keys/link\xff2.yaml",
 			Keys: []status.Key{{CKN: b, State: "expired", Expires: before(time.Hour), FirstSeen: before(2 * time.Hour), Fallback: true, Fingerprint: "8899aabbccddeeff"}}},
+		{Name: "hub1-psk", Source: "file", From: "/etc/linkseal/keys/hub1.yaml",
+			Keys: []status.Key{{ID: "psk-2026-11", State: "active", NotBefore: before(24 * time.Hour), Expires: before(-24 * time.Hour), Fingerprint: "1122334455667788"}, {ID: "psk-2026-12", Text: true, State: "not_yet", NotBefore: before(-time.Hour)}}},
 	}
 	s.Fill()
 	return s
@@ -163,6 +166,7 @@ func TestClockHeld(t *testing.T) {
 # TYPE linkseal_key_expiry_seconds gauge
 linkseal_key_expiry_seconds{ckn="01",keychain="link2"} -7200
 linkseal_key_expiry_seconds{ckn="96437a93ccf10d9dfe347846cce52c7d",keychain="link1"} 2.502e+06
+linkseal_key_expiry_seconds{ckn="psk-2026-11",keychain="hub1-psk"} 82800
 # HELP linkseal_tx_sa_age_seconds How long the encoding SA has been there, or since this daemon adopted it.
 # TYPE linkseal_tx_sa_age_seconds gauge
 linkseal_tx_sa_age_seconds{an="1",ckn="96437a93ccf10d9dfe347846cce52c7d",port="link1"} 90
@@ -189,7 +193,7 @@ func TestNoTexts(t *testing.T) {
 // What a port has at the most, by what bounds each: 512 circuits at two places,
 // 64 tags, the 50 peers of MKA with four SAs each.
 func TestCardinality(t *testing.T) {
-	p := status.Port{Name: "link1", Filter: map[string]uint64{}, EventCounters: map[string]uint64{}, Enforcement: &status.Enforcement{}}
+	p := status.Port{Name: "link1", Filter: map[string]uint64{}, Drops: status.Drops{EventCounters: map[string]uint64{}}, Enforcement: &status.Enforcement{}}
 	ways := []string{"ingress", "egress"}
 	for _, way := range ways {
 		for i := range uint16(513) {

@@ -24,11 +24,14 @@ func Of(r keyvault.Report) *status.Vault {
 	return v
 }
 
-// Refused names a pair or a version that is not used, and says why.
+// Refused names a pair, a PSK or a version that is not used, and says why.
 func Refused(r keyvault.Refused) string {
-	name := "pair " + r.Pair
-	if r.Pair == "" {
-		name = "version " + r.Version
+	name := "version " + r.Version
+	switch {
+	case r.Pair != "":
+		name = "pair " + r.Pair
+	case r.PSK != "":
+		name = "PSK " + r.PSK
 	}
 	return name + ": " + r.Why
 }

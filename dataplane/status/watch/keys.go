@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"time"
@@ -95,20 +96,23 @@ func (v View) keys() table {
 	for _, k := range v.Last.Status.Keychains {
 		for _, key := range k.Keys {
 			state := words(key.State)
+			if key.ID != "" {
+				t.heads[1] = "CKN OR ID"
+			}
 			if key.Fallback {
 				state += ", fallback"
 			}
 			rotation := ""
-			if r := k.Rotation; r != nil && r.Phase != "" && r.CKN == key.CKN {
+			if r := k.Rotation; r != nil && r.Phase != "" && cmp.Or(r.CKN, r.PSK) == key.Name() {
 				rotation = words(r.Phase)
 				if r.RetireAt != nil {
 					rotation += ", the old retire " + away(*r.RetireAt, now)
 				}
 			}
-			t.row(k.Name, brief(key.CKN), state, window(key.NotBefore, now), window(key.Expires, now), rotation)
+			t.row(k.Name, brief(key.Name()), state, window(key.NotBefore, now), window(key.Expires, now), rotation)
 		}
 		if r := k.Rotation; r != nil && r.Next != nil {
-			t.row(k.Name, "next pair", "-", away(*r.Next, now), "-", "")
+			t.row(k.Name, "next "+k.Noun(), "-", away(*r.Next, now), "-", "")
 		}
 	}
 	return t

@@ -29,16 +29,19 @@ func (v View) Lines() []Line {
 		title += fmt.Sprintf(", rates of the last %.1f s", v.Last.At.Sub(v.Before.At).Seconds())
 	}
 	b.line(Plain, title)
-	if len(s.Ports) == 0 {
+	if len(s.Ports)+len(s.Tunnels) == 0 {
 		b.line(Plain, "no ports")
 	}
 	b.table(v.ports())
+	b.table(v.tunnels())
 	if alarms := alarms(s, v.Last.At); len(alarms) > 0 {
 		b.line(Plain, "")
 		for _, a := range alarms {
 			b.line(Alarm, a)
 		}
 	}
+	b.table(v.members())
+	b.table(v.flows())
 	b.table(v.counted())
 	b.table(v.events())
 	b.table(v.accounts())
@@ -148,6 +151,9 @@ func alarms(s *status.Status, now time.Time) (all []string) {
 		if e := p.Enforcement; e != nil && !e.Guard {
 			add("%s: no guard, so that sockets may transmit past its filter: %s", p.Name, cmp.Or(e.GuardError, "it is put back"))
 		}
+	}
+	for i := range s.Tunnels {
+		tunnelAlarms(&s.Tunnels[i], add)
 	}
 	for _, k := range s.Keychains {
 		if k.Error != "" {

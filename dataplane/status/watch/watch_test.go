@@ -42,10 +42,10 @@ func example() Sample {
 				"out_pkts_encrypted": 4710, "out_octets_encrypted": 4710000, "mkpdus_sent": 12, "mkpdus_received": 11, "mkpdus_icv_bad": 3},
 			Filter: map[string]uint64{"ingress_macsec_packets": 820, "ingress_macsec_octets": 90000, "ingress_dropped_packets": 3, "ingress_dropped_octets": 180,
 				"ingress_eapol_limited_packets": 7, "ingress_eapol_limited_octets": 700, "egress_macsec_packets": 4710, "egress_macsec_octets": 4860000, "egress_tagged_packets": 1, "egress_tagged_octets": 64, "egress_clear_packets": 0},
-			Events: []status.Event{{Time: *at(-time.Second), Direction: "egress", Reason: "dropped", Size: 98, Source: "02:00:00:00:00:01", Destination: "02:00:00:00:00:02",
+			Drops: status.Drops{Events: []status.Event{{Time: *at(-time.Second), Direction: "egress", Reason: "dropped", Size: 98, Source: "02:00:00:00:00:01", Destination: "02:00:00:00:00:02",
 				VLANs: []uint16{7, 9}, EtherType: "0x0800", Protocol: &udp, From: "192.0.2.1:53", To: "192.0.2.2:53"},
 				{Time: *at(-time.Minute), Direction: "ingress", Reason: "eapol_limited", Size: 60, Source: "02:00:00:00:00:03", Destination: "01:80:c2:00:00:03", EtherType: "0x888e"}},
-			EventsLost: 4, NoAccount: &account.Count{Packets: 2, Octets: 128},
+				EventsLost: 4}, NoAccount: &account.Count{Packets: 2, Octets: 128},
 			Enforcement: &status.Enforcement{Ingress: "native", Egress: "tcx", GuardError: "no cgroup"},
 			Accounts: []account.Account{
 				{Direction: account.Egress, SCI: "0200000000010001", AN: 1, Key: key, From: *at(-90 * time.Second), Packets: 4710, Octets: 4860000, AllowedOctets: 300, LastSeen: at(-time.Second)},
@@ -59,11 +59,12 @@ func example() Sample {
 			UnsecuredReason: "no live peer: ICV of MKPDUs from 02:00:00:00:00:04 under CKN 01 is bad: the CAK differs",
 			Remedy:          "compare `linkseal keys list` at both ends",
 			Participants:    []status.Participant{{CKN: b, Peers: []status.Peer{{SCI: "0200000000040001"}}}}},
-	}, Keychains: []status.Keychain{
+	}, Tunnels: tunnels(), Keychains: []status.Keychain{
 		{Name: "link1", Keys: []status.Key{{CKN: a, State: "active", NotBefore: at(-24 * time.Hour), Expires: at(29 * 24 * time.Hour)}, {CKN: b, State: "expired", Expires: at(-time.Hour), Fallback: true}},
 			Rotation: &status.Rotation{Phase: "settled", CKN: a, RetireAt: at(time.Hour), Next: at(28 * 24 * time.Hour)},
 			Vault: &status.Vault{Faults: []status.Fault{{Kind: "server_error", Text: "503 \x1b[2J said\u202e the vault", Since: *at(-time.Hour)}},
 				Refused: []string{"pair 11: only its CKN is there"}}},
+		{Name: "hub1-psk", Keys: []status.Key{{ID: "psk-2026-11", State: "active", NotBefore: at(-24 * time.Hour)}}},
 	}}}
 }
 
@@ -87,6 +88,7 @@ func after(d time.Duration) Sample {
 	p.Tx.PN += 25_000_000
 	p.Rx[0].PN += 2000
 	p.Rx[1].Key = "another"
+	grown(&s.Status.Tunnels[0], &s.Status.Tunnels[1])
 	return s
 }
 

@@ -56,13 +56,15 @@ type Plan struct {
 	Cause    string // Asked or Scheduled
 	ID       string // of the pair: 32 hex digits, random
 	Owner    string // empty: the store has no owners
-	Octets   int    // of the CAK
-	// Window of the pair. A zero NotBefore is the moment of the claim, and
+	Octets   int    // of the CAK, or the PSK
+	PSK      bool
+	Text     bool // of a PSK: written as text
+	// Window of the pair. A zero NotBefore is Lead after the claim, and
 	// Expires then Life after it; a zero Life: never.
-	Window keychain.Window
-	Life   time.Duration
-	Hold   time.Duration
-	Sweep  bool
+	Window     keychain.Window
+	Lead, Life time.Duration
+	Hold       time.Duration
+	Sweep      bool
 	// Old pairs that an earlier rotation has left to be retired.
 	Old []string
 }
@@ -103,8 +105,8 @@ type Result struct {
 // Course is one rotation under way. It is not safe for concurrent use.
 type Course struct {
 	State
-	window keychain.Window // as planned
-	life   time.Duration
+	window     keychain.Window // as planned
+	lead, life time.Duration
 
 	view    View
 	looked  bool
@@ -135,23 +137,25 @@ type seen struct {
 // Begin starts a rotation.
 func Begin(now time.Time, p Plan) *Course {
 	now = plain(now)
-	return start(now, State{
+	c := start(now, State{
 		Version: version, Keychain: p.Keychain, Store: p.Store, Cause: p.Cause, Hold: p.Hold, Sweep: p.Sweep, Old: p.Old,
-		Order:   Order{ID: p.ID, Owner: p.Owner, Octets: p.Octets},
-		Started: now, Times: map[Phase]time.Time{}, Lost: noLoss(), Counted: map[string]map[string]uint64{},
-	}, p.Window, p.Life)
+		Order:   Order{ID: p.ID, Owner: p.Owner, Octets: p.Octets, PSK: p.PSK, Text: p.Text},
+		Started: now, Times: map[Phase]time.Time{}, Lost: noLoss(p.PSK), Counted: map[string]map[string]uint64{},
+	})
+	c.window, c.lead, c.life = p.Window, p.Lead, p.Life
+	return c
 }
 
 // Resume goes on with a rotation whose journal says s.
 func Resume(now time.Time, s *State) *Course {
-	c := start(plain(now), *s, keychain.Window{}, 0)
+	c := start(plain(now), *s)
 	// Whether the old pairs may go is looked at again, and which are left.
 	c.resumed, c.Retiring = true, false
 	return c
 }
 
-func start(now time.Time, s State, w keychain.Window, life time.Duration) *Course {
-	return &Course{State: s, window: w, life: life, phaseAt: now, ports: map[string]*seen{}, told: map[string]bool{}}
+func start(now time.Time, s State) *Course {
+	return &Course{State: s, phaseAt: now, ports: map[string]*seen{}, told: map[string]bool{}}
 }
 
 // plain is t without its monotonic reading: it is compared with what was kept.
@@ -283,7 +287,7 @@ func starts(o *Order) string {
 func (c *Course) failed(t *teller, d Do, err error) {
 	untouched := c.Reached == None || c.Reached == Claimed && d.Kind == Save && c.GivesWay == ""
 	if untouched {
-		c.end(t, Failed, fmt.Sprintf("%s: %v; nothing was changed", what[d.Kind], err))
+		c.end(t, Failed, fmt.Sprintf("%s: %v; nothing was changed", c.fails(d.Kind), err))
 		c.dirty = false // there is nothing to go on with
 		return
 	}
@@ -300,11 +304,8 @@ func (c *Course) failed(t *teller, d Do, err error) {
 	default:
 		c.retryAt = again
 	}
-	t.once("retrying "+err.Error(), Event{Phase: Retrying, Pair: d.ID, Error: fmt.Sprintf("%s: %v", what[d.Kind], err), Detail: "it is tried again; the traffic is not concerned"})
+	t.once("retrying "+err.Error(), Event{Phase: Retrying, Pair: d.ID, Error: fmt.Sprintf("%s: %v", c.fails(d.Kind), err), Detail: "it is tried again; the traffic is not concerned"})
 }
-
-// what is done, in words.
-var what = map[Kind]string{Save: "the journal cannot be saved", List: "the pairs cannot be listed", Write: "the pair cannot be written", Retire: "the old pair cannot be retired"}
 
 // reach notes a new phase.
 func (c *Course) reach(now time.Time, p Phase) {
@@ -325,7 +326,12 @@ func (c *Course) end(t *teller, outcome Phase, err string) {
 	t.tell(e)
 }
 
+// losses are those of the whole rotation; nil if nothing counts: a tunnel in
+// transport mode has no interface.
 func (c *Course) losses() map[string]uint64 {
+	if c.Order.PSK && len(c.Counted) == 0 {
+		return nil
+	}
 	m := make(map[string]uint64, len(c.Lost))
 	for k, n := range c.Lost {
 		m[k] = n
@@ -337,13 +343,13 @@ func (c *Course) losses() map[string]uint64 {
 func (c *Course) afterwards() string {
 	switch {
 	case c.Reached == Retired:
-		return "the old pairs are retired"
+		return "the old " + c.key() + "s are retired"
 	case c.RetireAt().IsZero():
-		return "the old pairs are kept until the ports without a peer have moved too"
+		return fmt.Sprintf("the old %ss are kept until the %ss without a peer have moved too", c.key(), c.place())
 	case c.Hold == 0 && c.view.Unsealed != "":
-		return "the old pairs are kept until the keys can be sealed"
+		return "the old " + c.key() + "s are kept until the keys can be sealed"
 	}
-	return fmt.Sprintf("the old pairs are retired at %s, after a hold of %v", stamp(c.RetireAt()), c.Hold)
+	return fmt.Sprintf("the old %ss are retired at %s, after a hold of %v", c.key(), stamp(c.RetireAt()), c.Hold)
 }
 
 // teller collects events.
@@ -355,6 +361,9 @@ type teller struct {
 
 func (t *teller) tell(e Event) {
 	e.Time, e.ElapsedMS, e.Keychain, e.CKN = t.now, max(t.now.Sub(t.c.Started).Milliseconds(), 0), t.c.Keychain, t.c.CKN
+	if t.c.Order.PSK {
+		e.PSK, e.Tunnel, e.Port = t.c.PSK(), e.Port, ""
+	}
 	t.events = append(t.events, e)
 }
 

@@ -29,8 +29,7 @@ func TestCrash(t *testing.T) {
 		for first := range longest {
 			for second := first; second < longest; second += 1 + (second-first)/3 {
 				for moment := range moments {
-					n := crash(t, theirs, [2]int{first, second}, moment)
-					crashes += n
+					crashes += crash(t, newWorld(t, "p1"), plan(), theirs, [2]int{first, second}, moment)
 				}
 			}
 		}
@@ -41,12 +40,23 @@ func TestCrash(t *testing.T) {
 	}
 }
 
+// TestPSKCrash is TestCrash of a PSK.
+func TestPSKCrash(t *testing.T) {
+	crashes := 0
+	for first := range 20 {
+		for moment := range moments {
+			crashes += crash(t, newTunnels(t, "hub1"), pskPlan(), 75*time.Second, [2]int{first, first + 3}, moment)
+		}
+	}
+	if crashes < 60 {
+		t.Errorf("%d crashes: that was not all", crashes)
+	}
+}
+
 // crash runs one rotation that is killed at two of its effects, as they are
 // counted over restarts, and returns how often it was.
-func crash(t *testing.T, theirs time.Duration, at [2]int, moment int) (crashes int) {
-	w := newWorld(t, "p1")
+func crash(t *testing.T, w *world, p Plan, theirs time.Duration, at [2]int, moment int) (crashes int) {
 	w.theirs = theirs
-	p := plan()
 	p.Hold = time.Minute
 	c := Begin(w.now, p)
 	asked := 1

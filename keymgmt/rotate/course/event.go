@@ -46,8 +46,10 @@ type Event struct {
 	ElapsedMS int64             `json:"elapsed_ms"`
 	Keychain  string            `json:"keychain"`
 	Port      string            `json:"port,omitempty"`
+	Tunnel    string            `json:"tunnel,omitempty"`
 	Phase     Phase             `json:"phase"`
 	CKN       keychain.CKN      `json:"ckn,omitempty"`
+	PSK       string            `json:"psk,omitempty"`
 	Pair      string            `json:"pair,omitempty"`
 	Detail    string            `json:"detail,omitempty"`
 	Lost      map[string]uint64 `json:"lost,omitempty"`

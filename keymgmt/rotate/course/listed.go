@@ -24,10 +24,10 @@ func (c *Course) listed(t *teller, pairs []Pair) {
 			c.GivesWay = owned.Error()
 			c.dirty = true
 		default:
-			t.once("resumed", Event{Phase: Resumed, Detail: "the pair was being written when linkseal ended"})
+			t.once("resumed", Event{Phase: Resumed, Detail: "the " + c.key() + " was being written when linkseal ended"})
 		}
 	case c.Reached == Claimed && doubt != nil && own == nil:
-		c.end(t, Failed, fmt.Sprintf("the pair cannot be written: %v; nothing was changed", doubt))
+		c.end(t, Failed, fmt.Sprintf("the %s cannot be written: %v; nothing was changed", c.key(), doubt))
 	case c.Reached == Claimed: // some of it is there: it is written again
 	case owned != nil:
 		c.owned(t, owned)
@@ -70,11 +70,12 @@ func (c *Course) claim(t *teller, pairs []Pair, owned *OwnedError) {
 	}
 	w := c.window
 	if w.NotBefore.IsZero() {
-		w.NotBefore = t.now.Truncate(time.Second)
-		// Preferred to all that have begun, also when they have in the same
-		// second, or the clock was set back.
+		from := t.now.Add(c.lead)
+		w.NotBefore = from.Truncate(time.Second)
+		// Preferred to all that have begun by then, also when they have in the
+		// same second, or the clock was set back.
 		for _, k := range c.view.Keys {
-			if in := find(pairs, k.ID); in != nil && !k.Fallback && !in.NotBefore.After(t.now) && !k.Start.Before(w.NotBefore) {
+			if in := find(pairs, k.ID); in != nil && !k.Fallback && !in.NotBefore.After(from) && !k.Start.Before(w.NotBefore) {
 				w.NotBefore = k.Start.Truncate(time.Second).Add(time.Second)
 			}
 		}
@@ -88,9 +89,9 @@ func (c *Course) claim(t *teller, pairs []Pair, owned *OwnedError) {
 	}
 	c.carried()
 	c.reach(t.now, Claimed)
-	detail := "the store has no pair yet"
+	detail := "the store has no " + c.key() + " yet"
 	if n := Newest(pairs); n != nil {
-		detail = "it follows pair " + n.ID
+		detail = "it follows " + c.key() + " " + n.ID
 	}
 	t.tell(Event{Phase: Claimed, Pair: c.Order.ID, Detail: detail})
 }
@@ -104,10 +105,13 @@ func (c *Course) missing(t *teller) {
 		return
 	}
 	what := "is not there, or not whole"
-	if c.Reached != Written {
+	switch {
+	case c.Reached != Written && c.Order.PSK:
+		what = "was taken out of its store, or is there more than once"
+	case c.Reached != Written:
 		what = "was taken out of its store, or a half of it"
 	}
-	c.end(t, Failed, fmt.Sprintf("pair %s %s; the old pairs stay as they are", c.Order.ID, what))
+	c.end(t, Failed, fmt.Sprintf("%[1]s %[2]s %[3]s; the old %[1]ss stay as they are", c.key(), c.Order.ID, what))
 }
 
 // clock tells when ours and the store's differ: windows are by the clock.
@@ -116,7 +120,7 @@ func (c *Course) clock(t *teller, own *Pair) {
 		return
 	}
 	if off := t.now.Sub(own.Created); off.Abs() > clockSlack {
-		t.tell(Event{Phase: Waiting, Detail: fmt.Sprintf("the clock and the vault's differ by %v; pairs start and expire by the clock: set it", off.Abs().Round(time.Second))})
+		t.tell(Event{Phase: Waiting, Detail: fmt.Sprintf("the clock and the vault's differ by %v; %ss start and expire by the clock: set it", off.Abs().Round(time.Second), c.key())})
 	}
 }
 

@@ -23,7 +23,7 @@ func (c *Course) look(t *teller, v View) {
 		c.without(t)
 		return
 	}
-	if c.hadKey = true; c.CKN == "" {
+	if c.hadKey = true; c.CKN == "" && !c.Order.PSK {
 		c.CKN = own.CKN // the store did not tell it
 	}
 	if c.Reached == ReadBack {
@@ -50,7 +50,7 @@ func (c *Course) without(t *teller) {
 	if t.now.Sub(c.phaseAt) < patience {
 		return
 	}
-	detail := "our own source has not told of the pair yet"
+	detail := "our own source has not told of the " + c.key() + " yet"
 	if c.view.Fault != "" {
 		detail += ": " + c.view.Fault
 	}
@@ -114,7 +114,7 @@ func (c *Course) port(t *teller, p *Port, at Phase, idle bool) {
 	}
 	if !idle && s.reached.before(at) {
 		for _, ph := range order[slices.Index(order, s.reached)+1 : slices.Index(order, at)+1] {
-			if !c.Settled() {
+			if !c.Settled() && !(c.Order.PSK && ph == ParticipantUp) {
 				t.tell(Event{Phase: ph, Port: p.Name})
 			}
 		}
@@ -127,19 +127,11 @@ func (c *Course) port(t *teller, p *Port, at Phase, idle bool) {
 	if c.Settled() || at == Settled || t.now.Sub(from) < patience {
 		return
 	}
-	detail := waitsFor[at]
+	detail := c.waits(at)
 	if idle {
-		detail = "it has no peer now; the old pairs are kept until it has, and has moved"
+		detail = c.wants()
 	}
 	t.once(fmt.Sprintf("waits %s %s %v", p.Name, at, idle), Event{Phase: Waiting, Port: p.Name, Detail: detail})
-}
-
-// waitsFor says what a port that has come so far waits for.
-var waitsFor = map[Phase]string{
-	InKeychain:    "it has no participant for the new CKN: another key or the clock keeps it from being used",
-	ParticipantUp: "the peer is not live on the new CKN: it has not got the key yet, or its clock is behind; the traffic goes on under the old one, and nothing is lost meanwhile",
-	PeerLive:      "both ends have the new CKN, and the key server has not moved the traffic yet",
-	Moved:         "SAs of an older CKN are still there",
 }
 
 // hold counts the time since all have settled, and ends the hold when they are
@@ -155,7 +147,7 @@ func (c *Course) hold(t *teller, ready, back bool, missing string) {
 			c.Since, c.dirty = time.Time{}, true
 		}
 		if c.Settled() && missing != "" && t.now.Sub(c.Times[Settled]) >= c.Hold {
-			t.once("kept "+missing, Event{Phase: Waiting, Port: missing, Detail: "the old pairs are kept: the port is not on the new CKN"})
+			t.once("kept "+missing, Event{Phase: Waiting, Port: missing, Detail: fmt.Sprintf("the old %ss are kept: the %s is not on the new %s", c.key(), c.place(), c.name())})
 		}
 	case c.Since.IsZero():
 		c.Since, c.dirty = t.now, true
@@ -171,7 +163,7 @@ func (c *Course) hold(t *teller, ready, back bool, missing string) {
 		if t.now.Sub(c.RetireAt()) < patience {
 			return // they may be on their way
 		}
-		t.once("unsealed", Event{Phase: Waiting, Detail: "the old pairs are kept: the keys cannot be sealed: " + why})
+		t.once("unsealed", Event{Phase: Waiting, Detail: "the old " + c.key() + "s are kept: the keys cannot be sealed: " + why})
 		if c.Outcome == "" { // the traffic has moved; nobody need wait for the rest
 			c.end(t, Done, "")
 		}

@@ -12,12 +12,14 @@ import (
 // OwnerTag is the tag of a pair in a vault that names who rotates.
 const OwnerTag = "linkseal-owner"
 
-// Pair is a CKN and CAK as their store lists them. Nothing of it is secret.
+// Pair is a CKN and CAK, or a PSK, as their store lists them. Nothing of it is
+// secret.
 type Pair struct {
 	// ID names it in its store: the pair id in a vault, the CKN in hex in a
-	// file.
+	// file; of a PSK its id in either.
 	ID  string
-	CKN keychain.CKN // empty where a list does not tell it
+	CKN keychain.CKN // empty where a list does not tell it, and of a PSK
+	PSK bool
 	keychain.Window
 	Created  time.Time // by the store's clock; zero where it has none
 	Owner    string    // empty: nobody's
@@ -34,11 +36,14 @@ func (p *Pair) Start() time.Time {
 	return p.Created
 }
 
-// Order is a pair that is to be written.
+// Order is a pair, or a PSK, that is to be written.
 type Order struct {
-	ID        string    `json:"pair"` // 32 hex digits, random
-	Owner     string    `json:"owner,omitempty"`
-	Octets    int       `json:"octets"` // of the CAK: 16 or 32
+	ID     string `json:"pair"` // 32 hex digits, random
+	Owner  string `json:"owner,omitempty"`
+	Octets int    `json:"octets"` // of the CAK: 16 or 32; of a PSK 32
+	PSK    bool   `json:"psk,omitempty"`
+	// Text has a PSK written as text, for peers that take no other.
+	Text      bool      `json:"text,omitempty"`
 	NotBefore time.Time `json:"not_before"`
 	Expires   time.Time `json:"expires,omitzero"` // zero: never
 }
@@ -69,11 +74,12 @@ func later(a, b *Pair) int {
 type OwnedError struct {
 	Keychain, Owner, Pair string // whose tag the pair carries
 	Self                  string
+	PSK                   bool
 }
 
 func (e *OwnedError) Error() string {
-	return fmt.Sprintf("keychain %s is rotated by %s, whose tag %s its newest pair %s carries, and this is %s; rotate there, or take it over from here: linkseal keys generate %s --take-over --config FILE writes a pair with this one's tag",
-		e.Keychain, e.Owner, OwnerTag, e.Pair, e.Self, e.Keychain)
+	return fmt.Sprintf("keychain %s is rotated by %s, whose tag %s its newest %s %s carries, and this is %s; rotate there, or take it over from here: linkseal keys generate %s --take-over --config FILE writes a %s with this one's tag",
+		e.Keychain, e.Owner, OwnerTag, noun(e.PSK), e.Pair, e.Self, e.Keychain, noun(e.PSK))
 }
 
 // Owned reports the owner if it is not self. An empty self stands for a store
@@ -83,7 +89,7 @@ func Owned(name string, pairs []Pair, self string) *OwnedError {
 	if self == "" || n == nil || n.Owner == "" || n.Owner == self {
 		return nil
 	}
-	return &OwnedError{Keychain: name, Owner: n.Owner, Pair: n.ID, Self: self}
+	return &OwnedError{Keychain: name, Owner: n.Owner, Pair: n.ID, Self: self, PSK: n.PSK}
 }
 
 func find(pairs []Pair, id string) *Pair {

@@ -43,9 +43,9 @@ func (s Schedule) Next(pairs []Pair, now time.Time) Due {
 	}
 	n := Newest(sane)
 	if n == nil {
-		d := Due{Problem: "there is no pair to follow; make one with linkseal keys generate"}
+		d := Due{Problem: "there is no key to follow; make one with linkseal keys generate"}
 		if late := Newest(pairs); late != nil {
-			d.Problem = fmt.Sprintf("the only pair, %s, starts at %s; make one that starts now with linkseal keys generate", late.ID, stamp(late.Start()))
+			d.Problem = fmt.Sprintf("the only %s, %s, starts at %s; make one that starts now with linkseal keys generate", noun(late.PSK), late.ID, stamp(late.Start()))
 		}
 		return d
 	}
@@ -63,7 +63,7 @@ func (s Schedule) Next(pairs []Pair, now time.Time) Due {
 func behind(pairs []Pair, now time.Time) string {
 	for _, p := range pairs {
 		if now.Before(p.Created.Add(-clockSlack)) {
-			return fmt.Sprintf("the clock says %s, and pair %s was made at %s by the vault's; set the clock", stamp(now), p.ID, stamp(p.Created))
+			return fmt.Sprintf("the clock says %s, and %s %s was made at %s by the vault's; set the clock", stamp(now), noun(p.PSK), p.ID, stamp(p.Created))
 		}
 	}
 	return ""

@@ -47,7 +47,7 @@ func TestNext(t *testing.T) {
 		}
 	}
 	for problem, d := range map[string]Due{
-		"no pair to follow":          month.Next(nil, t0),
+		"no key to follow":           month.Next(nil, t0),
 		"pair a was made at 2026-11": month.Next([]Pair{old}, t0.Add(-day)),
 		"starts at 2040-":            month.Next([]Pair{{ID: "x", Whole: true, Created: t0, Window: keychain.Window{NotBefore: t0.AddDate(14, 0, 0)}}}, t0),
 	} {

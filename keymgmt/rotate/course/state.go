@@ -47,8 +47,9 @@ type State struct {
 	// another owner turned up.
 	GivesWay string `json:"gives_way,omitempty"`
 
-	Lost    map[string]uint64            `json:"lost"`
-	Counted map[string]map[string]uint64 `json:"counted,omitempty"` // by port and counter, as last read
+	Lost map[string]uint64 `json:"lost"`
+	// Counted is by port, or a tunnel's interface, and counter, as last read.
+	Counted map[string]map[string]uint64 `json:"counted,omitempty"`
 
 	// Outcome is done or failed; empty while traffic has yet to move.
 	Outcome Phase  `json:"outcome,omitempty"`
@@ -59,6 +60,17 @@ type State struct {
 
 // Ended tells that nothing is left to be done.
 func (s *State) Ended() bool { return s.Outcome == Failed || s.Outcome == Done && s.Reached == Retired }
+
+// PSK is the id of the new PSK; empty of a pair.
+func (s *State) PSK() string {
+	if s.Order.PSK {
+		return s.Order.ID
+	}
+	return ""
+}
+
+// Written tells that the new key is in its store.
+func (s *State) Written() bool { return !s.Reached.before(Written) }
 
 // RetireAt is when the old pairs are retired if all stays as it is; zero if
 // that is not known.
@@ -116,7 +128,7 @@ func Decode(b []byte) (*State, error) {
 		s.Times = map[Phase]time.Time{}
 	}
 	if s.Lost == nil {
-		s.Lost = noLoss()
+		s.Lost = noLoss(s.Order.PSK)
 	}
 	if s.Counted == nil {
 		s.Counted = map[string]map[string]uint64{}
@@ -127,39 +139,58 @@ func Decode(b []byte) (*State, error) {
 // idDigits is the length of an Order's ID.
 const idDigits = 32
 
-func noLoss() map[string]uint64 {
-	m := make(map[string]uint64, len(Losses))
-	for _, name := range Losses {
+// losses are the counters of what is lost.
+func losses(psk bool) []string {
+	if psk {
+		return TunnelLosses
+	}
+	return Losses
+}
+
+func noLoss(psk bool) map[string]uint64 {
+	m := make(map[string]uint64)
+	for _, name := range losses(psk) {
 		m[name] = 0
 	}
 	return m
 }
 
-// count adds what the ports' counters have grown by. One that has fallen
-// began anew.
+// count adds what the counters of the ports, or of the tunnels' interfaces, have
+// grown by.
 func (s *State) count(ports []Port) {
 	for i := range ports {
 		p := &ports[i]
-		last := s.Counted[p.Name]
-		now := make(map[string]uint64, len(Losses))
-		for _, name := range Losses {
-			n, ok := p.Counters[name]
-			was, had := last[name]
-			switch {
-			case !ok: // the port has no SecY just now
-				if had {
-					now[name] = was
-				}
-				continue
-			case had && n >= was:
-				s.Lost[name] += n - was
-			case had:
-				s.Lost[name] += n
-			}
-			now[name] = n
+		if !s.Order.PSK {
+			s.countOne(p.Name, p.Counters)
+			continue
 		}
-		s.Counted[p.Name] = now
+		for name, counters := range p.Interfaces {
+			s.countOne(name, counters)
+		}
 	}
+}
+
+// countOne counts what is called name. A counter that has fallen began anew.
+func (s *State) countOne(where string, counters map[string]uint64) {
+	last := s.Counted[where]
+	now := make(map[string]uint64)
+	for _, name := range losses(s.Order.PSK) {
+		n, ok := counters[name]
+		was, had := last[name]
+		switch {
+		case !ok: // the port has no SecY just now
+			if had {
+				now[name] = was
+			}
+			continue
+		case had && n >= was:
+			s.Lost[name] += n - was
+		case had:
+			s.Lost[name] += n
+		}
+		now[name] = n
+	}
+	s.Counted[where] = now
 }
 
 // Sum is how much was lost in all.

@@ -7,7 +7,9 @@ import (
 	"github.com/linkseal/linkseal/keymgmt/keychain"
 )
 
-// View is what is seen of a keychain and of the ports that use it.
+// View is what is seen of a keychain and of the ports that use it, or of the
+// tunnels, if it is one of PSKs. The name of a PSK in use, where a CAK has its
+// CKN, is its id.
 type View struct {
 	// Keys are the keychain's now, whatever their window.
 	Keys []Key
@@ -31,7 +33,9 @@ type Key struct {
 	Fallback bool
 }
 
-// Port is a port's key agreement and SecY at one moment.
+// Port is a port's key agreement and SecY at one moment. A tunnel is one too: its
+// members are participants of the PSKs that their last handshakes were made
+// under.
 type Port struct {
 	Name         string
 	Secured      bool
@@ -43,6 +47,8 @@ type Port struct {
 	// SAs has the CKN of every SA installed, empty for one that is not known.
 	SAs      []keychain.CKN
 	Counters map[string]uint64
+	// Interfaces are the counters of a tunnel's interfaces, by their names.
+	Interfaces map[string]map[string]uint64
 }
 
 // Participant is one CKN's on a port.
@@ -58,6 +64,10 @@ var Losses = []string{
 	"in_pkts_invalid", "in_pkts_late", "in_pkts_no_sci", "in_pkts_not_using_sa", "in_pkts_not_valid",
 	"in_pkts_overrun", "in_pkts_unknown_sci", "in_pkts_unused_sa", "out_pkts_dropped",
 }
+
+// TunnelLosses are the counters of an interface that say that a tunnel has lost
+// packets, or had some that it could not open.
+var TunnelLosses = []string{"rx_dropped", "rx_errors", "tx_dropped", "tx_errors"}
 
 // find returns our key with an ID.
 func (v *View) find(id string) *Key {

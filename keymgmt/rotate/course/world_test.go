@@ -3,6 +3,7 @@ package course
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -30,6 +31,7 @@ type world struct {
 	unsealed     string
 	events       []Event
 	polls        int
+	psk          bool // the pairs are PSKs, and the ports tunnels of two members
 }
 
 // link is one port with its peer.
@@ -112,6 +114,10 @@ func (w *world) view() View {
 		}
 	}
 	for _, l := range w.ports {
+		if w.psk {
+			v.Ports = append(v.Ports, l.tunnel())
+			continue
+		}
 		p := Port{Name: l.name, Secured: l.carrying != "", Encoding: l.carrying, PeersEncode: true, Counters: map[string]uint64{}}
 		for k, n := range l.counters {
 			p.Counters[k] = n
@@ -136,8 +142,32 @@ func (w *world) view() View {
 	return v
 }
 
+// tunnel is the link as a tunnel whose second member moves when the old SAs of a
+// port would go.
+func (l *link) tunnel() Port {
+	p := Port{Name: l.name, Secured: l.carrying != "", Encoding: cmp.Or(l.old, l.carrying), PeersEncode: true}
+	if l.counters != nil {
+		p.Interfaces = map[string]map[string]uint64{"wg-" + l.name: maps.Clone(l.counters)}
+	}
+	for _, c := range []keychain.CKN{l.carrying, l.old} {
+		if c != "" {
+			p.SAs = append(p.SAs, c)
+			p.Participants = append(p.Participants, Participant{CKN: c, Live: 1})
+		}
+	}
+	return p
+}
+
 // list is what the store lists: whole pairs and halves.
-func (w *world) list() []Pair { return slices.Clone(w.pairs) }
+func (w *world) list() []Pair {
+	all := slices.Clone(w.pairs)
+	for i := range all {
+		if all[i].PSK = w.psk; w.psk {
+			all[i].CKN = ""
+		}
+	}
+	return all
+}
 
 // do carries out an effect. half leaves it half done.
 func (w *world) do(c *Course, d Do, half bool) (r Result) {
@@ -167,7 +197,9 @@ func (w *world) do(c *Course, d Do, half bool) (r Result) {
 	case List:
 		r.Pairs = w.list()
 	case Write:
-		r.Pair, r.Err = w.write(c.Order, half)
+		if r.Pair, r.Err = w.write(c.Order, half); w.psk {
+			r.Pair.CKN = ""
+		}
 	case Retire:
 		w.retire(d.ID, half)
 	}
@@ -225,8 +257,8 @@ func (w *world) drive(c *Course, until func(Do) bool) {
 func (w *world) phases() (all []string) {
 	for _, e := range w.events {
 		s := string(e.Phase)
-		if e.Port != "" {
-			s = fmt.Sprintf("%s %s", e.Port, s)
+		if e.Port+e.Tunnel != "" {
+			s = fmt.Sprintf("%s %s", e.Port+e.Tunnel, s)
 		}
 		all = append(all, s)
 	}

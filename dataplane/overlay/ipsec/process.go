@@ -1,0 +1,174 @@
+package ipsec
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/linkseal/linkseal/dataplane/overlay/ipsec/strongswan"
+	"github.com/linkseal/linkseal/linux/durable"
+	"github.com/linkseal/linkseal/linux/netns"
+)
+
+// programs are where charon may be, Debian's first.
+var programs = []string{"/usr/sbin/charon-systemd", "/usr/libexec/ipsec/charon", "/usr/lib/ipsec/charon"}
+
+// ErrNoCharon says that strongSwan is not installed.
+var ErrNoCharon = errors.New("there is no charon on this machine; install charon-systemd, libstrongswan-standard-plugins and libcharon-extra-plugins")
+
+// Program is charon's path.
+func Program() (string, error) {
+	for _, p := range programs {
+		if i, err := os.Stat(p); err == nil && i.Mode().IsRegular() {
+			return p, nil
+		}
+	}
+	return "", ErrNoCharon
+}
+
+// process is a charon that runs, started by us or by a linkseal before us.
+type process struct {
+	*strongswan.Client
+	pidfd *os.File
+	pid   int
+}
+
+const (
+	startPatience = 15 * time.Second // from exec to vici
+	endPatience   = 5 * time.Second  // from SIGTERM to SIGKILL
+)
+
+// adopt connects to the charon in dir that was started with conf; an error if
+// there is none. One with another conf is ended: it is another linkseal's, with
+// other plugins or of the other dataplane.
+func adopt(dir, conf string) (*process, error) {
+	p, err := connect(dir)
+	if err != nil {
+		return nil, err
+	}
+	have, err := os.ReadFile(filepath.Join(dir, "strongswan.conf"))
+	if err == nil && string(have) == conf {
+		return p, nil
+	}
+	p.end()
+	return nil, errors.New("charon runs with another strongswan.conf")
+}
+
+// connect connects to the charon in dir.
+func connect(dir string) (*process, error) {
+	c, err := strongswan.Dial(filepath.Join(dir, "vici"))
+	if err != nil {
+		return nil, err
+	}
+	p := &process{Client: c, pid: c.PID()}
+	fd, err := unix.PidfdOpen(p.pid, 0)
+	if err != nil {
+		c.Close()
+		return nil, fmt.Errorf("charon's process %d: %w", p.pid, err)
+	}
+	p.pidfd = os.NewFile(uintptr(fd), "pidfd")
+	return p, nil
+}
+
+// start runs charon in ns with conf and waits until it listens. It
+// lives on without us.
+func start(program, dir, conf string, ns *netns.NS) (*process, error) {
+	fail := func(err error) (*process, error) { return nil, fmt.Errorf("start %s: %w", program, err) }
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fail(err)
+	}
+	path := filepath.Join(dir, "strongswan.conf")
+	if err := durable.Write(path, []byte(conf)); err != nil {
+		return fail(err)
+	}
+	if err := os.Remove(filepath.Join(dir, "vici")); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fail(err)
+	}
+	// A file, not a pipe: who reads it may end before charon does. It has what
+	// charon says before it has a log.
+	said, err := os.OpenFile(filepath.Join(dir, "charon.err"), os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
+	if err != nil {
+		return fail(err)
+	}
+	defer said.Close()
+	cmd := exec.Command(program)
+	cmd.Dir, cmd.Env = "/", []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "STRONGSWAN_CONF=" + path}
+	cmd.Stdout, cmd.Stderr = said, said
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := ns.Do(cmd.Start); err != nil {
+		return fail(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for deadline := time.Now().Add(startPatience); ; {
+		p, err := connect(dir)
+		if err == nil {
+			return p, nil
+		}
+		select {
+		case err := <-ended:
+			return fail(fmt.Errorf("it ended: %v: %s", err, tail(said)))
+		case <-time.After(20 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			cmd.Process.Kill()
+			return fail(fmt.Errorf("it does not listen: %w: %s", err, tail(said)))
+		}
+	}
+}
+
+// tail is the end of what charon said.
+func tail(f *os.File) string {
+	const most = 1024
+	i, err := f.Stat()
+	if err != nil {
+		return err.Error()
+	}
+	b := make([]byte, min(i.Size(), most))
+	n, err := f.ReadAt(b, max(0, i.Size()-most))
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err.Error()
+	}
+	return strings.ReplaceAll(strings.TrimSpace(string(b[:n])), "\n", "; ")
+}
+
+// end ends charon, and all that it has established: it tells its peers.
+func (p *process) end() {
+	defer p.close()
+	fd := int(p.pidfd.Fd())
+	if unix.PidfdSendSignal(fd, unix.SIGTERM, nil, 0) == nil && !gone(fd, endPatience) {
+		p.kill()
+		gone(fd, endPatience)
+	}
+}
+
+// kill ends a charon that does not answer.
+func (p *process) kill() { unix.PidfdSendSignal(int(p.pidfd.Fd()), unix.SIGKILL, nil, 0) }
+
+// close lets go of it.
+func (p *process) close() {
+	p.Client.Close()
+	p.pidfd.Close()
+}
+
+// gone waits for the process to end.
+func gone(pidfd int, patience time.Duration) bool {
+	for deadline := time.Now().Add(patience); ; {
+		left := time.Until(deadline)
+		if left < 0 {
+			return false
+		}
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, int(left.Milliseconds())+1)
+		if n > 0 || err != nil && err != unix.EINTR {
+			return true
+		}
+	}
+}

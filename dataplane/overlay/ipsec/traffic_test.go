@@ -1,0 +1,136 @@
+package ipsec
+
+import (
+	"encoding/binary"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/linkseal/linkseal/linux/netns"
+)
+
+// flow is datagrams with numbers from one end to the other, at a steady rate.
+type flow struct {
+	t         *testing.T
+	in, out   *net.UDPConn
+	quit      chan struct{}
+	wg, sends sync.WaitGroup
+	sent      atomic.Uint64
+	mu        sync.Mutex
+	got       map[uint64]bool
+	twice     int
+}
+
+// flood starts a flow from one address to another, each in its namespace.
+func flood(t *testing.T, from *netns.NS, src string, to *netns.NS, dst string, every time.Duration) *flow {
+	t.Helper()
+	f := &flow{t: t, quit: make(chan struct{}), got: map[uint64]bool{}}
+	port := 9000
+	err := to.Do(func() (err error) {
+		f.in, err = net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(dst), Port: port})
+		return err
+	})
+	if err == nil {
+		err = from.Do(func() (err error) {
+			f.out, err = net.DialUDP("udp", &net.UDPAddr{IP: net.ParseIP(src)}, &net.UDPAddr{IP: net.ParseIP(dst), Port: port})
+			return err
+		})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.wg.Go(func() {
+		b := make([]byte, 2048)
+		for {
+			n, err := f.in.Read(b)
+			if err != nil {
+				return
+			}
+			if n < 8 {
+				continue
+			}
+			f.mu.Lock()
+			number := binary.BigEndian.Uint64(b)
+			if f.got[number] {
+				f.twice++
+			}
+			f.got[number] = true
+			f.mu.Unlock()
+		}
+	})
+	f.sends.Go(func() {
+		b := make([]byte, 200)
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			select {
+			case <-f.quit:
+				return
+			case <-tick.C:
+			}
+			n := f.sent.Load()
+			binary.BigEndian.PutUint64(b, n)
+			if _, err := f.out.Write(b); err != nil {
+				continue // refused or unreachable: not sent
+			}
+			f.sent.Add(1)
+		}
+	})
+	t.Cleanup(func() { f.end() })
+	return f
+}
+
+// end stops the flow and returns how many were sent and which did not come.
+func (f *flow) end() (sent uint64, lost []uint64) {
+	select {
+	case <-f.quit:
+	default:
+		close(f.quit)
+		f.sends.Wait()
+		deadline := time.Now().Add(3 * time.Second)
+		for time.Now().Before(deadline) {
+			f.mu.Lock()
+			all := uint64(len(f.got)) == f.sent.Load()
+			f.mu.Unlock()
+			if all {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		f.in.Close()
+		f.out.Close()
+		f.wg.Wait()
+	}
+	for n := range f.sent.Load() {
+		if !f.got[n] {
+			lost = append(lost, n)
+		}
+	}
+	return f.sent.Load(), lost
+}
+
+// both floods both ways through the tunnel, whose interfaces are given.
+func (w *wire) both(every time.Duration, ours, stock string) [2]*flow {
+	w.t.Helper()
+	w.run(w.ours, "ip", "route", "replace", peerInner+"/32", "dev", ours, "src", ourInner)
+	w.run(w.stock, "ip", "route", "replace", ourInner+"/32", "dev", stock, "src", peerInner)
+	return [2]*flow{
+		flood(w.t, w.ours, ourInner, w.stock, peerInner, every),
+		flood(w.t, w.stock, peerInner, w.ours, ourInner, every),
+	}
+}
+
+// lostNone ends both flows, of which nothing may be lost.
+func lostNone(t *testing.T, flows [2]*flow) {
+	t.Helper()
+	for i, f := range flows {
+		way := [...]string{"from us", "to us"}[i]
+		sent, lost := f.end()
+		t.Logf("%s: %d sent, %d lost, %d twice", way, sent, len(lost), f.twice)
+		if len(lost) > 0 || sent == 0 {
+			t.Errorf("%s: of %d datagrams %d are lost: %v", way, sent, len(lost), lost[:min(len(lost), 20)])
+		}
+	}
+}

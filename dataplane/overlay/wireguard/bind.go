@@ -1,0 +1,100 @@
+package wireguard
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+
+	"golang.zx2c4.com/wireguard/conn"
+
+	"github.com/linkseal/linkseal/linux/netns"
+)
+
+// single is a socket for handshakes alone: one packet at a time, where
+// wireguard-go's own has buffers of 8 MiB and more for each direction.
+type single struct {
+	ns    *netns.NS
+	local netip.Addr
+
+	mu     sync.Mutex
+	socket *net.UDPConn
+}
+
+// endpoint is the other end of a datagram.
+type endpoint struct{ netip.AddrPort }
+
+func (e endpoint) ClearSrc()           {}
+func (e endpoint) SrcToString() string { return "" }
+func (e endpoint) DstToString() string { return e.String() }
+func (e endpoint) DstIP() netip.Addr   { return e.Addr() }
+func (e endpoint) SrcIP() netip.Addr   { return netip.Addr{} }
+
+func (e endpoint) DstToBytes() []byte {
+	b, _ := e.MarshalBinary() // never fails
+	return b
+}
+
+func (s *single) Open(port uint16) (fns []conn.ReceiveFunc, actual uint16, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.socket != nil {
+		return nil, 0, conn.ErrBindAlreadyOpen
+	}
+	err = s.ns.Do(func() error {
+		c, err := new(net.ListenConfig).ListenPacket(context.Background(), "udp", netip.AddrPortFrom(s.local, port).String())
+		if err == nil {
+			s.socket = c.(*net.UDPConn)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	socket := s.socket
+	receive := func(packets [][]byte, sizes []int, from []conn.Endpoint) (int, error) {
+		n, a, err := socket.ReadFromUDPAddrPort(packets[0])
+		if err != nil {
+			return 0, err
+		}
+		sizes[0], from[0] = n, endpoint{unmapped(a)}
+		return 1, nil
+	}
+	return []conn.ReceiveFunc{receive}, port, nil
+}
+
+func (s *single) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.socket == nil {
+		return nil
+	}
+	err := s.socket.Close()
+	s.socket = nil
+	return err
+}
+
+func (s *single) Send(packets [][]byte, to conn.Endpoint) error {
+	s.mu.Lock()
+	socket := s.socket
+	s.mu.Unlock()
+	e, ok := to.(endpoint)
+	if socket == nil || !ok {
+		return net.ErrClosed
+	}
+	var errs error
+	for _, p := range packets {
+		_, err := socket.WriteToUDPAddrPort(p, e.AddrPort)
+		errs = errors.Join(errs, err)
+	}
+	return errs
+}
+
+func (s *single) ParseEndpoint(text string) (conn.Endpoint, error) {
+	a, err := netip.ParseAddrPort(text)
+	return endpoint{a}, err
+}
+
+func (s *single) SetMark(uint32) error { return nil }
+func (s *single) BatchSize() int       { return 1 }

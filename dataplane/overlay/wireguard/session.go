@@ -1,0 +1,269 @@
+package wireguard
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"sync"
+	"time"
+
+	"golang.zx2c4.com/wireguard/conn"
+
+	"github.com/linkseal/linkseal/dataplane/config"
+	"github.com/linkseal/linkseal/dataplane/overlay"
+	"github.com/linkseal/linkseal/dataplane/overlay/probing"
+	"github.com/linkseal/linkseal/keymgmt/identity"
+	"github.com/linkseal/linkseal/keymgmt/keychain"
+	"github.com/linkseal/linkseal/keymgmt/sealed"
+	"github.com/linkseal/linkseal/linux/netns"
+)
+
+const (
+	// idle is how often a device is looked at, that has a session.
+	idle = 5 * time.Second
+	// quick is how often, soon after its session was lost.
+	quick = 200 * time.Millisecond
+	// fresh is how old a View may be.
+	fresh = 500 * time.Millisecond
+	// grace is how long a tunnel may be in the state Unknown.
+	grace = 5 * time.Second
+)
+
+// Options are what Open needs beside the tunnel.
+type Options struct {
+	Log *slog.Logger
+	// Sealer seals a private key that is made; nil: it is kept as wg(8) does.
+	Sealer sealed.Sealer
+}
+
+// Session is an overlay.Session.
+type Session struct {
+	ns      *netns.NS
+	log     *slog.Logger
+	pair    *identity.Pair
+	changed chan struct{}
+	kick    chan struct{}
+	stop    chan struct{}
+	done    chan struct{}
+	ending  sync.Once
+
+	mu      sync.Mutex
+	tunnel  config.Tunnel
+	members []*member
+	opened  time.Time
+	looked  time.Time
+	state   overlay.State
+	since   time.Time
+	told    []bool // which members were live
+	err     error  // of the last Configure
+	closed  bool
+}
+
+var (
+	_ overlay.Session   = (*Session)(nil)
+	_ overlay.PeerKeyed = (*Session)(nil)
+)
+
+// Open starts the tunnel in the namespace, which it uses until it is closed. A
+// private key that is not there is made.
+func Open(ns *netns.NS, t config.Tunnel, p overlay.Place, o Options) (*Session, error) {
+	log := o.Log.With("tunnel", t.Name)
+	pair, made, err := identity.Open(t.WireGuard.PrivateKey, o.Sealer)
+	if err != nil {
+		return nil, fmt.Errorf("tunnel %s: %w", t.Name, err)
+	}
+	s := &Session{
+		ns: ns, log: log, pair: pair, tunnel: t, opened: time.Now(),
+		changed: make(chan struct{}, 1), kick: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
+	}
+	if err := s.open(p); err != nil {
+		for _, m := range s.members {
+			err = errors.Join(err, m.close(false))
+		}
+		pair.Private.Zero()
+		return nil, fmt.Errorf("tunnel %s: %w", t.Name, err)
+	}
+	log.Info("WireGuard is open", "public_key", pair.Public.String(), "key_made", made, "userspace", p.Userspace, "members", len(p.Members))
+	go s.run()
+	return s, nil
+}
+
+func (s *Session) open(p overlay.Place) error {
+	for _, at := range p.Members {
+		m := &member{Member: at, pair: s.pair}
+		log := s.log.With("member", at.N)
+		m.second = &second{ns: s.ns, local: s.tunnel.Local, log: log, ahead: uint16(s.tunnel.Count)}
+		if p.Userspace {
+			t, err := attach(s.ns, at.Interface, at.Index, s.tunnel.MTU)
+			if err != nil {
+				return err
+			}
+			m.dev = newEmbedded(s.ns, t, conn.NewStdNetBind(), log)
+		} else {
+			k, err := openKernel(s.ns, at.Interface, s.pair.Public)
+			if err != nil {
+				return err
+			}
+			m.dev = k
+		}
+		s.members = append(s.members, m)
+		err := m.configure(s.tunnel, s.opened)
+		if err == nil {
+			err = m.adopt(s.opened)
+		}
+		if err != nil {
+			return err
+		}
+		s.probe(m)
+	}
+	s.step()
+	for _, m := range s.members {
+		// A port that is taken may come free; what else fails stays so.
+		if m.err != nil && !m.gone {
+			s.log.Warn("WireGuard is not as it is to be yet", "member", m.N, "err", m.err)
+		}
+	}
+	return nil
+}
+
+// probe starts the probe of a member as configured.
+func (s *Session) probe(m *member) {
+	conf := s.tunnel.Probe
+	if m.probe != nil && conf != nil && m.probe.conf == *conf {
+		return
+	}
+	m.probe.close()
+	m.probe = nil
+	if conf != nil {
+		m.probe = &prober{probing.Start(s.ns, m.Interface, *conf, s.wake), *conf}
+	}
+}
+
+// prober is a member's probe; nil is none.
+type prober struct {
+	*probing.Prober
+	conf config.Probe
+}
+
+func (p *prober) answered() bool { return p.Result().Answered }
+
+func (p *prober) close() {
+	if p != nil {
+		p.Close()
+	}
+}
+
+// wake has the session look at once.
+func (s *Session) wake() {
+	select {
+	case s.kick <- struct{}{}:
+	default:
+	}
+}
+
+func (s *Session) run() {
+	defer close(s.done)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-s.kick:
+		case <-timer.C:
+		}
+		s.mu.Lock()
+		next := s.step()
+		s.mu.Unlock()
+		timer.Reset(time.Until(next))
+	}
+}
+
+// step has all members step, and tells of changes. It returns when to do so
+// again. The caller has the lock.
+func (s *Session) step() (next time.Time) {
+	now := time.Now()
+	next = now.Add(idle)
+	for _, m := range s.members {
+		m.step(now)
+		if at := m.next(now); at.Before(next) {
+			next = at
+		}
+	}
+	s.looked = now
+	s.judge(now)
+	if s.state == overlay.Unknown {
+		if at := s.opened.Add(grace); at.Before(next) {
+			next = at
+		}
+	}
+	return next
+}
+
+// SetPSKs implements overlay.Session.
+func (s *Session) SetPSKs(sel keychain.PSKSelection) { s.setPSKs(0, sel) }
+
+// SetPeerPSKs implements overlay.PeerKeyed.
+func (s *Session) SetPeerPSKs(n int, sel keychain.PSKSelection) { s.setPSKs(n+1, sel) }
+
+func (s *Session) setPSKs(peer int, sel keychain.PSKSelection) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	now := time.Now()
+	for _, m := range s.members {
+		m.setPSKs(peer, sel, now)
+	}
+	s.step()
+	s.wake()
+}
+
+// Configure implements overlay.Session.
+func (s *Session) Configure(t config.Tunnel) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || reflect.DeepEqual(t, s.tunnel) {
+		return
+	}
+	s.tunnel = t
+	var errs []error
+	for _, m := range s.members {
+		errs = append(errs, m.configure(t, time.Now()))
+		s.probe(m)
+	}
+	s.err = errors.Join(errs...)
+	s.step()
+	s.wake()
+}
+
+// Changed implements overlay.Session.
+func (s *Session) Changed() <-chan struct{} { return s.changed }
+
+// Close implements overlay.Session.
+func (s *Session) Close() error { return s.end(false) }
+
+// Remove implements overlay.Session.
+func (s *Session) Remove() error { return s.end(true) }
+
+func (s *Session) end(remove bool) (err error) {
+	s.ending.Do(func() {
+		close(s.stop)
+		<-s.done
+		s.mu.Lock()
+		s.closed = true
+		members := s.members
+		s.mu.Unlock()
+		// Without the lock: a probe that ends may wait for it.
+		for _, m := range members {
+			err = errors.Join(err, m.close(remove))
+		}
+		s.pair.Private.Zero()
+	})
+	if err != nil {
+		return fmt.Errorf("tunnel %s: %w", s.tunnel.Name, err)
+	}
+	return nil
+}

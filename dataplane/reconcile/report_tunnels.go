@@ -1,0 +1,167 @@
+package reconcile
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/linkseal/linkseal/dataplane/config"
+	"github.com/linkseal/linkseal/dataplane/overlay"
+	"github.com/linkseal/linkseal/dataplane/plan"
+	"github.com/linkseal/linkseal/dataplane/status"
+)
+
+// tunnelView is a tunnel as the last pass left it, for Status.
+type tunnelView struct {
+	cfg       config.Tunnel
+	choice    plan.Choice
+	session   overlay.Session
+	problem   *plan.Problem
+	clear     []string
+	unguarded string
+	keysError error
+}
+
+func (r *Reconciler) tunnelViews() (all []tunnelView) {
+	for _, c := range r.cfg.Tunnels {
+		v := tunnelView{cfg: c, choice: r.chosen[c.Name]}
+		if t := r.tunnels[c.Name]; t != nil {
+			v.session, v.problem, v.clear, v.unguarded = t.session, t.problem, slices.Clone(t.clear), string(t.guarded)
+		}
+		if r.failed != "" {
+			v.problem = &plan.Problem{Tunnel: c.Name, Cause: "the machine cannot be observed: " + r.failed, Remedy: "it is tried again"}
+		}
+		for _, name := range c.Keychains() {
+			if n := r.rings[name]; n != nil && n.err != nil && v.keysError == nil {
+				v.keysError = n.err
+			}
+		}
+		all = append(all, v)
+	}
+	return all
+}
+
+// underlays are asked once a status, however many tunnels are on a device.
+type underlays struct {
+	machine Machine
+	seen    map[string]*underlay
+}
+
+type underlay struct {
+	counters    map[string]uint64
+	flows       map[netip.AddrPort][]status.Flow // by this end
+	enforcement *status.Enforcement
+}
+
+func (u underlays) of(device string) *underlay {
+	if one := u.seen[device]; one != nil {
+		return one
+	}
+	one := &underlay{enforcement: u.machine.Enforcement(device)}
+	// An error is the next look's to tell; without a filter there is nothing.
+	one.counters, _ = u.machine.FilterCounters(device)
+	one.flows = make(map[netip.AddrPort][]status.Flow)
+	flows, _ := u.machine.Flows(device)
+	for _, f := range flows {
+		if local, err := netip.ParseAddrPort(f.Local); err == nil {
+			one.flows[local] = append(one.flows[local], f)
+		}
+	}
+	u.seen[device] = one
+	return one
+}
+
+func (v tunnelView) report(below underlays) status.Tunnel {
+	c := &v.cfg
+	t := status.Tunnel{Name: c.Name, Type: c.Type, Device: c.Device, Interface: c.Interface, Dataplane: string(v.choice.Dataplane), DataplaneReason: v.choice.Reason,
+		State: status.Down, Secure: "should", Local: c.Local.String(), Remote: c.Remote.String(), Passing: status.PassingNone,
+		ClearRoutes: v.clear, Keychains: c.Keychains()}
+	for _, p := range c.Protect {
+		t.Protect = append(t.Protect, p.String())
+	}
+	if v.keysError != nil {
+		t.KeysError = v.keysError.Error()
+	}
+	if v.session != nil {
+		reportView(v.session.View(), &t)
+	}
+	t.Dropped = below.machine.Dropped(countedBy(c, v.choice.Dataplane, t.Members))
+	switch {
+	case t.State == status.Secured:
+		t.Passing = status.PassingProtected
+	case !c.Must:
+		t.Passing = status.PassingClear
+	}
+	if v.problem != nil {
+		t.Problem, t.Remedy = v.problem.Cause, v.problem.Remedy
+	}
+	if t.State != status.Secured && t.Problem == "" {
+		t.Problem = "it is starting"
+	}
+	if !c.Must {
+		return t
+	}
+	t.Secure = "must"
+	device := below.of(c.Device)
+	t.Filter = device.counters
+	t.Flows = device.of(c)
+	if e := device.enforcement; e != nil {
+		own := *e
+		if !own.Guard && own.GuardError == "" {
+			own.GuardError = v.unguarded
+		}
+		t.Enforcement = &own
+	}
+	return t
+}
+
+// The ports of IPsec: ESP has none.
+var ipsecPorts = []uint16{0, 500, 4500}
+
+// of are the flows of t: by its ports, or by the address of its end.
+func (u *underlay) of(t *config.Tunnel) (all []status.Flow) {
+	if w := t.WireGuard; w != nil {
+		for n := range uint16(t.Ports()) {
+			all = append(all, u.flows[netip.AddrPortFrom(t.Local, w.Port+n)]...)
+		}
+		return all
+	}
+	for _, port := range ipsecPorts {
+		for _, f := range u.flows[netip.AddrPortFrom(t.Local, port)] {
+			if remote, err := netip.ParseAddrPort(f.Remote); err == nil && remote.Addr() == t.Remote {
+				all = append(all, f)
+			}
+		}
+	}
+	return all
+}
+
+func reportView(v overlay.View, t *status.Tunnel) {
+	if v.State != overlay.Unknown {
+		t.State = string(v.State)
+	}
+	t.Since, t.Problem, t.Remedy, t.PublicKey = status.Given(v.Since), v.Problem, v.Remedy, v.PublicKey
+	for _, m := range v.Members {
+		r := status.Member{N: m.N, Interface: m.Interface, Live: m.Live, Handshake: status.Given(m.Handshake), KeyID: m.KeyID,
+			RxOctets: m.RxOctets, TxOctets: m.TxOctets, RxPackets: m.RxPackets, TxPackets: m.TxPackets,
+			IKE: m.IKE, ESP: m.ESP, SPIIn: spis(m.SPIIn), SPIOut: spis(m.SPIOut), Rekeys: m.Rekeys, Problem: m.Problem}
+		if m.Local.IsValid() {
+			r.Local = m.Local.String()
+		}
+		if m.Remote.IsValid() {
+			r.Remote = m.Remote.String()
+		}
+		if m.RTT > 0 || m.ProbeLost > 0 {
+			rtt, lost := m.RTT.Seconds(), m.ProbeLost
+			r.RTT, r.ProbeLost = &rtt, &lost
+		}
+		t.Members = append(t.Members, r)
+	}
+}
+
+func spis(list []uint32) (all []string) {
+	for _, n := range list {
+		all = append(all, fmt.Sprintf("%08x", n))
+	}
+	return all
+}

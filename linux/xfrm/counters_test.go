@@ -1,0 +1,38 @@
+package xfrm
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+	"testing"
+)
+
+func TestParse(t *testing.T) {
+	const text = "XfrmInError             \t0\nXfrmInNoStates          \t3\nXfrmInStateSeqError     \t4\nXfrmOutNoStates         \t5\nXfrmFwdHdrError         \t100\nXfrmAcquireError        \t1\n"
+	if c, err := parse([]byte(text)); err != nil || c != (Counters{RxErrors: 7, TxErrors: 6}) {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if c, err := parse(nil); err != nil || c != (Counters{}) {
+		t.Errorf("%+v, %v", c, err)
+	}
+	for _, bad := range []string{"XfrmInError", "XfrmInError 1 2", "XfrmInError -1", "XfrmInError x"} {
+		if _, err := parse([]byte(bad)); err == nil || !strings.Contains(err.Error(), "XfrmInError") {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+// The kernel's own table can be read, where it has one.
+func TestRead(t *testing.T) {
+	_, err := Read()
+	if _, there := os.Stat("/proc/self/net/xfrm_stat"); there != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("without a table: %v", err)
+		}
+		return
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
