@@ -142,7 +142,7 @@ func TestCheck(t *testing.T) {
 		{"unknown profile", Settings{Profile: "azure"}, []string{`profile: there is no profile "azure"; azure-virtual-wan, `}},
 		{"weak", Settings{IKE: []string{"3des-md5-modp1024"}}, []string{"ike.0: IKE proposal 3des-md5-modp1024 is weak (3des: blocks of 64 bits (Sweet32); md5: MD5 is broken; modp1024: DH group 2 has 1024 bits); a proposal without it, or allow_weak: true"}},
 		{"weak, wanted", Settings{IKE: []string{"3des-md5-modp1024"}, AllowWeak: true}, nil},
-		{"weak, wanted, not Azure's", Settings{Profile: "azure-vpn-gateway", ESP: []string{"3des-sha1"}, AllowWeak: true}, []string{"esp.0: profile azure-vpn-gateway does not go with ESP proposal 3des-sha1: Azure has no 3des as encryption"}},
+		{"weak, wanted, not Azure's", Settings{Profile: "azure-vpn-gateway", ESP: []string{"3des-sha1"}, AllowWeak: true}, []string{"esp.0: profile azure-vpn-gateway does not go with ESP proposal 3des-sha1: a gateway of Azure has no 3des as encryption of ESP"}},
 		{"second is wrong", Settings{ESP: []string{"aes256gcm16", "aes256"}}, []string{`esp.1: ESP proposal "aes256": aes256 has no integrity`}},
 		{"Azure, transport", Settings{Profile: "azure-virtual-wan", Transport: true}, []string{"mode: an Azure gateway has no transport mode"}},
 		{"user space, transport", Settings{Userspace: true, Transport: true}, []string{"mode: there is no transport mode in user space"}},
