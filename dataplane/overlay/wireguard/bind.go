@@ -6,11 +6,42 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 
+	"golang.org/x/sys/unix"
 	"golang.zx2c4.com/wireguard/conn"
 
 	"github.com/linkseal/linkseal/linux/netns"
 )
+
+// sockets is wireguard-go's own bind, which is not known as such to a device of
+// it: that would open a netlink socket to hear of routes, and a thousand devices
+// would each be told of all routes of all others. What that is for, a source
+// that is not there any more, is found when it fails, as the kernel does.
+type sockets struct{ *conn.StdNetBind }
+
+func newSockets() sockets { return sockets{conn.NewStdNetBind().(*conn.StdNetBind)} }
+
+// Send sends from where the peer last heard us. If that cannot be any more it
+// is from wherever the routes say.
+func (s sockets) Send(packets [][]byte, to conn.Endpoint) error {
+	err := s.StdNetBind.Send(packets, to)
+	if e, ok := to.(*conn.StdNetEndpoint); ok && err != nil && e.SrcIP().IsValid() && stale(err) {
+		return s.StdNetBind.Send(packets, &conn.StdNetEndpoint{AddrPort: e.AddrPort})
+	}
+	return err
+}
+
+// stale tells that an error may come of a source that is gone: its address
+// (EINVAL, EADDRNOTAVAIL), its interface (ENODEV, ENXIO), or what is routed there.
+func stale(err error) bool {
+	for _, e := range []syscall.Errno{unix.EINVAL, unix.EADDRNOTAVAIL, unix.ENODEV, unix.ENXIO, unix.ENETUNREACH, unix.EHOSTUNREACH} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
 
 // single is a socket for handshakes alone: one packet at a time, where
 // wireguard-go's own has buffers of 8 MiB and more for each direction.

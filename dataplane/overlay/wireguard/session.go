@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.zx2c4.com/wireguard/conn"
-
 	"github.com/linkseal/linkseal/dataplane/config"
 	"github.com/linkseal/linkseal/dataplane/overlay"
 	"github.com/linkseal/linkseal/dataplane/overlay/probing"
@@ -99,7 +97,7 @@ func (s *Session) open(p overlay.Place) error {
 			if err != nil {
 				return err
 			}
-			m.dev = newEmbedded(s.ns, t, conn.NewStdNetBind(), log)
+			m.dev = newEmbedded(s.ns, t, newSockets(), log)
 		} else {
 			k, err := openKernel(s.ns, at.Interface, s.pair.Public)
 			if err != nil {

@@ -3,7 +3,6 @@ package wireguard
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"sync"
 	"time"
@@ -76,7 +75,7 @@ func attach(ns *netns.NS, name string, index, mtu int) (h *hosted, err error) {
 			return err
 		}
 		// TUNSETIFF makes what is not there; it goes again with the descriptor.
-		if l, err := net.InterfaceByName(name); err != nil || l.Index != index {
+		if now, err := indexOf(name); err != nil || now != index {
 			unix.Close(fd)
 			return fmt.Errorf("%w: it is not the one with index %d any more", errGone, index)
 		}
@@ -91,6 +90,23 @@ func attach(ns *netns.NS, name string, index, mtu int) (h *hosted, err error) {
 		return nil, fmt.Errorf("tun %s: %w", name, err)
 	}
 	return h, nil
+}
+
+// indexOf asks for one interface; package net would list all, each time.
+func indexOf(name string) (int, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, os.NewSyscallError("socket", err)
+	}
+	defer unix.Close(fd)
+	req, err := unix.NewIfreq(name)
+	if err != nil {
+		return 0, err
+	}
+	if err := unix.IoctlIfreq(fd, unix.SIOCGIFINDEX, req); err != nil {
+		return 0, os.NewSyscallError("SIOCGIFINDEX", err)
+	}
+	return int(req.Uint32()), nil
 }
 
 // attachFD attaches to the tun, with offloads as wireguard-go has them. A device
