@@ -47,6 +47,10 @@ type Tunnel struct {
 	Transport bool         // nothing is routed
 }
 
+// charonTun begins the name of the tun of a charon in user space, by which it
+// looks it up (kernel_libipsec_router.c).
+const charonTun = "ipsec"
+
 // Member is one of a tunnel's.
 type Member struct {
 	N         int
@@ -151,8 +155,8 @@ func strayMember(link Link, n int, owner string, tunnels map[string]Tunnel, bloc
 	const live = "which a live interface cannot: made anew"
 	i := slices.IndexFunc(t.Members, func(m Member) bool { return m.N == n })
 	switch {
-	case i < 0 && t.Link == NoLink && link.Kind == TUN && !t.Known:
-		return "", owner // charon's, perhaps
+	case t.Link == NoLink && link.Kind == TUN && !t.Transport && strings.HasPrefix(link.Name, charonTun):
+		return "", owner // whoever tells of it first: it goes with charon
 	case i < 0:
 		return "tunnel " + owner + " has no member " + strconv.Itoa(n), owner
 	case t.Members[i].Interface != link.Name:

@@ -71,6 +71,12 @@ func TestBuildTunnel(t *testing.T) {
 			o.Links["ipsec0"] = Link{Name: "ipsec0", Kind: TUN, Alias: "linkseal:hub1.0", Up: true}
 			o.MSS["ipsec0"], o.MSS["wg9"] = 1350, 1350
 		}, with(func(g *Tunnel) { g.Link, g.Known, g.Members, g.Live = NoLink, false, nil, nil }), filter + rules + closed + "clamp MSS through wg9 no more\n"},
+		"charon's tun, told of under another name": {nil, func(o *Observed) {
+			o.Links["ipsec0"] = Link{Name: "ipsec0", Kind: TUN, Alias: "linkseal:hub1.0", Up: true}
+		}, with(func(g *Tunnel) { g.Link, g.Members, g.Live = NoLink, []Member{{Interface: "wg1"}}, nil }), filter + rules + closed},
+		"a tun of WireGuard, which is IPsec now": {nil, func(o *Observed) {
+			o.Links["wg1"] = Link{Name: "wg1", Kind: TUN, Alias: "linkseal:hub1.0", Up: true}
+		}, with(func(g *Tunnel) { g.Link, g.Members, g.Live = NoLink, nil, nil }), filter + rules + closed + "delete wg1 (tunnel hub1 has no member 0)\n"},
 		"a probe": {with(func(*Tunnel) {}), nil, with(func(g *Tunnel) { g.Probe = netip.MustParseAddr("169.254.21.1") }), "route unreachable 169.254.21.1/32\nroute 169.254.21.1/32 by wg1\nroute 169.254.21.1/32 by wg1, metric 200\n"},
 	} {
 		o := builtTunnels(t, c.have...)

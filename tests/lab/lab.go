@@ -264,7 +264,7 @@ func up(name string) error {
 func (l *Lab) Close() error {
 	var errs []error
 	for _, a := range l.Appliances {
-		errs = append(errs, a.Stop(context.Background()))
+		errs = append(errs, a.Stop(context.Background()), a.endCharon())
 	}
 	if l.cloud != nil {
 		errs = append(errs, l.cloud.Close())

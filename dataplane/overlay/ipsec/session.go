@@ -84,6 +84,9 @@ func Open(c *Charon, t config.Tunnel, p overlay.Place, o Options) (*Session, err
 		if n < len(p.Members) {
 			m.iface = p.Members[n].Interface
 		}
+		if p.Userspace {
+			m.iface = "" // charon's tun, when it is there
+		}
 		// Both ends start what is not there; so as not to make everything twice,
 		// the end of the greater address leaves the other the first word.
 		if t.Remote.Less(t.Local) {
