@@ -64,6 +64,9 @@ func adopt(dir, conf string) (*process, error) {
 
 // connect connects to the charon in dir.
 func connect(dir string) (*process, error) {
+	if err := private(dir); err != nil {
+		return nil, err
+	}
 	c, err := strongswan.Dial(filepath.Join(dir, "vici"))
 	if err != nil {
 		return nil, err
@@ -84,6 +87,9 @@ func start(program, dir, conf string, ns *netns.NS) (*process, error) {
 	fail := func(err error) (*process, error) { return nil, fmt.Errorf("start %s: %w", program, err) }
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fail(err)
+	}
+	if err := private(dir); err != nil {
+		return nil, err
 	}
 	path := filepath.Join(dir, "strongswan.conf")
 	if err := durable.Write(path, []byte(conf)); err != nil {

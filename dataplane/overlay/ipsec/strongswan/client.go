@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -52,6 +53,11 @@ func Dial(path string) (*Client, error) {
 			if err != nil {
 				conn.Close()
 				return nil, err
+			}
+			// It is given the PSKs.
+			if cred.UID != 0 && int(cred.UID) != os.Geteuid() {
+				conn.Close()
+				return nil, fmt.Errorf("who listens is user %d's process %d, and no charon of root's; end it, and take its socket away", cred.UID, cred.PID)
 			}
 			c.pid = int(cred.PID)
 		}
