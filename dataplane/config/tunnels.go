@@ -99,6 +99,19 @@ type Rekey struct {
 // Transport tells a tunnel without an interface.
 func (t Tunnel) Transport() bool { return t.IPsec != nil && t.IPsec.Mode == ModeTransport }
 
+// Remotes are the addresses to which the tunnel's own packets go.
+func (t Tunnel) Remotes() []netip.Addr {
+	all := []netip.Addr{t.Remote}
+	if t.WireGuard != nil {
+		for _, p := range t.WireGuard.Peers {
+			if p.Remote.IsValid() {
+				all = append(all, p.Remote.Addr())
+			}
+		}
+	}
+	return all
+}
+
 // MemberInterface is the name of member n's interface; empty in transport mode.
 func (t Tunnel) MemberInterface(n int) string {
 	if n == 0 || t.Interface == "" {

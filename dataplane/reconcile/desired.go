@@ -47,7 +47,7 @@ func desired(c *config.Config, chosen map[string]plan.Choice, views map[string]o
 	}
 	for i := range c.Tunnels {
 		t := &c.Tunnels[i]
-		d.Tunnels = append(d.Tunnels, desiredTunnel(t, chosen[t.Name], views[t.Name]))
+		d.Tunnels = append(d.Tunnels, desiredTunnel(t, c.Tunnels, chosen[t.Name], views[t.Name]))
 	}
 	return d
 }

@@ -35,9 +35,19 @@ func chooseTunnels(c *config.Config, can plan.Capabilities, chosen map[string]pl
 	}
 }
 
-// desiredTunnel is what t asks of the machine. v is how it is; one that is not
-// known leaves what is routed.
-func desiredTunnel(t *config.Tunnel, choice plan.Choice, v overlay.View) plan.Tunnel {
+// protector names the tunnel of all that protects a; "" if none does.
+func protector(all []config.Tunnel, a netip.Addr) string {
+	for _, t := range all {
+		if slices.ContainsFunc(t.Protect, func(p netip.Prefix) bool { return p.Contains(a.Unmap()) }) {
+			return t.Name
+		}
+	}
+	return ""
+}
+
+// desiredTunnel is what t, of all, asks of the machine. v is how it is; one that
+// is not known leaves what is routed.
+func desiredTunnel(t *config.Tunnel, all []config.Tunnel, choice plan.Choice, v overlay.View) plan.Tunnel {
 	d := plan.Tunnel{Name: t.Name, Device: t.Device, Must: t.Must, Lack: choice.Lack, Known: v.State != overlay.Unknown,
 		Protect: t.Protect, Addresses: t.Addresses, MTU: t.MTU, MSS: t.MSS, Transport: t.Transport()}
 	if t.Probe != nil {
@@ -60,7 +70,7 @@ func desiredTunnel(t *config.Tunnel, choice plan.Choice, v overlay.View) plan.Tu
 			d.Members = append(d.Members, m)
 		}
 	}
-	d.Remotes = []netip.Addr{t.Remote}
+	d.Remotes = t.Remotes()
 	for _, m := range v.Members {
 		if d.Link == plan.NoLink && m.Interface != "" && !t.Transport() { // charon's tun
 			d.Members = append(d.Members, plan.Member{N: m.N, Interface: m.Interface})
@@ -68,15 +78,10 @@ func desiredTunnel(t *config.Tunnel, choice plan.Choice, v overlay.View) plan.Tu
 		if m.Live && m.Interface != "" {
 			d.Live = append(d.Live, m.Interface)
 		}
-		if m.Remote.IsValid() {
+		// An outer source address is not authenticated: who writes one must not
+		// choose what goes beside a tunnel.
+		if m.Remote.IsValid() && protector(all, m.Remote.Addr()) == "" {
 			d.Remotes = append(d.Remotes, m.Remote.Addr().Unmap())
-		}
-	}
-	if t.WireGuard != nil {
-		for _, p := range t.WireGuard.Peers {
-			if p.Remote.IsValid() {
-				d.Remotes = append(d.Remotes, p.Remote.Addr())
-			}
 		}
 	}
 	slices.SortFunc(d.Remotes, netip.Addr.Compare)

@@ -13,6 +13,7 @@ import (
 
 // tunnelView is a tunnel as the last pass left it, for Status.
 type tunnelView struct {
+	all       []config.Tunnel
 	cfg       config.Tunnel
 	choice    plan.Choice
 	session   overlay.Session
@@ -24,7 +25,7 @@ type tunnelView struct {
 
 func (r *Reconciler) tunnelViews() (all []tunnelView) {
 	for _, c := range r.cfg.Tunnels {
-		v := tunnelView{cfg: c, choice: r.chosen[c.Name]}
+		v := tunnelView{all: r.cfg.Tunnels, cfg: c, choice: r.chosen[c.Name]}
 		if t := r.tunnels[c.Name]; t != nil {
 			v.session, v.problem, v.clear, v.unguarded = t.session, t.problem, slices.Clone(t.clear), string(t.guarded)
 		}
@@ -84,6 +85,7 @@ func (v tunnelView) report(below underlays) status.Tunnel {
 	}
 	if v.session != nil {
 		reportView(v.session.View(), &t)
+		v.strayed(&t)
 	}
 	t.Dropped = below.machine.Dropped(countedBy(c, v.choice.Dataplane, t.Members))
 	switch {
@@ -113,6 +115,22 @@ func (v tunnelView) report(below underlays) status.Tunnel {
 		t.Enforcement = &own
 	}
 	return t
+}
+
+// strayed tells of members whose peer was last heard from an address to which
+// there is no way beside the tunnels.
+func (v tunnelView) strayed(t *status.Tunnel) {
+	remotes := v.cfg.Remotes()
+	for i := range t.Members {
+		m := &t.Members[i]
+		heard, err := netip.ParseAddrPort(m.Remote)
+		if err != nil || slices.Contains(remotes, heard.Addr().Unmap()) {
+			continue
+		}
+		if name := protector(v.all, heard.Addr()); name != "" && m.Problem == "" {
+			m.Problem = fmt.Sprintf("the peer was heard from %s, which tunnel %s protects: nothing goes there beside it; the peer's packets are to come from an address outside, or from remote", heard.Addr(), name)
+		}
+	}
 }
 
 // The ports of IPsec: ESP has none.

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -313,5 +314,26 @@ func TestClearRoute(t *testing.T) {
 		w.machine.change(func() { w.machine.o.Elsewhere = &plan.Elsewhere{} })
 		w.settle()
 		w.want("gone", []string{}, w.tunnel("hub1").ClearRoutes)
+	})
+}
+
+// A peer's outer address is authenticated by nothing: it makes no way around what
+// is protected.
+func TestTunnelRoams(t *testing.T) {
+	runTunnel(t, hub(""), func(w *world) {
+		s := w.opened()[0]
+		heard := func(from string) {
+			v := overlay.View{State: overlay.Secured, Members: []overlay.MemberView{{Interface: "wg1", Live: true, Remote: netip.MustParseAddrPort(from)}}}
+			s.Set(v)
+			w.settle()
+		}
+		heard("192.0.2.7:51820")
+		w.want("from elsewhere", true, slices.Contains(w.machine.routes(), "throw 192.0.2.7/32"))
+		w.want("nothing to tell", "", w.tunnel("hub1").Members[0].Problem)
+		heard("10.20.0.9:51820")
+		w.want("from what is protected", []string{byWG1, innerByWG1, throws, unreachable, inner}, w.machine.routes())
+		if got := w.tunnel("hub1").Members[0].Problem; !strings.Contains(got, "10.20.0.9, which tunnel hub1 protects") {
+			t.Errorf("problem: %q", got)
+		}
 	})
 }
