@@ -27,10 +27,13 @@ func Build(desired Desired, observed Observed) []Step {
 		}
 	}
 	blocked := make(map[string]bool)
-	for _, problem := range Check(desired, observed) {
+	problems := Check(desired, observed)
+	for _, problem := range problems {
 		blocked[problem.Owner()] = true
 	}
 	deletions := b.deletions(desired, blocked)
+	fence := b.wantFence(desired, problems, blocked)
+	b.fence(fence)
 	b.route(desired, blocked)
 	b.close()
 	for _, p := range desired.Ports {
@@ -46,6 +49,7 @@ func Build(desired Desired, observed Observed) []Step {
 	b.tunnels(desired, blocked)
 	b.advance(desired)
 	b.leave(desired)
+	b.unfence(fence)
 	b.narrow(desired)
 	b.release(desired)
 	return b.steps

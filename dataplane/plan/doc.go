@@ -7,13 +7,14 @@
 // so that at no point between two steps could a frame pass in clear on a
 // must-secure port where it could not before:
 //
-//  1. the filter on the parent of every must-secure port;
+//  1. the filter on the parent of every must-secure port, and on the device of every
+//     must-secure tunnel, and the Fence around what tunnels protect;
 //  2. the parent bare: addresses removed, IPv6 off (no autoconfiguration);
 //  3. devices of ports that go, or that must be made anew, deleted;
 //  4. for each port: live parameters put right, parent up, device made
 //     (dormant, protect on, validate strict), MAC address, MTU, addresses, what
 //     counts and tags its frames, up;
-//  5. filters whose port is gone, or no longer must-secure, removed.
+//  5. filters and the fence, where nothing must be secure any more, removed.
 //
 // A plan is idempotent: applied in full, the next one is empty. Applied in
 // part, the next one is the rest.

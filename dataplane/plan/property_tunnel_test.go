@@ -42,6 +42,14 @@ func applyTunnel(o *Observed, s Step) (handled bool, err error) {
 		was := o.Rules[s.Family]
 		delete(o.Rules, s.Family)
 		return fail(!was, "no rule")
+	case SetFence:
+		was := s.Fence.Equal(o.Fence)
+		o.Fence = s.Fence
+		return fail(was, "it is so")
+	case RemoveFence:
+		was := o.Fence
+		o.Fence = nil
+		return fail(was == nil, "there is none")
 	case SetRoute:
 		for _, name := range s.Route.Nexthops {
 			if !o.Links[name].Up {
@@ -104,6 +112,9 @@ func tunnelLeaks(o *Observed, d Desired) map[string]bool {
 				if there && device.Up && (u == nil || !slices.Contains(u.Protect, p)) {
 					found[fmt.Sprintf("%s passes %s", t.Device, p)] = true
 				}
+				if o.Fence == nil || !slices.ContainsFunc(o.Fence.Protect, p.Overlaps) {
+					found[fmt.Sprintf("%s is not fenced", p)] = true
+				}
 				behind := Route{Prefix: p, Type: Unreachable, Metric: unreachableMetric}
 				closed := o.Rules[familyOf(p.Addr())] && slices.ContainsFunc(o.Routes, behind.equal)
 				if !closed && !t.Transport && !o.NoIPv6 {
@@ -118,6 +129,16 @@ func tunnelLeaks(o *Observed, d Desired) map[string]bool {
 					found[fmt.Sprintf("packets to %s go into %s", a, r.Prefix)] = true
 				}
 			}
+		}
+	}
+	if o.Fence == nil || !slices.ContainsFunc(d.Tunnels, func(t Tunnel) bool { return t.Must }) {
+		return found
+	}
+	for _, name := range o.Fence.Pass {
+		l, there := o.Links[name]
+		f, filtered := o.Filters[name]
+		if _, _, tunnel := l.member(); there && l.Up && !tunnel && (!filtered || f.CountOnly && f.Underlay == nil) {
+			found["the fence passes "+name] = true
 		}
 	}
 	return found
@@ -172,13 +193,15 @@ func genTunnels(t *rapid.T, d Desired) (all []Tunnel) {
 
 // driftRoutes changes what somebody with ip(8) and nft(8) could change.
 func driftRoutes(t *rapid.T, o *Observed) {
-	switch rapid.IntRange(0, 3).Draw(t, "drift of routes") {
+	switch rapid.IntRange(0, 4).Draw(t, "drift of routes") {
 	case 0:
 		o.Routes = nil
 	case 1:
 		clear(o.Rules)
 	case 2:
 		o.MSS["a0-0"], o.MSS["x"] = 1000, 1000
+	case 4:
+		o.Fence = rapid.SampledFrom([]*Fence{nil, {}, {Protect: []netip.Prefix{netip.MustParsePrefix("10.20.0.0/24")}, Pass: []string{"a0-0"}}}).Draw(t, "fence")
 	case 3:
 		stray := Route{Prefix: netip.MustParsePrefix("198.51.100.0/24"), Type: Unicast, Metric: 7, Nexthops: []string{"eth0"}}
 		if !slices.ContainsFunc(o.Routes, stray.equal) {

@@ -160,7 +160,9 @@ type Observed struct {
 	// their ports too.
 	HashPorts map[Family]bool
 	// MSS is what TCP is clamped to, by interface.
-	MSS    map[string]int
+	MSS map[string]int
+	// Fence is the one there is, whole; nil: none.
+	Fence  *Fence
 	NoIPv6 bool // the machine has none
 	// Elsewhere is nil where it was not looked at.
 	Elsewhere *Elsewhere

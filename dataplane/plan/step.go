@@ -52,6 +52,10 @@ const (
 	// there is, without a moment in which more passes than one of both lets
 	// through.
 	SetUnderlay Kind = "set-underlay"
+	// SetFence puts Fence in the place of what there is, at once.
+	SetFence Kind = "set-fence"
+	// RemoveFence undoes SetFence.
+	RemoveFence Kind = "remove-fence"
 	// SetRule has RouteTable looked up, before main, in Family.
 	SetRule Kind = "set-rule"
 	// RemoveRule undoes SetRule.
@@ -96,6 +100,7 @@ type Step struct {
 	Route         *Route
 	NoPrefixRoute bool // of AddAddress: its network gets no route by itself
 	MSS           int
+	Fence         *Fence
 	Why           string // why, where the step alone does not say it
 }
 
@@ -111,7 +116,7 @@ func (s Step) Owner() string {
 // failed before.
 func (s Step) Closes() bool {
 	switch s.Kind {
-	case SetFilter, SetUnderlay, SetRule:
+	case SetFilter, SetUnderlay, SetFence, SetRule:
 		return true
 	case SetRoute:
 		return s.Route.Type == Unreachable
@@ -170,6 +175,10 @@ func (s Step) what() string {
 		return "remove the filter from " + s.Device
 	case SetUnderlay:
 		return fmt.Sprintf("filter %s: %s", s.Device, s.Filter)
+	case SetFence:
+		return "fence: " + s.Fence.String()
+	case RemoveFence:
+		return "remove the fence"
 	case SetRule:
 		return fmt.Sprintf("add %s rule: %d, look up table %d", s.Family, RulePriority, RouteTable)
 	case RemoveRule:
@@ -242,6 +251,7 @@ type stepJSON struct {
 	Route     *Route      `json:"route,omitempty"`
 	NoRoute   bool        `json:"no_prefix_route,omitempty"`
 	MSS       int         `json:"mss,omitempty"`
+	Fence     *Fence      `json:"fence,omitempty"`
 	Why       string      `json:"why,omitempty"`
 	Text      string      `json:"text"`
 }
@@ -259,7 +269,7 @@ type macsecJSON struct {
 // MarshalJSON implements json.Marshaler: one object, snake_case, with the line
 // of String as "text".
 func (s Step) MarshalJSON() ([]byte, error) {
-	j := stepJSON{Step: s.Kind, Port: s.Port, Tunnel: s.Tunnel, LinkKind: s.LinkKind, Family: s.Family, Route: s.Route, NoRoute: s.NoPrefixRoute, MSS: s.MSS, Link: s.Link, Device: s.Device, Dataplane: s.Dataplane, Filter: s.Filter, Tags: s.Tags, MTU: s.MTU, Why: s.Why, Text: s.String()}
+	j := stepJSON{Step: s.Kind, Port: s.Port, Tunnel: s.Tunnel, LinkKind: s.LinkKind, Family: s.Family, Route: s.Route, NoRoute: s.NoPrefixRoute, MSS: s.MSS, Fence: s.Fence, Link: s.Link, Device: s.Device, Dataplane: s.Dataplane, Filter: s.Filter, Tags: s.Tags, MTU: s.MTU, Why: s.Why, Text: s.String()}
 	if s.IfID != 0 {
 		j.IfID = fmt.Sprintf("0x%08x", s.IfID)
 	}

@@ -31,6 +31,8 @@ func builtTunnels(t *testing.T, all ...Tunnel) *Observed {
 func TestBuildTunnel(t *testing.T) {
 	const (
 		filter = "filter eth1: nothing from or to 10.20.0.0/16 may pass but tunnels\n"
+		fence  = "fence: nothing to 10.20.0.0/16 leaves by an interface other than eth1, wg1\n"
+		other  = "fence: nothing to 10.20.0.0/16 leaves by an interface other than eth1\n"
 		rules  = "add ipv4 rule: 5210, look up table 19539\nadd ipv6 rule: 5210, look up table 19539\n"
 		closed = "route throw 10.20.0.5/32\nroute unreachable 10.20.0.0/16\nroute unreachable 169.254.21.0/30\n"
 		rest   = "set wg1 mtu 1400\nadd address 169.254.21.2/30 to wg1, without a route\nclamp MSS through wg1 to 1350\nset wg1 up\n"
@@ -48,35 +50,35 @@ func TestBuildTunnel(t *testing.T) {
 		want []Tunnel
 		step string
 	}{
-		"from nothing":      {nil, nil, with(func(*Tunnel) {}), filter + rules + closed + create + rest + routes},
+		"from nothing":      {nil, nil, with(func(*Tunnel) {}), filter + fence + rules + closed + create + rest + routes},
 		"nothing to do":     {with(func(*Tunnel) {}), nil, with(func(*Tunnel) {}), ""},
 		"not known":         {with(func(*Tunnel) {}), nil, with(func(g *Tunnel) { g.Known, g.Live = false, nil }), ""},
 		"dead":              {with(func(*Tunnel) {}), nil, with(func(g *Tunnel) { g.Live = nil }), "remove route 10.20.0.0/16 by wg1\nremove route 169.254.21.0/30 by wg1\n"},
-		"no IPv6":           {nil, func(o *Observed) { o.NoIPv6 = true }, with(func(g *Tunnel) { g.Protect = append(g.Protect, netip.MustParsePrefix("2001:db8::/32")) }), strings.Replace(filter, " may", ", 2001:db8::/32 may", 1) + strings.Split(rules, "\n")[0] + "\n" + closed + create + rest + routes},
+		"no IPv6":           {nil, func(o *Observed) { o.NoIPv6 = true }, with(func(g *Tunnel) { g.Protect = append(g.Protect, netip.MustParsePrefix("2001:db8::/32")) }), strings.Replace(filter, " may", ", 2001:db8::/32 may", 1) + strings.Replace(fence, " leaves", ", 2001:db8::/32 leaves", 1) + strings.Split(rules, "\n")[0] + "\n" + closed + create + rest + routes},
 		"of the kernel's":   {with(func(g *Tunnel) { g.Link = TUN }), nil, with(func(*Tunnel) {}), "remove route 10.20.0.0/16 by wg1\nremove route 169.254.21.0/30 by wg1\ndelete wg1 (it changes from tun to wireguard, which a live interface cannot: made anew)\n" + create + strings.Replace(rest, "clamp MSS through wg1 to 1350\n", "", 1) + routes},
-		"an XFRM interface": {nil, nil, with(func(g *Tunnel) { g.Link, g.Members[0].IfID = XFRM, 0xdeadbeef }), filter + rules + closed + "create wg1: XFRM interface on eth1, if_id 0xdeadbeef\n" + rest + routes},
+		"an XFRM interface": {nil, nil, with(func(g *Tunnel) { g.Link, g.Members[0].IfID = XFRM, 0xdeadbeef }), filter + fence + rules + closed + "create wg1: XFRM interface on eth1, if_id 0xdeadbeef\n" + rest + routes},
 		"another prefix": {with(func(*Tunnel) {}), nil, with(func(g *Tunnel) { g.Protect = []netip.Prefix{netip.MustParsePrefix("10.30.0.0/16")} }),
-			"filter eth1: nothing from or to 10.20.0.0/16, 10.30.0.0/16 may pass but tunnels\nroute unreachable 10.30.0.0/16\nremove route 10.20.0.0/16 by wg1\nroute 10.30.0.0/16 by wg1\n" +
-				"remove route unreachable 10.20.0.0/16 (no tunnel wants it)\nfilter eth1: nothing from or to 10.30.0.0/16 may pass but tunnels (it is protected no more)\n"},
+			"filter eth1: nothing from or to 10.20.0.0/16, 10.30.0.0/16 may pass but tunnels\nfence: nothing to 10.20.0.0/16, 10.30.0.0/16 leaves by an interface other than eth1, wg1\nroute unreachable 10.30.0.0/16\nremove route 10.20.0.0/16 by wg1\nroute 10.30.0.0/16 by wg1\n" +
+				"remove route unreachable 10.20.0.0/16 (no tunnel wants it)\nfence: nothing to 10.30.0.0/16 leaves by an interface other than eth1, wg1 (it is protected no more)\nfilter eth1: nothing from or to 10.30.0.0/16 may pass but tunnels (it is protected no more)\n"},
 		"must to should": {with(func(*Tunnel) {}), nil, with(func(g *Tunnel) { g.Must = false }),
-			"remove route unreachable 169.254.21.0/30 (no tunnel wants it)\nremove route unreachable 10.20.0.0/16 (no tunnel wants it)\nremove the filter from eth1 (no must-secure tunnel is on it)\n"},
+			"remove route unreachable 169.254.21.0/30 (no tunnel wants it)\nremove route unreachable 10.20.0.0/16 (no tunnel wants it)\nremove the fence (no tunnel protects anything)\nremove the filter from eth1 (no must-secure tunnel is on it)\n"},
 		"rule and filter are gone": {with(func(*Tunnel) {}), func(o *Observed) { delete(o.Rules, IPv4); delete(o.Filters, "eth1") }, with(func(*Tunnel) {}), filter + strings.Split(rules, "\n")[0] + "\n"},
-		"other SPIs":               {with(func(*Tunnel) {}), nil, with(func(g *Tunnel) { g.Flows[0].LocalPort = 7 }), filter},
-		"a foreign interface":      {nil, func(o *Observed) { o.Links["wg1"] = Link{Name: "wg1", Kind: WireGuard} }, with(func(*Tunnel) {}), filter + rules + closed},
+		"other SPIs":               {with(func(*Tunnel) {}), nil, with(func(g *Tunnel) { g.Flows[0].LocalPort = 7 }), filter + fence},
+		"a foreign interface":      {nil, func(o *Observed) { o.Links["wg1"] = Link{Name: "wg1", Kind: WireGuard} }, with(func(*Tunnel) {}), filter + other + rules + closed},
 		"half made":                {nil, func(o *Observed) { o.Links[UnfinishedName] = Link{Name: UnfinishedName, Kind: WireGuard} }, nil, "delete linkseal.new (its making was interrupted)\n"},
 		"transport": {nil, nil, with(func(g *Tunnel) {
 			*g = Tunnel{Name: "host", Device: "eth1", Must: true, Transport: true, Known: true, Protect: []netip.Prefix{netip.MustParsePrefix("10.9.0.6/32")}, Remotes: g.Remotes}
-		}), "filter eth1: nothing from or to 10.9.0.6/32 may pass but tunnels\n"},
+		}), "filter eth1: nothing from or to 10.9.0.6/32 may pass but tunnels\nfence: nothing to 10.9.0.6/32 leaves by an interface other than eth1\n"},
 		"charon's tun, not known": {nil, func(o *Observed) {
 			o.Links["ipsec0"] = Link{Name: "ipsec0", Kind: TUN, Alias: "linkseal:hub1.0", Up: true}
 			o.MSS["ipsec0"], o.MSS["wg9"] = 1350, 1350
-		}, with(func(g *Tunnel) { g.Link, g.Known, g.Members, g.Live = NoLink, false, nil, nil }), filter + rules + closed + "clamp MSS through wg9 no more\n"},
+		}, with(func(g *Tunnel) { g.Link, g.Known, g.Members, g.Live = NoLink, false, nil, nil }), filter + strings.Replace(fence, "wg1", "ipsec0", 1) + rules + closed + "clamp MSS through wg9 no more\n"},
 		"charon's tun, told of under another name": {nil, func(o *Observed) {
 			o.Links["ipsec0"] = Link{Name: "ipsec0", Kind: TUN, Alias: "linkseal:hub1.0", Up: true}
-		}, with(func(g *Tunnel) { g.Link, g.Members, g.Live = NoLink, []Member{{Interface: "wg1"}}, nil }), filter + rules + closed},
+		}, with(func(g *Tunnel) { g.Link, g.Members, g.Live = NoLink, []Member{{Interface: "wg1"}}, nil }), filter + strings.Replace(fence, "eth1, wg1", "eth1, ipsec0, wg1", 1) + rules + closed},
 		"a tun of WireGuard, which is IPsec now": {nil, func(o *Observed) {
 			o.Links["wg1"] = Link{Name: "wg1", Kind: TUN, Alias: "linkseal:hub1.0", Up: true}
-		}, with(func(g *Tunnel) { g.Link, g.Members, g.Live = NoLink, nil, nil }), filter + rules + closed + "delete wg1 (tunnel hub1 has no member 0)\n"},
+		}, with(func(g *Tunnel) { g.Link, g.Members, g.Live = NoLink, nil, nil }), filter + other + rules + closed + "delete wg1 (tunnel hub1 has no member 0)\n"},
 		"a probe": {with(func(*Tunnel) {}), nil, with(func(g *Tunnel) { g.Probe = netip.MustParseAddr("169.254.21.1") }), "route unreachable 169.254.21.1/32\nroute 169.254.21.1/32 by wg1\nroute 169.254.21.1/32 by wg1, metric 200\n"},
 	} {
 		o := builtTunnels(t, c.have...)
@@ -204,6 +206,7 @@ func TestTunnelStepJSON(t *testing.T) {
 	}
 	want := []string{
 		`{"step":"set-underlay","device":"eth1","filter":{"eapol_destination":"01:80:c2:00:00:03","eapol_ethertype":34958,"count_only":true,"underlay":{"protect":["10.20.0.0/16"]}},"text":"filter eth1: nothing from or to 10.20.0.0/16 may pass but tunnels"}`,
+		`{"step":"set-fence","fence":{"protect":["10.20.0.0/16"],"pass":["eth1","wg1"],"remotes":["10.20.0.5"],"ports":[51820]},"text":"fence: nothing to 10.20.0.0/16 leaves by an interface other than eth1, wg1"}`,
 		`{"step":"set-rule","family":"ipv4","text":"add ipv4 rule: 5210, look up table 19539"}`,
 		`{"step":"set-rule","family":"ipv6","text":"add ipv6 rule: 5210, look up table 19539"}`,
 		`{"step":"set-route","tunnel":"hub1","route":{"prefix":"10.20.0.5/32","type":"throw","metric":1},"text":"route throw 10.20.0.5/32"}`,

@@ -7,6 +7,7 @@ import (
 	"github.com/linkseal/linkseal/bpf"
 	"github.com/linkseal/linkseal/dataplane/plan"
 	"github.com/linkseal/linkseal/linux/link"
+	"github.com/linkseal/linkseal/linux/nft"
 	"github.com/linkseal/linkseal/linux/route"
 	"github.com/linkseal/linkseal/linux/tap"
 )
@@ -43,6 +44,11 @@ func (k *Kernel) applyTunnel(s plan.Step) (handled bool, err error) {
 		return true, k.nft.SetMSS(s.Link, s.MSS)
 	case plan.RemoveMSS:
 		return true, k.nft.RemoveMSS(s.Link)
+	case plan.SetFence:
+		k.fenceSeen = true
+		return true, k.nft.SetFence(nft.Fence(*s.Fence))
+	case plan.RemoveFence:
+		return true, k.nft.RemoveFence()
 	case plan.CreateTunnel:
 		return true, k.createTunnel(s)
 	}

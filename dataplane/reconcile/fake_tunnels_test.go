@@ -25,6 +25,10 @@ func (m *fakeMachine) applyTunnel(s plan.Step) bool {
 		delete(m.o.Rules, s.Family)
 	case plan.HashByPorts:
 		m.o.HashPorts[s.Family] = true
+	case plan.SetFence:
+		m.o.Fence = s.Fence
+	case plan.RemoveFence:
+		m.o.Fence = nil
 	case plan.SetMSS:
 		m.o.MSS[s.Link] = s.MSS
 	case plan.RemoveMSS:

@@ -35,6 +35,7 @@ type Kernel struct {
 	scanned  time.Time
 
 	mssSeen   bool      // nftables have an MSS of ours, or have not been asked
+	fenceSeen bool      // nftables have a fence of ours, or have not been asked
 	elsewhere time.Time // when routes of others were last looked at
 
 	guards   map[string]guarded // by device, since this process began
@@ -50,7 +51,7 @@ func OpenKernel() (*Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &Kernel{ns: ns, guards: make(map[string]guarded), lifts: make(map[string]lifted), mssSeen: true}
+	k := &Kernel{ns: ns, guards: make(map[string]guarded), lifts: make(map[string]lifted), mssSeen: true, fenceSeen: true}
 	k.closed.Store(&[]closedPort{})
 	err = ns.Do(func() (err error) {
 		if k.links, err = link.Open(); err != nil {

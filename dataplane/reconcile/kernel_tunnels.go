@@ -55,6 +55,14 @@ func (k *Kernel) observeRoutes(d plan.Desired, names map[int]string, o *plan.Obs
 		}
 		k.mssSeen = len(o.MSS) > 0
 	}
+	if k.fenceSeen || slices.ContainsFunc(d.Tunnels, func(t plan.Tunnel) bool { return t.Must }) {
+		// What cannot be read cannot be set either, which tells why.
+		f, there, err := k.nft.Fence()
+		if there {
+			o.Fence = (*plan.Fence)(&f)
+		}
+		k.fenceSeen = there || err != nil
+	}
 	if len(d.Tunnels) == 0 || time.Since(k.elsewhere) < resync/2 {
 		return nil
 	}

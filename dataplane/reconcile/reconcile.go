@@ -348,9 +348,9 @@ func (r *Reconciler) reconcile() bool {
 		if len(failed) > 0 {
 			break
 		}
-		// Who takes a filter off again and again does not make us wait longer to
+		// Who takes a filter or a rule off again and again does not make us wait longer to
 		// put it back.
-		if try < 3 && onlyFilters(steps) {
+		if try < 3 && onlyCloses(steps) {
 			failed = r.apply(steps, func() { r.guard(observed, true) })
 			continue
 		}
@@ -374,9 +374,9 @@ func (r *Reconciler) reconcile() bool {
 	return ok
 }
 
-// onlyFilters tells whether nothing but filters is to be set.
-func onlyFilters(steps []plan.Step) bool {
-	return len(steps) > 0 && !slices.ContainsFunc(steps, func(s plan.Step) bool { return s.Kind != plan.SetFilter && s.Kind != plan.SetUnderlay })
+// onlyCloses tells whether nothing is to be done but what closes.
+func onlyCloses(steps []plan.Step) bool {
+	return len(steps) > 0 && !slices.ContainsFunc(steps, func(s plan.Step) bool { return !s.Closes() })
 }
 
 // blind is a look that saw nothing.
@@ -434,7 +434,7 @@ func (r *Reconciler) failStep(s plan.Step, err error, failed map[string]*plan.Pr
 	}
 	for _, t := range r.cfg.Tunnels {
 		ruled := s.Kind == plan.SetRule || s.Kind == plan.HashByPorts
-		if ruled && !t.Transport() || s.Kind == plan.SetUnderlay && t.Must && t.Device == s.Device {
+		if ruled && !t.Transport() || s.Kind == plan.SetUnderlay && t.Must && t.Device == s.Device || s.Kind == plan.SetFence && t.Must {
 			s.Tunnel = t.Name
 			failed[t.Name] = problem(s, err)
 		}

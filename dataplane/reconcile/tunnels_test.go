@@ -70,6 +70,7 @@ func TestTunnel(t *testing.T) {
 	runTunnel(t, hub(", mss: 1350"), func(w *world) {
 		w.want("steps", []string{
 			"filter eth2: nothing from or to 10.20.0.0/16 may pass but tunnels",
+			"fence: nothing to 10.20.0.0/16 leaves by an interface other than eth2, wg1",
 			"add ipv4 rule: 5210, look up table 19539",
 			"add ipv6 rule: 5210, look up table 19539",
 			"route " + throws,
@@ -147,6 +148,7 @@ func TestTunnelConfigure(t *testing.T) {
 		w.reload(portLine("a", "eth1", "") + strings.Replace(hub(", mtu: 1380"), "[10.20.0.0/16]", "[10.20.0.0/16, 10.21.0.0/16]", 1))
 		w.want("steps", []string{
 			"filter eth2: nothing from or to 10.20.0.0/16, 10.21.0.0/16 may pass but tunnels",
+			"fence: nothing to 10.20.0.0/16, 10.21.0.0/16 leaves by an interface other than eth2, wg1",
 			"route unreachable 10.21.0.0/16", "set wg1 mtu 1380", "route 10.21.0.0/16 by wg1",
 		}, w.ofTunnel())
 		all := w.opened()
@@ -165,7 +167,7 @@ func TestTunnelLeaves(t *testing.T) {
 		{"", []string{"remove route " + byWG1, "remove route " + innerByWG1, "delete wg1 (tunnel hub1 is not in the configuration)",
 			"remove route " + inner + " (no tunnel wants it)", "remove route " + unreachable + " (no tunnel wants it)", "remove route " + throws + " (no tunnel wants it)",
 			"remove ipv4 rule 5210 (no tunnel is routed)", "remove ipv6 rule 5210 (no tunnel is routed)",
-			"remove the filter from eth2 (no must-secure tunnel is on it)"}},
+			"remove the fence (no tunnel protects anything)", "remove the filter from eth2 (no must-secure tunnel is on it)"}},
 		{", secure: should", []string{"remove route " + byWG1, "remove route " + innerByWG1, "delete wg1 (tunnel hub1 is not in the configuration)",
 			"remove route " + throws + " (no tunnel wants it)",
 			"remove ipv4 rule 5210 (no tunnel is routed)", "remove ipv6 rule 5210 (no tunnel is routed)"}},
@@ -227,6 +229,7 @@ func TestTunnelMembers(t *testing.T) {
 		steps := w.ofTunnel()
 		w.want("the first steps of fewer", []string{
 			"filter eth2: nothing from or to 10.20.0.0/16 may pass but tunnels",
+			"fence: nothing to 10.20.0.0/16 leaves by an interface other than eth2, wg1, wg1-1",
 			"route 10.20.0.0/16 by wg1, wg1-1", "route 169.254.21.0/30 by wg1, wg1-1",
 			"delete wg1-2 (tunnel hub1 has no member 2)", "delete wg1-3 (tunnel hub1 has no member 3)",
 		}, steps)

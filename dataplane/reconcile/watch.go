@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/linkseal/linkseal/bpf"
+	"github.com/linkseal/linkseal/dataplane/plan"
 	"github.com/linkseal/linkseal/linux/link"
 )
 
@@ -16,13 +17,9 @@ const (
 	glance = 200 * time.Millisecond
 )
 
-// Watch sends a token when links may have changed, until ctx ends. Tokens are
-// merged.
+// Watch sends a token when links, or what tunnels have of routes, rules and
+// nftables, may have changed, until ctx ends. Tokens are merged.
 func (k *Kernel) Watch(ctx context.Context) (<-chan struct{}, error) {
-	events, err := k.links.Subscribe(ctx)
-	if err != nil {
-		return nil, err
-	}
 	tokens := make(chan struct{}, 1)
 	token := func() {
 		select {
@@ -30,25 +27,50 @@ func (k *Kernel) Watch(ctx context.Context) (<-chan struct{}, error) {
 		default:
 		}
 	}
-	go func() {
-		for {
-			for range events {
-				token()
-			}
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(resubscribe):
-			}
-			if events, err = k.links.Subscribe(ctx); err != nil {
-				closed := make(chan link.Event)
-				close(closed)
-				events = closed
-			}
+	events, err := k.links.Subscribe(ctx)
+	if err != nil {
+		return nil, err
+	}
+	go follow(ctx, events, k.links.Subscribe, token)
+	routes := func(ctx context.Context) (<-chan struct{}, error) { return k.routes.Watch(ctx, plan.RouteTable) }
+	for _, subscribe := range []func(context.Context) (<-chan struct{}, error){routes, k.nft.Watch} {
+		// A kernel without nftables has none of them: it is asked again, in case.
+		events, err := subscribe(ctx)
+		if err != nil {
+			events = broken[struct{}]()
 		}
-	}()
+		go follow(ctx, events, subscribe, token)
+	}
 	go k.glance(ctx, token)
 	return tokens, nil
+}
+
+// follow calls token for each of events, which are subscribed to again when they
+// break, until ctx ends.
+func follow[E any](ctx context.Context, events <-chan E, subscribe func(context.Context) (<-chan E, error), token func()) {
+	for {
+		for range events {
+			token()
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(resubscribe):
+		}
+		var err error
+		if events, err = subscribe(ctx); err != nil {
+			events = broken[E]()
+			continue
+		}
+		token() // for what was missed
+	}
+}
+
+// broken is a subscription that has ended.
+func broken[E any]() <-chan E {
+	c := make(chan E)
+	close(c)
+	return c
 }
 
 // silent is what changes at a port without an event: who is on TCX, and by how

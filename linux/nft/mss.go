@@ -1,7 +1,8 @@
-// Package nft clamps the MSS of TCP connections that go through tunnels, in an
-// nftables table of linkseal's own.
+// Package nft has what linkseal does in nftables, in tables of its own: it clamps
+// the MSS of TCP connections that go through tunnels, and fences in what may only
+// leave by some interfaces (Fence).
 //
-// The table, "linkseal" of family inet, has a chain in each of the hooks
+// The table of MSS, "linkseal" of family inet, has a chain in each of the hooks
 // forward, input and output, and a map from the name of an interface to the
 // MSS. SYNs that leave through the interface, or have come in through it, get
 // the MSS if theirs is greater: those of this host's connections too. The kernel
@@ -28,7 +29,7 @@ import (
 	"github.com/linkseal/linkseal/linux/netns"
 )
 
-// Handle is the table of one network namespace. It is safe for concurrent use.
+// Handle is the tables of one network namespace. It is safe for concurrent use.
 type Handle struct {
 	ns *netns.NS
 
@@ -129,7 +130,7 @@ func (h *Handle) MSS() (all map[string]int, err error) {
 	defer h.mu.Unlock()
 	err = h.do(func(c *nftables.Conn) error { all, _, err = h.read(c); return err })
 	if err != nil {
-		return nil, fail("list", err)
+		return nil, fail("MSS", "list", err)
 	}
 	return maps.Clone(all), nil
 }
@@ -196,7 +197,7 @@ func absent(err error) bool {
 // yet, clamped to mss octets, 1 to 65535.
 func (h *Handle) SetMSS(name string, mss int) error {
 	if name == "" || len(name) >= unix.IFNAMSIZ || mss < 1 || mss > 65535 {
-		return fail("set", fmt.Errorf("interface %q, MSS %d: a name of 1 to %d octets and 1 to 65535 are accepted", name, mss, unix.IFNAMSIZ-1))
+		return fail("MSS", "set", fmt.Errorf("interface %q, MSS %d: a name of 1 to %d octets and 1 to 65535 are accepted", name, mss, unix.IFNAMSIZ-1))
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -225,7 +226,7 @@ func (h *Handle) SetMSS(name string, mss int) error {
 		return nil
 	})
 	if err != nil {
-		return fail("set "+name, err)
+		return fail("MSS", "set "+name, err)
 	}
 	return nil
 }
@@ -285,21 +286,21 @@ func (h *Handle) RemoveMSS(name string) error {
 		return nil
 	})
 	if err != nil {
-		return fail("remove "+name, err)
+		return fail("MSS", "remove "+name, err)
 	}
 	return nil
 }
 
 // do runs f with a connection of its own.
 func (h *Handle) do(f func(*nftables.Conn) error) error {
-	c, err := nftables.New(nftables.WithNetNSFd(h.ns.Fd()), nftables.AsLasting())
+	c, err := nftables.New(nftables.WithNetNSFd(h.ns.Fd()), nftables.AsLasting(), nftables.WithSockOptions(roomy))
 	if err != nil {
 		return err
 	}
 	return errors.Join(f(c), c.CloseLasting())
 }
 
-func fail(op string, err error) error {
+func fail(what, op string, err error) error {
 	remedy := ""
 	switch {
 	case errors.Is(err, unix.EPERM):
@@ -307,5 +308,5 @@ func fail(op string, err error) error {
 	case errors.Is(err, unix.EPROTONOSUPPORT), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EINVAL):
 		remedy = "; use a kernel with CONFIG_NF_TABLES, CONFIG_NF_TABLES_INET and CONFIG_NFT_EXTHDR"
 	}
-	return fmt.Errorf("nftables: MSS: %s: %w%s", op, err, remedy)
+	return fmt.Errorf("nftables: %s: %s: %w%s", what, op, err, remedy)
 }
