@@ -16,6 +16,7 @@ import (
 //
 // Interface names are unique over desired, and devices over its ports.
 func Build(desired Desired, observed Observed) []Step {
+	desired = withSPIs(desired, observed)
 	b := builder{Observed: observed, gone: make(map[string]bool), made: make(map[string]bool), up: make(map[string]bool), wide: make(map[string]Filter)}
 	b.Filters = maps.Clone(observed.Filters)
 	for _, p := range desired.Ports {

@@ -16,6 +16,15 @@ func hub1() Tunnel {
 		Flows:   []Flow{{Protocol: WireGuard, Local: netip.MustParseAddr("10.0.0.4"), LocalPort: 51820, Roams: true}}}
 }
 
+// esp is hub1's flow as IPsec, with the SPIs in and out.
+func esp(spi ...uint32) []Flow {
+	f := Flow{Protocol: XFRM, Local: netip.MustParseAddr("10.0.0.4"), Remote: netip.MustParseAddr("10.20.0.5")}
+	if len(spi) == 2 {
+		f.SPIIn, f.SPIOut = spi[:1], spi[1:]
+	}
+	return []Flow{f}
+}
+
 // builtTunnels is the machine with these tunnels as desired.
 func builtTunnels(t *testing.T, all ...Tunnel) *Observed {
 	t.Helper()
@@ -79,7 +88,9 @@ func TestBuildTunnel(t *testing.T) {
 		"a tun of WireGuard, which is IPsec now": {nil, func(o *Observed) {
 			o.Links["wg1"] = Link{Name: "wg1", Kind: TUN, Alias: "linkseal:hub1.0", Up: true}
 		}, with(func(g *Tunnel) { g.Link, g.Members, g.Live = NoLink, nil, nil }), filter + other + rules + closed + "delete wg1 (tunnel hub1 has no member 0)\n"},
-		"a probe": {with(func(*Tunnel) {}), nil, with(func(g *Tunnel) { g.Probe = netip.MustParseAddr("169.254.21.1") }), "route unreachable 169.254.21.1/32\nroute 169.254.21.1/32 by wg1\nroute 169.254.21.1/32 by wg1, metric 200\n"},
+		"SPIs, not known": {with(func(g *Tunnel) { g.Flows = esp(0x1111, 0x2222) }), nil, with(func(g *Tunnel) { g.Known, g.Flows = false, esp() }), ""},
+		"SPIs, none":      {with(func(g *Tunnel) { g.Flows = esp(0x1111, 0x2222) }), nil, with(func(g *Tunnel) { g.Flows = esp() }), filter},
+		"a probe":         {with(func(*Tunnel) {}), nil, with(func(g *Tunnel) { g.Probe = netip.MustParseAddr("169.254.21.1") }), "route unreachable 169.254.21.1/32\nroute 169.254.21.1/32 by wg1\nroute 169.254.21.1/32 by wg1, metric 200\n"},
 	} {
 		o := builtTunnels(t, c.have...)
 		if c.seen != nil {

@@ -165,3 +165,27 @@ func (b *builder) narrow(desired Desired) {
 		}
 	}
 }
+
+// withSPIs gives tunnels that are not known the SPIs that are counted already:
+// nobody knows better yet.
+func withSPIs(d Desired, o Observed) Desired {
+	d.Tunnels = slices.Clone(d.Tunnels)
+	for i, t := range d.Tunnels {
+		have := o.Filters[t.Device].Underlay
+		if t.Known || have == nil {
+			continue
+		}
+		flows := slices.Clone(t.Flows)
+		for j, f := range flows {
+			at := slices.IndexFunc(have.Flows, func(h Flow) bool {
+				h.SPIIn, h.SPIOut = f.SPIIn, f.SPIOut
+				return f.Protocol == XFRM && len(f.SPIIn)+len(f.SPIOut) == 0 && h.compare(f) == 0
+			})
+			if at >= 0 {
+				flows[j] = have.Flows[at]
+			}
+		}
+		d.Tunnels[i].Flows = flows
+	}
+	return d
+}

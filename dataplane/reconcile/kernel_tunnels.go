@@ -14,12 +14,40 @@ import (
 
 // underlayFilter is the filter of an underlay as found: want, if it is that.
 func underlayFilter(s bpf.State, want plan.Filter) plan.Filter {
+	want = withCounted(want, s.Underlay)
 	f, err := filterOf(want)
 	if want.Underlay != nil && err == nil && s.Enforces(f) {
 		return want
 	}
 	in := s.Ingress.Filter
 	return plan.Filter{EAPOLDestination: in.EAPOLDestination, EAPOLEtherType: in.EtherType, CountOnly: in.CountOnly, Underlay: &plan.Underlay{Protect: s.Underlay.Protect}}
+}
+
+// withCounted is want with the SPIs that are counted, where it names none: who does not
+// know them takes them from here, as plan.Build does for a tunnel that is not known.
+func withCounted(want plan.Filter, have *bpf.UnderlayState) plan.Filter {
+	if want.Underlay == nil || have == nil {
+		return want
+	}
+	u := *want.Underlay
+	u.Flows = slices.Clone(u.Flows)
+	for i, f := range u.Flows {
+		if f.Protocol != plan.XFRM || len(f.SPIIn)+len(f.SPIOut) > 0 {
+			continue
+		}
+		for _, id := range have.Flows {
+			switch {
+			case id.Protocol != bpf.ESP || id.SPI == 0 || id.Local.Addr() != f.Local || id.Remote.Addr() != f.Remote:
+			case id.Egress:
+				f.SPIOut = append(f.SPIOut, id.SPI)
+			default:
+				f.SPIIn = append(f.SPIIn, id.SPI)
+			}
+		}
+		u.Flows[i] = f
+	}
+	want.Underlay = &u
+	return want
 }
 
 // observeRoutes fills in routes, rules and MSS.

@@ -9,18 +9,29 @@ import (
 	"github.com/linkseal/linkseal/tests/tunnels"
 )
 
-// suite is the tests of tunnels, over the kernel's WireGuard. A change of PSK
-// takes as long as a session there, and has patience for it.
-func suite(t *testing.T) tunnels.Suite {
+// suite is the tests of tunnels, over the kernel's WireGuard or ESP. A change of
+// PSK takes as long as a session of WireGuard there, and has patience for it.
+func suite(t *testing.T, kind string) tunnels.Suite {
 	t.Helper()
-	probetest.Need(t, probe.WireGuard)
-	return tunnels.Suite{Lab: newLab, Type: lab.WireGuard, Dataplane: kernel, Patience: 4 * patience, Soak: soak()}
+	if kind == lab.IPsec {
+		probetest.Need(t, probe.XFRM, probe.XFRMI)
+	} else {
+		probetest.Need(t, probe.WireGuard)
+	}
+	return tunnels.Suite{Lab: newLab, Type: kind, Dataplane: kernel, Patience: 4 * patience, Soak: soak()}
 }
 
-func TestTunnelClear(t *testing.T)   { t.Parallel(); suite(t).Clear(t) }
-func TestTunnelRotate(t *testing.T)  { t.Parallel(); suite(t).Rotate(t) }
-func TestTunnelReload(t *testing.T)  { t.Parallel(); suite(t).Reload(t) }
-func TestTunnelMembers(t *testing.T) { suite(t).Members(t) }
-func TestTunnelSize(t *testing.T)    { suite(t).Size(t) }
-func TestTunnelDSCP(t *testing.T)    { suite(t).DSCP(t) }
-func TestTunnelMany(t *testing.T)    { suite(t).Many(t) }
+func TestTunnelClear(t *testing.T)   { t.Parallel(); suite(t, lab.WireGuard).Clear(t) }
+func TestTunnelRotate(t *testing.T)  { t.Parallel(); suite(t, lab.WireGuard).Rotate(t) }
+func TestTunnelReload(t *testing.T)  { t.Parallel(); suite(t, lab.WireGuard).Reload(t) }
+func TestTunnelMembers(t *testing.T) { suite(t, lab.WireGuard).Members(t) }
+func TestTunnelSize(t *testing.T)    { suite(t, lab.WireGuard).Size(t) }
+func TestTunnelDSCP(t *testing.T)    { suite(t, lab.WireGuard).DSCP(t) }
+func TestTunnelMany(t *testing.T)    { suite(t, lab.WireGuard).Many(t) }
+
+func TestIPsecClear(t *testing.T)   { t.Parallel(); suite(t, lab.IPsec).Clear(t) }
+func TestIPsecRotate(t *testing.T)  { t.Parallel(); suite(t, lab.IPsec).Rotate(t) }
+func TestIPsecReload(t *testing.T)  { t.Parallel(); suite(t, lab.IPsec).Reload(t) }
+func TestIPsecMembers(t *testing.T) { suite(t, lab.IPsec).Members(t) }
+func TestIPsecSize(t *testing.T)    { suite(t, lab.IPsec).Size(t) }
+func TestIPsecDSCP(t *testing.T)    { suite(t, lab.IPsec).DSCP(t) }

@@ -32,7 +32,7 @@ func listenMembers(t *testing.T, p *pair) *spread {
 	t.Helper()
 	s := &spread{flow: map[uint16]int{}}
 	for n := range memberCount {
-		tap, err := lab.Listen(p.west, p.tunnels[0].Interface(n), func(f lab.Frame) {
+		tap, err := lab.Listen(p.west, p.member(t, n), func(f lab.Frame) {
 			// There is no Ethernet header in a tunnel: IPv4 with UDP.
 			if o := f.Octets; f.Outgoing && len(o) >= 28 && o[0] == 0x45 && o[9] == 17 {
 				s.mu.Lock()

@@ -1,6 +1,7 @@
 package tunnels
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,7 +56,7 @@ func (s Suite) pair(t *testing.T, o lab.Options, tunnels ...lab.Tunnel) *pair {
 func (p *pair) configure(tunnels ...lab.Tunnel) error {
 	p.tunnels = slices.Clone(tunnels)
 	for i := range p.tunnels {
-		p.tunnels[i].Type, p.tunnels[i].Dataplane = p.Type, p.Suite.Dataplane
+		p.tunnels[i].Type, p.tunnels[i].Dataplane = cmp.Or(p.tunnels[i].Type, p.Type), p.Suite.Dataplane
 	}
 	return errors.Join(p.west.WriteTunnels(p.east, p.tunnels...), p.east.WriteTunnels(p.west, p.tunnels...))
 }
@@ -80,6 +81,18 @@ func (p *pair) secured(t *testing.T) [][]status.Tunnel {
 		}
 	}
 	return all
+}
+
+// member is the interface of west's member n of its first tunnel: charon in user
+// space names its own.
+func (p *pair) member(t *testing.T, n int) string {
+	t.Helper()
+	all, err := p.west.Tunnels(t.Context())
+	check(t, err)
+	if len(all) == 0 || len(all[0].Members) <= n {
+		t.Fatalf("west tells of no member %d: %+v", n, all)
+	}
+	return all[0].Members[n].Interface
 }
 
 // wait is lab.WaitTunnels of both ends that ends the test. Both have all tunnels

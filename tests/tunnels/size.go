@@ -45,7 +45,7 @@ func (s Suite) Size(t *testing.T) {
 
 	var mu sync.Mutex
 	clamped := map[bool][]uint16{} // by outgoing
-	tap, err := lab.Listen(p.west, p.tunnels[0].Interface(0), func(f lab.Frame) {
+	tap, err := lab.Listen(p.west, p.member(t, 0), func(f lab.Frame) {
 		if m, ok := synMSS(f.Octets); ok {
 			mu.Lock()
 			defer mu.Unlock()
