@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/hex"
+	"flag"
 	"fmt"
 	"log/slog"
 	"net"
@@ -28,7 +29,16 @@ import (
 	"github.com/linkseal/linkseal/linux/probe/probetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// Tests wait for WireGuard's timers, not for processors.
+	if !flag.Parsed() {
+		flag.Parse()
+	}
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		flag.Set("test.parallel", "12")
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // kind is whose WireGuard a test is about.
 type kind struct {

@@ -2,25 +2,21 @@ package wireguard
 
 import (
 	"errors"
-	"log/slog"
 	"net/netip"
 	"time"
 
 	"github.com/linkseal/linkseal/dataplane/overlay/wireguard/rollover"
 	"github.com/linkseal/linkseal/keymgmt/secret"
-	"github.com/linkseal/linkseal/linux/netns"
 )
 
 // second is a member's second device: see the package. It is there while a PSK
 // changes that the other end does not have yet.
 type second struct {
-	ns    *netns.NS
-	local netip.Addr
-	log   *slog.Logger
+	open func() device
 	// ahead is how far its ports are above the member's.
 	ahead uint16
 
-	dev *embedded // nil: closed
+	dev device // nil: closed
 }
 
 // confirm is how often it shows that it is there.
@@ -51,7 +47,7 @@ func (s *second) configure(private *secret.Key, port uint16, links []*link) erro
 		return s.close()
 	}
 	if s.dev == nil {
-		s.dev = newEmbedded(s.ns, newNowhere(), &single{ns: s.ns, local: s.local}, s.log)
+		s.dev = s.open()
 	}
 	err := s.dev.configure(to)
 	if errors.Is(err, errGone) {

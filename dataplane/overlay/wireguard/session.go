@@ -89,31 +89,13 @@ func Open(ns *netns.NS, t config.Tunnel, p overlay.Place, o Options) (*Session, 
 
 func (s *Session) open(p overlay.Place) error {
 	for _, at := range p.Members {
-		m := &member{Member: at, pair: s.pair}
-		log := s.log.With("member", at.N)
-		m.second = &second{ns: s.ns, local: s.tunnel.Local, log: log, ahead: uint16(s.tunnel.Count)}
-		if p.Userspace {
-			t, err := attach(s.ns, at.Interface, at.Index, s.tunnel.MTU)
-			if err != nil {
-				return err
-			}
-			m.dev = newEmbedded(s.ns, t, newSockets(), log)
-		} else {
-			k, err := openKernel(s.ns, at.Interface, s.pair.Public)
-			if err != nil {
-				return err
-			}
-			m.dev = k
-		}
-		s.members = append(s.members, m)
-		err := m.configure(s.tunnel, s.opened)
-		if err == nil {
-			err = m.adopt(s.opened)
-		}
+		dev, err := s.device(at, p.Userspace)
 		if err != nil {
 			return err
 		}
-		s.probe(m)
+		if err := s.add(at, dev, func() device { return s.aside(at.N) }); err != nil {
+			return err
+		}
 	}
 	s.step()
 	for _, m := range s.members {
@@ -122,6 +104,38 @@ func (s *Session) open(p overlay.Place) error {
 			s.log.Warn("WireGuard is not as it is to be yet", "member", m.N, "err", m.err)
 		}
 	}
+	return nil
+}
+
+// device opens a member's WireGuard.
+func (s *Session) device(at overlay.Member, userspace bool) (device, error) {
+	if !userspace {
+		return openKernel(s.ns, at.Interface, s.pair.Public)
+	}
+	t, err := attach(s.ns, at.Interface, at.Index, s.tunnel.MTU)
+	if err != nil {
+		return nil, err
+	}
+	return newEmbedded(s.ns, t, newSockets(), s.log.With("member", at.N)), nil
+}
+
+// aside opens a second device.
+func (s *Session) aside(n int) device {
+	return newEmbedded(s.ns, newNowhere(), &single{ns: s.ns, local: s.tunnel.Local}, s.log.With("member", n))
+}
+
+// add makes a member of a device; aside opens its second one.
+func (s *Session) add(at overlay.Member, dev device, aside func() device) error {
+	m := &member{Member: at, pair: s.pair, dev: dev}
+	m.second = &second{open: aside, ahead: uint16(s.tunnel.Count)}
+	s.members = append(s.members, m)
+	if err := m.configure(s.tunnel, s.opened); err != nil {
+		return err
+	}
+	if err := m.adopt(s.opened); err != nil {
+		return err
+	}
+	s.probe(m)
 	return nil
 }
 
