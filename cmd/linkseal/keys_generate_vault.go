@@ -18,6 +18,8 @@ import (
 func (f *generateFlags) inVault(ctx context.Context, cfg *config.Config, k *config.Keychain, ports []config.Port, now time.Time) (doc generated, err error) {
 	doc.Keychain, doc.Vault = k.Name, k.Vault.URL
 	switch {
+	case k.Vault.Certificate != "":
+		return doc, usage(fmt.Errorf("keychain %s has certificate %s, which the vault makes: az keyvault certificate create", k.Name, k.Vault.Certificate))
 	case f.showKeys:
 		return doc, usage(errors.New("--show-keys does not go with a vault, which keeps the CAK, or the PSK; linkseal keys show reads it"))
 	case k.Vault.PSK != "" && f.pair != "":

@@ -40,9 +40,10 @@ type keychainDocument struct {
 }
 
 type keyDocument struct {
-	CKN         *keychain.CKN  `json:"ckn,omitempty"`  // of a CAK
-	ID          string         `json:"id,omitempty"`   // of a PSK
-	Text        bool           `json:"text,omitempty"` // a PSK written as text
+	CKN         *keychain.CKN  `json:"ckn,omitempty"`         // of a CAK
+	ID          string         `json:"id,omitempty"`          // of a PSK
+	Text        bool           `json:"text,omitempty"`        // a PSK written as text
+	Certificate bool           `json:"certificate,omitempty"` // in the place of a PSK
 	Octets      int            `json:"octets"`
 	Fingerprint string         `json:"fingerprint"` // empty of text
 	NotBefore   *time.Time     `json:"not_before"`
@@ -64,6 +65,7 @@ type keyDocument struct {
 	CAK     string   `json:"cak,omitempty"` // with --show-keys, as psk and psk_text
 	PSK     string   `json:"psk,omitempty"`
 	PSKText string   `json:"psk_text,omitempty"`
+	PEM     string   `json:"pem,omitempty"` // of a certificate, with its private key
 }
 
 // keyUse is one port's use of a key.
@@ -186,8 +188,11 @@ func keyOf(k *secret.Key, w keychain.Window, s keychain.State) keyDocument {
 
 func pskOf(p *keychain.PSK, s keychain.State, show bool) keyDocument {
 	e := keyOf(p.Secret, p.Window, s)
+	e.Certificate = p.Certificate
 	e.ID, e.Text, e.ExpiresHard, e.Fallback, e.Version, e.Fingerprint = p.ID, p.Text, p.ExpiresHard, p.Fallback, p.Version, p.Fingerprint()
 	switch {
+	case show && p.Certificate:
+		e.PEM = string(p.Secret.Bytes())
 	case show && p.Text:
 		e.PSKText = string(p.Secret.Bytes())
 	case show:
@@ -197,12 +202,15 @@ func pskOf(p *keychain.PSK, s keychain.State, show bool) keyDocument {
 }
 
 // shown are the octets, or the text.
-func (k *keyDocument) shown() string { return k.CAK + k.PSK + k.PSKText }
+func (k *keyDocument) shown() string { return k.CAK + k.PSK + k.PSKText + k.PEM }
 
 // what is the key without its octets.
 func (k *keyDocument) what() string {
-	if k.Text {
+	switch {
+	case k.Text:
 		return "text"
+	case k.Certificate:
+		return "certificate, " + k.Fingerprint
 	}
 	return fmt.Sprintf("%d bit, %s", k.Octets*8, k.Fingerprint)
 }

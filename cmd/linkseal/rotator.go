@@ -77,6 +77,9 @@ func (r *rotator) configured(c *config.Config) {
 	r.mu.Unlock()
 	var all []rotate.Chain
 	for _, k := range c.Keychains {
+		if k.Vault != nil && k.Vault.Certificate != "" {
+			continue // the vault renews it
+		}
 		octets := octetsFor(c, k.Name)
 		if seenTunnels(c, k.Name) != nil {
 			octets = pskOctets
@@ -200,6 +203,9 @@ func (r *rotator) rotate(ctx context.Context, name string, _ peercred.Cred, emit
 	if err != nil {
 		return err
 	}
+	if err := r.renewed(keychain); err != nil {
+		return err
+	}
 	err = r.Rotate(ctx, keychain, func(e course.Event) error { return emit(e) })
 	switch {
 	case errors.Is(err, rotate.ErrUnknown):
@@ -210,6 +216,16 @@ func (r *rotator) rotate(ctx context.Context, name string, _ peercred.Cred, emit
 		return refuse(http.StatusServiceUnavailable, err)
 	}
 	return err
+}
+
+// renewed refuses a keychain whose vault makes its certificates.
+func (r *rotator) renewed(keychain string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if k := r.cfg.Keychain(keychain); k != nil && k.Vault != nil && k.Vault.Certificate != "" {
+		return &status.Refusal{Status: http.StatusNotImplemented, Err: fmt.Errorf("keychain %s has certificate %s, which the vault renews: have it make a new version (az keyvault certificate create), and the tunnel is under it after a poll (%s)", keychain, k.Vault.Certificate, k.Vault.Poll)}
+	}
+	return nil
 }
 
 // keychainOf is the keychain of the port or the tunnel called name, or the one of

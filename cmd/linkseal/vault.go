@@ -17,7 +17,7 @@ import (
 func vaultConfig(v *config.Vault) keyvault.Config {
 	c := v.Credential
 	c.File = absolute(c.File)
-	return keyvault.Config{URL: v.URL, Endpoint: v.Endpoint, CA: absolute(v.CA), Proxy: v.Proxy, CAK: v.CAK, CKN: v.CKN, PSK: v.PSK,
+	return keyvault.Config{URL: v.URL, Endpoint: v.Endpoint, CA: absolute(v.CA), Proxy: v.Proxy, CAK: v.CAK, CKN: v.CKN, PSK: v.PSK, Certificate: v.Certificate,
 		Credential: keyvault.Credential{Type: c.Type, ClientID: c.ClientID, TenantID: c.TenantID, File: c.File}}
 }
 

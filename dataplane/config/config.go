@@ -58,7 +58,7 @@ const (
 )
 
 // Vault is an Azure Key Vault source. CAK and CKN, or PSK, are the names of
-// secrets in it.
+// secrets in it, or Certificate of a certificate.
 type Vault struct {
 	URL string
 	// Endpoint is the address, a port with it or not, to connect to in place
@@ -68,6 +68,7 @@ type Vault struct {
 	// system's. Proxy is the URL of an HTTP proxy; empty: the environment's.
 	CA, Proxy     string
 	CAK, CKN, PSK string
+	Certificate   string
 	Credential    Credential
 	Poll          time.Duration
 	Rotation      *Rotation // nil: somebody else rotates

@@ -40,10 +40,14 @@ func (d *decoder) ipsec(v strict.Value, t Tunnel) *IPsec {
 		without(f, "auth: psk", "certificate", "private_key", "ca")
 	case AuthCertificate:
 		const pem = "the path of a PEM file"
-		s.Certificate = d.path(f.Need("certificate", pem))
-		s.PrivateKey = d.path(f.Need("private_key", pem+", mode 0600"))
 		s.CA = d.path(f.Need("ca", pem))
-		without(f, "auth: certificate", "keychain")
+		if f.Has("keychain") {
+			s.Keychain = d.certificateKeychain(f.Get("keychain"))
+			without(f, "keychain, whose vault has both", "certificate", "private_key")
+			break
+		}
+		s.Certificate = d.path(f.Need("certificate", pem+"; or keychain in place of certificate and private_key, one of azure-key-vault with certificate"))
+		s.PrivateKey = d.path(f.Need("private_key", pem+", mode 0600"))
 	}
 	s.Rekey = d.rekey(f.Get("rekey"))
 	for _, p := range suite.Check(s.settings(t.Dataplane == Userspace)) {

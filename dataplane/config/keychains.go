@@ -19,12 +19,12 @@ func (d *decoder) keychains(v strict.Value) {
 		if !nameForm.MatchString(name) {
 			d.doc.Add(m.KeyPos(name), "the name of a keychain is malformed", nameAccepted)
 		}
-		f := v.Fields("keychain "+name, "source", "path", "vault", "cak", "ckn", "psk", "credential", "poll", "rotation", "endpoint", "ca", "proxy")
+		f := v.Fields("keychain "+name, "source", "path", "vault", "cak", "ckn", "psk", "certificate", "credential", "poll", "rotation", "endpoint", "ca", "proxy")
 		k := Keychain{Name: name, Source: f.Need("source", SourceFile+", "+SourceVault).OneOf("", SourceFile, SourceVault)}
 		switch k.Source {
 		case SourceFile:
 			k.Path = d.path(f.Need("path", "the path of a key file, mode 0600"))
-			without(f, "source: file", "vault", "cak", "ckn", "psk", "credential", "poll", "rotation", "endpoint", "ca", "proxy")
+			without(f, "source: file", "vault", "cak", "ckn", "psk", "certificate", "certificate", "credential", "poll", "rotation", "endpoint", "ca", "proxy")
 		case SourceVault:
 			k.Vault = d.vault(f)
 			without(f, "source: azure-key-vault", "path")
@@ -64,13 +64,17 @@ func (d *decoder) vault(f strict.Fields) *Vault {
 		proxyAccepted    = "the URL of a proxy without a password in it as http://proxy.example:3128"
 	)
 	secret := func(v strict.Value) string { return d.text(v, "", secretAccepted, secretName.MatchString) }
-	if f.Has("psk") {
+	switch {
+	case f.Has("psk"):
 		w.PSK = secret(f.Get("psk"))
-		without(f, "psk", "cak", "ckn")
-	} else {
+		without(f, "psk", "cak", "ckn", "certificate")
+	case f.Has("certificate"):
+		w.Certificate = secret(f.Get("certificate"))
+		without(f, "certificate, which the vault renews", "cak", "ckn", "rotation")
+	default:
 		accepted := secretAccepted
 		if !f.Has("cak") && !f.Has("ckn") {
-			accepted += "; or psk in place of cak and ckn, for tunnels"
+			accepted += "; or psk or certificate in place of cak and ckn, for tunnels"
 		}
 		w.CAK, w.CKN = secret(f.Need("cak", accepted)), secret(f.Need("ckn", secretAccepted))
 	}

@@ -13,5 +13,5 @@ func (v Vault) Place() string {
 	if u, err := url.Parse(where); err == nil {
 		where = u.Scheme + "://" + strings.TrimSuffix(strings.TrimSuffix(strings.ToLower(u.Host), ":443"), ":")
 	}
-	return where + " " + strings.ToLower(v.CAK+" "+v.CKN+" "+v.PSK)
+	return where + " " + strings.ToLower(v.CAK+" "+v.CKN+" "+v.PSK+v.Certificate)
 }

@@ -141,6 +141,7 @@ func (w *writer) keychain(k Keychain) {
 	w.text(2, "cak", v.CAK)
 	w.text(2, "ckn", v.CKN)
 	w.text(2, "psk", v.PSK)
+	w.text(2, "certificate", v.Certificate)
 	w.line(2, "credential:")
 	w.text(3, "type", v.Credential.Type)
 	w.text(3, "client_id", v.Credential.ClientID)

@@ -13,6 +13,16 @@ import (
 // (VPN Gateway FAQ, "How does my VPN tunnel get authenticated?").
 const maxAzurePSK = 128
 
+// certificateKeychain is the name of a keychain of a vault's certificate.
+func (d *decoder) certificateKeychain(v strict.Value) string {
+	name := d.usedKeychain(v)
+	d.note(fmt.Sprintf("tunnels.%d.keychain", len(d.Tunnels)), v)
+	if k := d.Keychain(name); k != nil && (k.Vault == nil || k.Vault.Certificate == "") {
+		v.Wrong(fmt.Sprintf("keychain %s has no certificate", name), "a keychain of source azure-key-vault with certificate; or auth: psk; or certificate and private_key, paths")
+	}
+	return name
+}
+
 // PSKs tells whether the keychain is one of PSKs, which tunnels use: its vault's
 // secret says so, else a tunnel that uses it.
 func (c *Config) PSKs(k Keychain) bool {
@@ -32,8 +42,12 @@ func (c *Config) PSKs(k Keychain) bool {
 // portKeychain is the name of a keychain of CAKs.
 func (d *decoder) portKeychain(v strict.Value) string {
 	name := d.usedKeychain(v)
-	if k := d.Keychain(name); k != nil && k.Vault != nil && k.Vault.PSK != "" {
+	switch k := d.Keychain(name); {
+	case k == nil || k.Vault == nil:
+	case k.Vault.PSK != "":
 		v.Wrong(fmt.Sprintf("keychain %s has PSKs of tunnels, no CAK", name), "a keychain with cak and ckn in place of psk")
+	case k.Vault.Certificate != "":
+		v.Wrong(fmt.Sprintf("keychain %s has a certificate of tunnels, no CAK", name), "a keychain with cak and ckn in place of certificate")
 	}
 	return d.kind(v, name, "port")
 }
@@ -43,8 +57,12 @@ func (d *decoder) portKeychain(v strict.Value) string {
 func (d *decoder) tunnelKeychain(v strict.Value, path string) string {
 	name := d.usedKeychain(v)
 	d.note(fmt.Sprintf("tunnels.%d.%s", len(d.Tunnels), path), v)
-	if k := d.Keychain(name); k != nil && k.Vault != nil && k.Vault.CAK+k.Vault.CKN != "" {
+	switch k := d.Keychain(name); {
+	case k == nil || k.Vault == nil:
+	case k.Vault.CAK+k.Vault.CKN != "":
 		v.Wrong(fmt.Sprintf("keychain %s has CAKs of ports, no PSK", name), "a keychain with psk in place of cak and ckn")
+	case k.Vault.Certificate != "":
+		v.Wrong(fmt.Sprintf("keychain %s has a certificate, no PSK", name), "a keychain with psk in place of certificate, or auth: certificate of ipsec")
 	}
 	return d.kind(v, name, "tunnel")
 }
@@ -87,6 +105,9 @@ func (t Tunnel) uses() (all []use) {
 			add(use{name: p.Keychain, path: peerPath(i), binary: true})
 		}
 	case t.IPsec != nil:
+		if t.IPsec.Auth == AuthCertificate {
+			break // a vault's, which says what it has
+		}
 		add(use{name: t.IPsec.Keychain, path: "keychain", azure: strings.HasPrefix(t.IPsec.Profile, "azure-")})
 	}
 	return all

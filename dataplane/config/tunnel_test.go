@@ -110,7 +110,7 @@ func TestTunnelRefuses(t *testing.T) {
 		{"ports of a change of PSK", hub(", count: 2", ", port: 65533, keychain: k"), `port 65533: the tunnel has ports up to 65536; accepted: up to 65532`},
 		{"port of IPsec", hub(", count: 2", ", port: 4499"), `port 4500 is IPsec's; accepted: ports without 500 and 4500 in 2 from it on`},
 		{"keepalive", hub("", ", keepalive: 1500ms"), `keepalive 1.5s; accepted: whole seconds, 0 to 65535s`},
-		{"no key of a PSK", ipsec("hub2", ", interface: x2, protect: [10.30.0.0/16]", ", auth: certificate"), `ipsec has no certificate; accepted: certificate: the path of a PEM file|ipsec has no private_key; accepted: private_key: the path of a PEM file, mode 0600|ipsec has no ca; accepted: ca: the path of a PEM file|keychain does not go with auth: certificate; accepted: leave it out`},
+		{"no key of a PSK", ipsec("hub2", ", interface: x2, protect: [10.30.0.0/16]", ", auth: certificate"), `ipsec has no ca; accepted: ca: the path of a PEM file|keychain k has no certificate; accepted: a keychain of source azure-key-vault with certificate`},
 		{"weak", ipsec("hub2", ", interface: x2, protect: [10.30.0.0/16]", ", ike: [aes128-sha1-modp1024]"), `IKE proposal aes128-sha1-modp1024 is weak`},
 		{"unknown profile", ipsec("hub2", ", interface: x2, protect: [10.30.0.0/16]", ", profile: azure"), `there is no profile "azure"; accepted: azure-virtual-wan, azure-vpn-gateway, azure-vpn-gateway-high-bandwidth, strict`},
 		{"transport with an interface", ipsec("hub2", ", interface: x2", ", mode: transport"), `interface does not go with mode: transport, which has no interface; accepted: leave it out`},

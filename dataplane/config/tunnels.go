@@ -79,12 +79,13 @@ type IPsec struct {
 	Profile           string // by its name; empty: none
 	LocalID, RemoteID string // empty: the addresses, or of a certificate its subject
 	Auth              string // AuthPSK, AuthCertificate
-	Keychain          string // of PSKs
+	Keychain          string // of PSKs, or of a vault's certificate; empty: Certificate and PrivateKey
 	Mode              string // ModeTunnel, ModeTransport
 	// IKE and ESP are proposals in strongSwan's words; nil: the profile's.
 	IKE, ESP  []string
 	AllowWeak bool
-	// Certificate, PrivateKey and CA are paths of PEM files.
+	// Certificate, PrivateKey and CA are paths of PEM files. CA has those who
+	// issue the other end's certificate, wherever ours is.
 	Certificate, PrivateKey, CA string
 	DPD                         time.Duration
 	Rekey                       Rekey

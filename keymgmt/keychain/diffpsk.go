@@ -46,7 +46,7 @@ func DiffPSKs(old, new *Keychain) []PSKChange {
 
 // equalPSK compares all that a tunnel depends on, the secret in constant time.
 func equalPSK(a, b *PSK) bool {
-	return a.ID == b.ID && a.Secret.Equal(b.Secret) && a.Text == b.Text &&
+	return a.ID == b.ID && a.Secret.Equal(b.Secret) && a.Text == b.Text && a.Certificate == b.Certificate &&
 		a.NotBefore.Equal(b.NotBefore) && a.Expires.Equal(b.Expires) &&
 		a.ExpiresHard == b.ExpiresHard && a.Fallback == b.Fallback
 }

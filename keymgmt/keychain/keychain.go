@@ -26,6 +26,10 @@ var ErrPending = errors.New("not read yet")
 // MaxCKN is the longest CKN in octets (802.1X-2020 9.3.1).
 const MaxCKN = 32
 
+// MaxCertificate is the longest certificate with its private key and issuers, in
+// octets of PEM. A vault's secret has at most 25 KB.
+const MaxCertificate = 32 << 10
+
 // CKN is a Connectivity Association Key Name: 1 to 32 octets as they are, not
 // hex. It compares with == and is a map key; []byte(ckn) is its octets.
 type CKN string
@@ -170,12 +174,16 @@ func Prefer(a, b *Key) int {
 	return bytes.Compare([]byte(b.CKN), []byte(a.CKN))
 }
 
-// PSK is a pre-shared key of a tunnel. Text tells that the octets were
+// PSK is a pre-shared key of a tunnel, or what has the place of one. Text tells that the octets were
 // written as text (psk_text).
 type PSK struct {
 	ID     string
 	Secret *secret.Key
 	Text   bool
+	// Certificate tells that Secret is a certificate with its private key, PEM:
+	// CERTIFICATE of the end, those of its issuers as far as they are there, and
+	// PRIVATE KEY (PKCS#8).
+	Certificate bool
 	Window
 	ExpiresHard, Fallback bool
 	FirstSeen             time.Time

@@ -10,12 +10,12 @@ import (
 	"github.com/linkseal/linkseal/keymgmt/secret"
 )
 
-// Refused is a pair or a PSK, or a version without a pair, that is not used as
+// Refused is a pair, a PSK or a certificate, or a version without a pair, that is not used as
 // the vault has it.
 type Refused struct {
 	Pair    string `json:"pair,omitempty"`
 	PSK     string `json:"psk,omitempty"`     // its id
-	Version string `json:"version,omitempty"` // of one without a pair
+	Version string `json:"version,omitempty"` // of one without a pair, or of a certificate
 	Why     string `json:"why"`               // with the remedy
 	// Lying tells that an honest vault cannot have it so.
 	Lying bool `json:"lying,omitempty"`
@@ -55,7 +55,7 @@ func (g *group) pinned() *keychain.Pinned {
 			p.CAK = r.ID
 		case CKN:
 			p.CKN = r.ID
-		case PSK:
+		case PSK, Certificate:
 			p.PSK = r.ID
 		}
 	}
@@ -92,7 +92,7 @@ func (s *state) restore(c *keychain.Keychain) {
 		keep(Ref{CKN, k.Pinned.CKN}, secret.New([]byte(k.CKN)), false)
 	}
 	for i := range c.PSKs {
-		keep(Ref{PSK, c.PSKs[i].Version}, c.PSKs[i].Secret.Clone(), c.PSKs[i].Text)
+		keep(refOf(&c.PSKs[i]), c.PSKs[i].Secret.Clone(), c.PSKs[i].Text)
 	}
 }
 
@@ -121,7 +121,7 @@ func (s *state) take(a *Answer, now time.Time) (changed bool, refused []Refused,
 	refused = few(t.named())
 	defer s.forget(wanted(a.Versions, nil, now), t.again)
 	if t.new.Len() == 0 {
-		return false, refused, faultf(NoKeys, "%s has no %s that can be used; write one with linkseal keys generate", s.origin, t.noun())
+		return false, refused, faultf(NoKeys, "%s has no %s that can be used; %s", s.origin, t.noun(), t.remedy())
 	}
 	changed = s.chain == nil || !same(s.chain, t.new)
 	s.chain.Zero()
@@ -181,6 +181,14 @@ func (s *state) zero() {
 	*s = *newState(s.origin)
 }
 
+// refOf is the version that p is made of.
+func refOf(p *keychain.PSK) Ref {
+	if p.Certificate {
+		return Ref{Certificate, p.Version}
+	}
+	return Ref{PSK, p.Version}
+}
+
 // pins are the versions that c's keys are made of, with their pair ids; of a
 // PSK, its id.
 func pins(c *keychain.Keychain) map[Ref]string {
@@ -190,11 +198,12 @@ func pins(c *keychain.Keychain) map[Ref]string {
 		p[Ref{CAK, k.CAK}], p[Ref{CKN, k.CKN}] = k.Pair, k.Pair
 	}
 	for i := range c.PSKs {
-		p[Ref{PSK, c.PSKs[i].Version}] = c.PSKs[i].ID
+		p[refOf(&c.PSKs[i])] = c.PSKs[i].ID
 	}
 	delete(p, Ref{Kind: CAK})
 	delete(p, Ref{Kind: CKN})
 	delete(p, Ref{Kind: PSK})
+	delete(p, Ref{Kind: Certificate})
 	return p
 }
 

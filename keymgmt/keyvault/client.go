@@ -46,6 +46,9 @@ func open(c Config, dial dialer, around func(policy.Transporter) policy.Transpor
 	if c.PSK != "" {
 		names = map[Kind]string{PSK: c.PSK}
 	}
+	if c.Certificate != "" {
+		names = map[Kind]string{Certificate: c.Certificate}
+	}
 	for kind, name := range names {
 		if !secretName.MatchString(name) {
 			return nil, faultf(Local, "%s: %q is no secret's name; accepted: 1 to 127 letters, digits and dashes", kind, name)
@@ -92,8 +95,10 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 // kinds are those of this client's secrets, the CKN before the CAK: the order
 // of writing.
 func (c *Client) kinds() []Kind {
-	if c.names[PSK] != "" {
-		return []Kind{PSK}
+	for _, k := range []Kind{PSK, Certificate} {
+		if c.names[k] != "" {
+			return []Kind{k}
+		}
 	}
 	return []Kind{CKN, CAK}
 }

@@ -29,6 +29,11 @@
 // nbf starts when it was made, by the vault's clock: both ends of a tunnel agree
 // which is the newest, whenever each has seen it first.
 //
+// A keychain of a certificate is one certificate of the vault, read as the secret
+// of the same name that the vault keeps for it: PEM (application/x-pem-file) or
+// PKCS#12 (application/x-pkcs12) with its private key. Each enabled version is in
+// the place of a PSK. The vault makes them; linkseal writes none.
+//
 // The vault does not enforce nbf and exp (it serves a secret outside of them,
 // Azure's "About Key Vault secrets"); keychain.Select does.
 //

@@ -8,6 +8,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/linkseal/linkseal/keymgmt/keychain"
 	"github.com/linkseal/linkseal/keymgmt/secret"
 )
 
@@ -17,7 +18,7 @@ const (
 	maxOrder = 1 << 20
 	maxMeta  = 8 << 20
 	// maxValue is the longest value that is a key, in octets.
-	maxValue = maxText
+	maxValue = keychain.MaxCertificate
 )
 
 // order is what the helper is asked, in JSON on its standard input. There is

@@ -23,7 +23,7 @@ const (
 // The tags of a version.
 const (
 	tagPair     = "linkseal-pair" // of a CAK or a CKN
-	tagID       = "linkseal-id"   // of a PSK
+	tagID       = "linkseal-id"   // of a PSK or a certificate
 	tagOwner    = "linkseal-owner"
 	tagFallback = "linkseal-fallback"
 	tagHard     = "linkseal-expires-hard"
@@ -137,7 +137,7 @@ func version(ref Ref, a *azsecrets.SecretAttributes, tags map[string]*string) Ve
 
 // tagFor names the tag that has a version's Pair.
 func tagFor(k Kind) string {
-	if k == PSK {
+	if k.alone() {
 		return tagID
 	}
 	return tagPair
@@ -164,6 +164,10 @@ func (c *Client) value(ctx context.Context, ref Ref) (*Value, *Fault) {
 	}
 	if id, ok := parseID(string(*got.ID), name); !ok || id != ref.ID {
 		return nil, faultf(Lying, "vault %s answered with another version to %s; find out who answers for it", c.host, t.op)
+	}
+	if ref.Kind == Certificate {
+		v := decodeCertificate(ref, got.ContentType, []byte(*got.Value))
+		return &v, nil
 	}
 	v := decode(ref, formOf(got.ContentType), []byte(*got.Value))
 	return &v, nil

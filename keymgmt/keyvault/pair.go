@@ -17,12 +17,12 @@ const (
 	over = 24 * time.Hour
 )
 
-// group is all versions, disabled ones too, that carry one pair id; of a PSK,
-// that have one id. They are in order of creation.
+// group is all versions, disabled ones too, that carry one pair id; of a PSK or a
+// certificate, that have one id. They are in order of creation.
 type group struct {
 	id       string
 	cak, ckn []Version
-	psk      []Version
+	psk      []Version // or certificates
 }
 
 // all are its versions, whatever their kind.
@@ -34,7 +34,7 @@ func grouped(versions []Version) (groups []*group, loose []Version) {
 	byID := map[string]*group{}
 	for _, v := range versions {
 		id := v.Pair
-		if id == "" && v.Kind == PSK {
+		if id == "" && v.Kind.alone() {
 			id = v.ID
 		}
 		if id == "" {
@@ -54,7 +54,7 @@ func grouped(versions []Version) (groups []*group, loose []Version) {
 			g.cak = append(g.cak, v)
 		case CKN:
 			g.ckn = append(g.ckn, v)
-		case PSK:
+		case PSK, Certificate:
 			g.psk = append(g.psk, v)
 		}
 	}

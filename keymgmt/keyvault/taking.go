@@ -17,7 +17,7 @@ type taking struct {
 	byRef    map[Ref]Version // what is listed, with the pair ids of before
 	refused  []Refused
 	again    map[Ref]bool // values to get anew
-	psk      bool         // the keychain is of PSKs
+	alone    Kind         // the keychain is of PSKs, or of certificates; "": of pairs
 }
 
 // made is a key of the new keychain, or a PSK, with the age of its pair.
@@ -32,10 +32,14 @@ type made struct {
 // with the pair id that it had when it was first used: a version is immutable.
 func (t *taking) list(versions []Version) []Version {
 	before := pins(t.old)
-	t.psk = len(t.old.PSKs) > 0
+	if len(t.old.PSKs) > 0 {
+		t.alone = refOf(&t.old.PSKs[0]).Kind
+	}
 	var out []Version
 	for _, v := range versions {
-		t.psk = t.psk || v.Kind == PSK
+		if v.Kind.alone() {
+			t.alone = v.Kind
+		}
 		if first, dup := t.byRef[v.Ref]; dup {
 			if v.Pair != first.Pair {
 				t.refuse(first.Pair, true, false, "%s is listed twice, as of %s %q too", v.name(), t.noun(), v.Pair)
@@ -43,7 +47,7 @@ func (t *taking) list(versions []Version) []Version {
 			continue
 		}
 		id, used := before[v.Ref]
-		if v.Kind == PSK && id == v.ID {
+		if v.Kind.alone() && id == v.ID {
 			id = "" // it had no tag
 		}
 		if used && id != v.Pair {
@@ -97,8 +101,8 @@ func (t *taking) build(versions []Version) {
 	}
 	for i := range t.old.PSKs {
 		k := &t.old.PSKs[i]
-		if !whole[k.ID] && t.stays(k.ID, k.Window, now, Ref{PSK, k.Version}) {
-			keys = append(keys, made{pair: k.ID, psk: k, at: t.byRef[Ref{PSK, k.Version}]})
+		if !whole[k.ID] && t.stays(k.ID, k.Window, now, refOf(k)) {
+			keys = append(keys, made{pair: k.ID, psk: k, at: t.byRef[refOf(k)]})
 		}
 	}
 	t.fill(keys)
@@ -122,7 +126,7 @@ func (t *taking) make(g *group) (m made, ok bool) {
 	v, p := g.first(), g.pinned()
 	m = made{pair: g.id, at: *v}
 	origin := keychain.Origin{File: t.origin + ", " + t.noun() + " " + g.id}
-	if v.Kind == PSK {
+	if v.Kind.alone() {
 		value := t.values[v.Ref]
 		w := v.Window()
 		if w.NotBefore.IsZero() {
@@ -130,7 +134,7 @@ func (t *taking) make(g *group) (m made, ok bool) {
 			// each has seen it first.
 			w.NotBefore = v.Created
 		}
-		m.psk = &keychain.PSK{ID: g.id, Secret: value.Octets, Text: value.Text, Window: w, ExpiresHard: v.ExpiresHard, Fallback: v.Fallback, Version: v.ID, Origin: origin}
+		m.psk = &keychain.PSK{ID: g.id, Secret: value.Octets, Text: value.Text, Certificate: v.Kind == Certificate, Window: w, ExpiresHard: v.ExpiresHard, Fallback: v.Fallback, Version: v.ID, Origin: origin}
 		return m, true
 	}
 	ckn, cak := t.values[Ref{CKN, p.CKN}].Octets, t.values[Ref{CAK, p.CAK}].Octets
@@ -253,18 +257,33 @@ func (t *taking) refuse(pair string, lying, held bool, format string, args ...an
 
 // noun is what the keychain is made of.
 func (t *taking) noun() string {
-	if t.psk {
+	switch t.alone {
+	case PSK:
 		return "PSK"
+	case Certificate:
+		return "certificate"
 	}
 	return "pair"
 }
 
+// remedy is what to do where there is none.
+func (t *taking) remedy() string {
+	if t.alone == Certificate {
+		return "have the vault make one (az keyvault certificate create or import)"
+	}
+	return "write one with linkseal keys generate"
+}
+
 // named are what is refused, each under its own name.
 func (t *taking) named() []Refused {
-	if t.psk {
+	if t.alone != "" {
 		for i := range t.refused {
 			r := &t.refused[i]
-			r.PSK, r.Pair = r.Pair, ""
+			if t.alone == Certificate && r.Pair != "" {
+				r.Version, r.Pair = "certificate "+r.Pair, ""
+			} else {
+				r.PSK, r.Pair = r.Pair, ""
+			}
 		}
 	}
 	return t.refused

@@ -40,11 +40,14 @@ type Config struct {
 	// environment's.
 	CA    string `json:"ca,omitempty"`
 	Proxy string `json:"proxy,omitempty"`
-	// CAK and CKN, or PSK, are names of secrets.
-	CAK        string     `json:"cak,omitempty"`
-	CKN        string     `json:"ckn,omitempty"`
-	PSK        string     `json:"psk,omitempty"`
-	Credential Credential `json:"credential"`
+	// CAK and CKN, or PSK, or Certificate, are names of secrets.
+	CAK string `json:"cak,omitempty"`
+	CKN string `json:"ckn,omitempty"`
+	PSK string `json:"psk,omitempty"`
+	// Certificate is the name of a certificate, which the vault serves as a
+	// secret of that name.
+	Certificate string     `json:"certificate,omitempty"`
+	Credential  Credential `json:"credential"`
 }
 
 // The types of Credential.
@@ -75,7 +78,12 @@ const (
 	CAK Kind = "cak"
 	CKN Kind = "ckn"
 	PSK Kind = "psk"
+	// Certificate is a certificate with its private key.
+	Certificate Kind = "certificate"
 )
+
+// alone tells a kind of which one version is all of it: it is not of a pair.
+func (k Kind) alone() bool { return k == PSK || k == Certificate }
 
 // Ref names one version of one secret.
 type Ref struct {
@@ -88,7 +96,7 @@ type Ref struct {
 type Version struct {
 	Ref
 	Enabled bool `json:"enabled"`
-	// Pair is the pair id; of a PSK, its id. Empty: no tag.
+	// Pair is the pair id; of a PSK or a certificate, its id. Empty: no tag.
 	Pair    string    `json:"pair,omitempty"`
 	Owner   string    `json:"owner,omitempty"`
 	Created time.Time `json:"created,omitzero"`

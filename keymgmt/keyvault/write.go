@@ -57,6 +57,8 @@ func (c *Client) Write(ctx context.Context, p Pair) (*Written, error) {
 // writable tells what of p, or of this client, makes it no pair to write.
 func (c *Client) writable(p Pair) error {
 	switch {
+	case c.names[Certificate] != "":
+		return faultf(Local, "certificate %s: the vault makes it, and linkseal writes none; have it make one (az keyvault certificate create or import)", c.names[Certificate])
 	case !pairForm.MatchString(p.ID):
 		return faultf(Local, "%s id %.80q; accepted: 1 to 64 letters, digits, dots, colons, dashes, underscores", c.noun(), p.ID)
 	case c.names[PSK] != "" && p.Octets != pskOctets:
@@ -202,8 +204,11 @@ func written(text bool) string {
 
 // noun is what the client's secrets make.
 func (c *Client) noun() string {
-	if c.names[PSK] != "" {
+	switch {
+	case c.names[PSK] != "":
 		return "PSK"
+	case c.names[Certificate] != "":
+		return "certificate"
 	}
 	return "pair"
 }

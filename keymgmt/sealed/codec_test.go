@@ -28,6 +28,7 @@ func whole() Contents {
 		"hub1": {PSKs: []keychain.PSK{
 			{ID: "a", Secret: octetsOf(5, 9), Text: true, Window: window, ExpiresHard: true, Fallback: true, FirstSeen: t0, Version: "v3"},
 			{Secret: octetsOf(32, 10)},
+			{ID: "c", Secret: octetsOf(9, 11), Certificate: true},
 		}},
 	}}
 }
@@ -55,7 +56,7 @@ func TestCodec(t *testing.T) {
 	if d := diff(whole(), got); d != "" {
 		t.Error(d)
 	}
-	for _, b := range []byte{7, 8, 9, 10} {
+	for _, b := range []byte{7, 8, 9, 10, 11} {
 		if bytes.Contains(text, bytes.Repeat([]byte{b}, 5)) {
 			t.Errorf("the key of octets %d is still in the text", b)
 		}
@@ -99,7 +100,7 @@ func TestCodecRoundTrip(t *testing.T) {
 			}
 			for _, id := range rapid.SliceOfNDistinct(text, 0, 3, rapid.ID).Draw(t, "ids") {
 				k.PSKs = append(k.PSKs, keychain.PSK{
-					ID: id, Secret: octets(t, rapid.IntRange(1, 70).Draw(t, "length")), Text: rapid.Bool().Draw(t, "text"),
+					ID: id, Secret: octets(t, rapid.IntRange(1, 70).Draw(t, "length")), Text: rapid.Bool().Draw(t, "text"), Certificate: rapid.Bool().Draw(t, "certificate"),
 					Window:      keychain.Window{NotBefore: at.Draw(t, "from"), Expires: at.Draw(t, "to")},
 					ExpiresHard: rapid.Bool().Draw(t, "hard"), Fallback: rapid.Bool().Draw(t, "fallback"), FirstSeen: at.Draw(t, "seen"),
 					Version: text.Draw(t, "version"),
@@ -147,6 +148,8 @@ func TestEncodeLimits(t *testing.T) {
 		{one(keychain.Key{CKN: "c", CAK: octetsOf(24, 1)}), "a CAK of 24 octets"},
 		{one(keychain.Key{CKN: "c", CAK: octetsOf(16, 1), Pinned: keychain.Pinned{Pair: strings.Repeat("p", maxString+1)}}), "a pair id of 1025 octets"},
 		{one(keychain.Key{CKN: "c", CAK: octetsOf(16, 1), FirstSeen: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}), "first seen in the year 10000"},
+		{with(&keychain.Keychain{PSKs: []keychain.PSK{{ID: "a", Secret: octetsOf(maxPSK+1, 1)}}}), "a PSK of 1025 octets; accepted: 1 to 1024"},
+		{with(&keychain.Keychain{PSKs: []keychain.PSK{{ID: "a", Secret: octetsOf(maxCertificate+1, 1), Certificate: true}}}), "a PSK of 32769 octets; accepted: 1 to 32768"},
 		{with(&keychain.Keychain{PSKs: []keychain.PSK{{ID: "a"}}}), "a PSK of 0 octets; accepted: 1 to 1024"},
 		{with(&keychain.Keychain{Keys: make([]keychain.Key, maxKeys+1)}), "4097 keys of keychain link1"},
 		{Contents{Keychains: many}, "1025 keychains"},
@@ -155,6 +158,25 @@ func TestEncodeLimits(t *testing.T) {
 		if b, err := encode(tc.c); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%d octets, error %v, want %s", len(b), err, tc.want)
 		}
+	}
+}
+
+// A certificate may be longer than a PSK.
+func TestCodecCertificate(t *testing.T) {
+	c := Contents{Keychains: map[string]*keychain.Keychain{"cert": {PSKs: []keychain.PSK{{ID: "v", Secret: octetsOf(maxCertificate, 1), Certificate: true}}}}}
+	text, err := encode(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged := bytes.Clone(text)
+	got, err := decode(text)
+	if err != nil || diff(c, got) != "" {
+		t.Errorf("%v, %s", err, diff(c, got))
+	}
+	at := bytes.LastIndexByte(forged, 1) + 1 // its flags
+	forged[at] = 0
+	if _, err := decode(forged); err == nil || !strings.Contains(err.Error(), "a PSK of 32768 octets; accepted: up to 1024") {
+		t.Errorf("a PSK of that length: %v", err)
 	}
 }
 

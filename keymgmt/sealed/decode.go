@@ -85,9 +85,13 @@ func (r *reader) psks(c *keychain.Keychain, n int) {
 	for i := 0; i < n && r.err == nil; i++ {
 		var p keychain.PSK
 		p.ID = string(r.string(0, maxString, "a PSK's id"))
-		octets := r.string(1, maxPSK, "a PSK")
+		octets := r.string(1, maxCertificate, "a PSK")
 		f := r.flags(pskFlags)
-		p.ExpiresHard, p.Fallback, p.Text = f&flagHard != 0, f&flagFallback != 0, f&flagText != 0
+		if r.err == nil && len(octets) > longest(f) {
+			r.fail("a PSK of %d octets; accepted: up to %d", len(octets), longest(f))
+		}
+		p.ExpiresHard, p.Fallback = f&flagHard != 0, f&flagFallback != 0
+		p.Text, p.Certificate = f&flagText != 0, f&flagCertificate != 0
 		p.Window, p.FirstSeen = r.times()
 		p.Version = string(r.string(0, maxString, "a version"))
 		if r.err == nil && seen[p.ID] {

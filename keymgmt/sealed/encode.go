@@ -26,6 +26,8 @@ const (
 	maxKeys      = 4096 // of one keychain
 	maxString    = 1024
 	maxPSK       = 1024
+	// maxCertificate is a certificate with its private key and issuers.
+	maxCertificate = keychain.MaxCertificate
 	// maxText bounds the whole plaintext.
 	maxText = 1 << 20
 )
@@ -34,10 +36,11 @@ const (
 const (
 	flagHard = 1 << iota
 	flagFallback
-	flagText // of a PSK
+	flagText        // of a PSK
+	flagCertificate // of a PSK: it is a certificate and its private key
 
 	keyFlags = flagHard | flagFallback
-	pskFlags = keyFlags | flagText
+	pskFlags = keyFlags | flagText | flagCertificate
 )
 
 // noTime are the seconds of the zero time.
@@ -102,10 +105,22 @@ func (w *writer) key(k *keychain.Key) {
 
 func (w *writer) psk(p *keychain.PSK) {
 	w.string([]byte(p.ID), 0, maxString, "a PSK's id")
-	w.string(p.Secret.Bytes(), 1, maxPSK, "a PSK")
-	w.octet(flags(p.ExpiresHard, p.Fallback, p.Text))
+	f := flags(p.ExpiresHard, p.Fallback, p.Text)
+	if p.Certificate {
+		f |= flagCertificate
+	}
+	w.string(p.Secret.Bytes(), 1, longest(f), "a PSK")
+	w.octet(f)
 	w.times(p.Window, p.FirstSeen)
 	w.string([]byte(p.Version), 0, maxString, "a version")
+}
+
+// longest is the most octets of a PSK with flags f.
+func longest(f byte) int {
+	if f&flagCertificate != 0 {
+		return maxCertificate
+	}
+	return maxPSK
 }
 
 func flags(hard, fallback, text bool) (f byte) {

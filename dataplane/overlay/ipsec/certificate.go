@@ -14,9 +14,10 @@ import (
 
 // certificate is what an end with auth: certificate shows and accepts.
 type certificate struct {
-	own []byte   // DER
-	cas [][]byte // DER
-	key *secret.Key
+	own     []byte   // DER
+	issuers [][]byte // DER, of own, as far as they are there
+	cas     [][]byte // DER
+	key     *secret.Key
 }
 
 func (c *certificate) zero() {
@@ -34,6 +35,19 @@ func readCertificate(s *config.IPsec) (*certificate, error) {
 	if err != nil {
 		return nil, err
 	}
+	cas, err := readCAs(s)
+	if err != nil {
+		return nil, err
+	}
+	key, err := readKey(s.PrivateKey)
+	if err != nil {
+		return nil, err
+	}
+	return &certificate{own: own[0], issuers: own[1:], cas: cas, key: key}, nil
+}
+
+// readCAs reads the certificates of those who issue the remote's.
+func readCAs(s *config.IPsec) ([][]byte, error) {
 	cas, err := readCertificates(s.CA)
 	if err != nil {
 		return nil, err
@@ -45,11 +59,7 @@ func readCertificate(s *config.IPsec) (*certificate, error) {
 			return nil, fmt.Errorf("%s: %s is no CA's certificate; accepted: the certificates of those who issue the remote's", s.CA, ca.Subject)
 		}
 	}
-	key, err := readKey(s.PrivateKey)
-	if err != nil {
-		return nil, err
-	}
-	return &certificate{own: own[0], cas: cas, key: key}, nil
+	return cas, nil
 }
 
 // readCertificates reads the certificates in a PEM file, one at the least.
@@ -58,20 +68,24 @@ func readCertificates(path string) ([][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var all [][]byte
+	all := certificatesIn(b)
+	if len(all) == 0 {
+		return nil, fmt.Errorf("%s has no certificate; accepted: PEM, BEGIN CERTIFICATE", path)
+	}
+	return all, nil
+}
+
+// certificatesIn are those in PEM, DER.
+func certificatesIn(b []byte) (all [][]byte) {
 	for {
 		var block *pem.Block
 		if block, b = pem.Decode(b); block == nil {
-			break
+			return all
 		}
 		if block.Type == "CERTIFICATE" {
 			all = append(all, block.Bytes)
 		}
 	}
-	if len(all) == 0 {
-		return nil, fmt.Errorf("%s has no certificate; accepted: PEM, BEGIN CERTIFICATE", path)
-	}
-	return all, nil
 }
 
 // readKey reads a private key as it is, which charon takes apart. Others must

@@ -42,28 +42,25 @@ func (s *Session) give() error {
 		}
 		s.members[0].iface = name
 	}
-	if s.t.IPsec.Auth == config.AuthCertificate {
-		pair, err := readCertificate(s.t.IPsec)
-		if err != nil {
-			return fmt.Errorf("tunnel %s: %w", s.name, err)
+	var err error
+	switch {
+	case s.t.IPsec.Auth == config.AuthPSK:
+		err = s.adoptSecrets()
+	case s.keyed():
+		if err = s.adoptCertificates(); err == nil && s.pair == nil {
+			return nil // there is none yet, and a connection shows one
 		}
-		s.pair.zero()
-		s.pair = pair
-		id, err := s.client.LoadPrivateKey(pair.key)
-		if err != nil {
-			return err
-		}
-		if old := s.keyID; old != id {
-			s.c.useKey(id)
-			s.keyID = id
-			err = s.c.dropKey(s.client, old)
-		}
-		if err != nil {
-			return err
-		}
-	} else if err := s.adoptSecrets(); err != nil {
+	default:
+		err = s.readFiles()
+	}
+	if err != nil {
 		return err
 	}
+	return s.connect()
+}
+
+// connect gives charon the members' connections.
+func (s *Session) connect() error {
 	for _, m := range s.members {
 		section, err := conn.Build(s.input(m))
 		if err != nil {
@@ -79,7 +76,7 @@ func (s *Session) give() error {
 func (s *Session) input(m *member) conn.Input {
 	in := conn.Input{Tunnel: s.t, Member: m.n, Userspace: s.place.Userspace}
 	if s.pair != nil {
-		in.Certificate, in.CA = s.pair.own, s.pair.cas
+		in.Certificate, in.Issuers, in.CA = s.pair.own, s.pair.issuers, s.pair.cas
 	}
 	return in
 }

@@ -14,7 +14,7 @@ func (s *Session) Remove() error {
 	for _, m := range s.members {
 		err = errors.Join(err, client.UnloadConnection(m.name), client.Terminate(m.name, removePatience))
 	}
-	if err = errors.Join(err, s.c.dropKey(client, s.keyID), unloadSecrets(client, s.name, nil)); err != nil {
+	if err = errors.Join(err, s.c.dropKey(client, s.keyID), s.unloadCertificates(client), unloadSecrets(client, s.name, nil)); err != nil {
 		err = errors.Join(err, s.clear())
 	}
 	return err

@@ -47,8 +47,9 @@ type Session struct {
 	place   overlay.Place
 	psks    []keychain.PSKChoice // our clones, in order of preference
 	keys    rotation.State
-	pair    *certificate // of auth: certificate
-	keyID   string       // of its key in charon
+	pair    *certificate      // of auth: certificate
+	keyID   string            // of its key in charon, where that is a file
+	held    map[string]string // keys in charon of a vault's certificate, by version
 	client  *strongswan.Client
 	loaded  bool      // all that charon needs of us
 	given   time.Time // when charon last took something

@@ -52,7 +52,7 @@ func (s *Session) start(now time.Time, m *member) {
 	switch {
 	case !s.known, m.up(), m.busy(), now.Before(m.next), !m.started.IsZero() && now.Sub(m.started) < attempt:
 		return
-	case s.t.IPsec.Auth == config.AuthPSK && !s.armed():
+	case s.keyed() && !s.armed():
 		return // it would be refused
 	}
 	for _, sa := range m.sas {
@@ -66,7 +66,11 @@ func (s *Session) start(now time.Time, m *member) {
 	}
 }
 
-// armed tells whether charon has a PSK of this tunnel.
+// keyed tells whether a keychain has what this end shows: PSKs, or the versions of
+// a vault's certificate.
+func (s *Session) keyed() bool { return s.t.IPsec.Keychain != "" }
+
+// armed tells whether charon has a PSK of this tunnel, or its certificate.
 func (s *Session) armed() bool {
 	id, _, _ := s.keys.Pending()
 	return id != ""
@@ -107,12 +111,16 @@ func (s *Session) spent(m *member) {
 
 // act does what the PSKs ask for.
 func (s *Session) act(now time.Time) {
-	if s.client == nil || !s.loaded || !s.known || s.t.IPsec.Auth != config.AuthPSK {
+	if s.client == nil || !s.loaded || !s.known || !s.keyed() {
 		return
 	}
 	var psks []rotation.PSK
+	certified := s.t.IPsec.Auth == config.AuthCertificate
 	for _, p := range s.psks {
-		psks = append(psks, rotation.PSK{ID: p.ID, Active: p.State == keychain.Active, Cut: p.Cut(), Fallback: p.Fallback})
+		psks = append(psks, rotation.PSK{ID: p.ID, Active: p.State == keychain.Active, Cut: p.Cut(), Fallback: p.Fallback && !certified})
+		if certified && p.State == keychain.Active {
+			break // this end shows one
+		}
 	}
 	var sas []rotation.SA
 	for _, m := range s.members {
@@ -124,28 +132,38 @@ func (s *Session) act(now time.Time) {
 	}
 	for _, a := range s.keys.Step(now, psks, sas, len(s.members)) {
 		if err := s.do(a); err != nil {
-			s.log.Error("a PSK cannot be changed in charon", "psk", a.ID, "error", err)
+			s.log.Error("what this end shows cannot be changed in charon", s.word(), a.ID, "error", err)
 			s.loaded, s.retry = false, now.Add(reload) // and all anew
 			return
 		}
 	}
 }
 
+// word is what the keychain has, in logs.
+func (s *Session) word() string { return s.t.IPsec.Auth }
+
 func (s *Session) do(a rotation.Action) error {
 	switch a.Kind {
 	case rotation.Load:
-		s.log.Info("PSK is loaded", "psk", a.ID)
-		err := s.loadSecret(a.ID)
+		s.log.Info("loaded", s.word(), a.ID)
+		load := s.loadSecret
+		if s.t.IPsec.Auth == config.AuthCertificate {
+			load = s.loadCertificate
+		}
+		err := load(a.ID)
 		s.given = time.Now()
 		s.c.glance()
 		return err
 	case rotation.Unload:
-		s.log.Info("PSK is not accepted any more", "psk", a.ID)
+		s.log.Info("not used any more", s.word(), a.ID)
+		if s.t.IPsec.Auth == config.AuthCertificate {
+			return s.unloadCertificate(a.ID)
+		}
 		return s.client.UnloadSecret(secretID(s.name, a.ID))
 	case rotation.End:
-		s.log.Warn("the PSK of what is established is over, and it ends", "psk", a.ID)
+		s.log.Warn("what is established was made under what is over, and ends", s.word(), a.ID)
 		return s.client.TerminateID(a.SA)
 	}
-	s.log.Info("authenticating anew", "member", a.Member, "psk", a.ID)
+	s.log.Info("authenticating anew", "member", a.Member, s.word(), a.ID)
 	return s.renew(s.members[a.Member])
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/linkseal/linkseal/dataplane/config"
 	"github.com/linkseal/linkseal/dataplane/overlay/ipsec/conn"
 	"github.com/linkseal/linkseal/dataplane/overlay/ipsec/diagnose"
 )
@@ -19,8 +20,11 @@ func (s *Session) trouble(m *member) (problem, remedy string) {
 		return p, "that the address is the other end's, answers ICMP echo, and is routed back into the tunnel there"
 	}
 	if id, _, failures := s.keys.Pending(); failures > 0 && m.up() && s.keys.Key(m.n) != id {
-		return fmt.Sprintf("remote %s has not accepted PSK %s yet, and the tunnel goes on under the one before", s.t.Remote, id),
-			"the same PSK in both keychains, inside its window"
+		remedy = "the same PSK in both keychains, inside its window"
+		if s.t.IPsec.Auth == config.AuthCertificate {
+			remedy = "there: the CA that issued it; or disable that version in the vault"
+		}
+		return fmt.Sprintf("remote %s has not accepted %s %s yet, and the tunnel goes on under the one before", s.t.Remote, s.noun(), id), remedy
 	}
 	return m.finding.Explain(set)
 }

@@ -39,8 +39,8 @@ func (s *Session) show(now time.Time) {
 			v.State = overlay.Unknown
 		case s.client == nil:
 			v.State, v.Problem, v.Remedy = overlay.Down, "charon does not run yet", "the log says why"
-		case v.Problem == "" && s.t.IPsec.Auth == config.AuthPSK && !s.armed():
-			v.Problem, v.Remedy = "no PSK of keychain "+s.t.IPsec.Keychain+" is inside its window", "a PSK whose not_before is past and whose expires is to come"
+		case v.Problem == "" && s.keyed() && !s.armed():
+			v.Problem, v.Remedy = "no "+s.noun()+" of keychain "+s.t.IPsec.Keychain+" is inside its window", "a "+s.noun()+" whose not_before is past and whose expires is to come"
 		}
 	}
 	s.mu.Lock()
@@ -88,7 +88,7 @@ func (s *Session) member(now time.Time, m *member) overlay.MemberView {
 		v.Local, v.Remote = ike.Local, ike.Remote
 		v.Handshake = now.Add(-ike.Established)
 		v.IKE, v.ESP = ike.Suite, child.Suite
-		if s.t.IPsec.Auth == config.AuthPSK {
+		if s.keyed() {
 			v.KeyID = s.keys.Key(m.n)
 		}
 	}
@@ -110,7 +110,11 @@ func (s *Session) settings(m *member) diagnose.Settings {
 		IKE: join(chosen.IKE), ESP: join(chosen.ESP), Transport: s.t.Transport(), Azure: profile.Azure,
 		Certificate: s.t.IPsec.Certificate, CA: s.t.IPsec.CA,
 	}
-	d.PSK, _, _ = s.keys.Pending()
+	if id, _, _ := s.keys.Pending(); s.t.IPsec.Auth == config.AuthPSK {
+		d.PSK = id
+	} else if s.keyed() {
+		d.Certificate = "version " + or(id, "(none)") + " of keychain " + s.t.IPsec.Keychain
+	}
 	ts := strings.Join(conn.Selectors(s.t), " ")
 	if s.t.Transport() {
 		d.Selectors = fmt.Sprintf("%s to %s", s.t.Local, s.t.Remote)
@@ -118,6 +122,14 @@ func (s *Session) settings(m *member) diagnose.Settings {
 		d.Selectors = ts + " to " + ts
 	}
 	return d
+}
+
+// noun is what the keychain has, in words.
+func (s *Session) noun() string {
+	if s.t.IPsec.Auth == config.AuthCertificate {
+		return "certificate"
+	}
+	return "PSK"
 }
 
 func join(ps []suite.Proposal) string {

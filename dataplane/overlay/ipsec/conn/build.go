@@ -16,9 +16,10 @@ type Input struct {
 	Tunnel    config.Tunnel
 	Member    int
 	Userspace bool // kernel-libipsec does ESP
-	// Certificate of this end and CA of the other, DER; nil with PSKs.
+	// Certificate of this end, Issuers between it and one that the other end
+	// trusts, and CA of the other end, DER; nil with PSKs.
 	Certificate []byte
-	CA          [][]byte
+	Issuers, CA [][]byte
 }
 
 const (
@@ -89,7 +90,13 @@ func ends(in Input) (local, remote Section) {
 	}
 	remote = append(remote, Item{"id", Text(other)})
 	if len(in.Certificate) > 0 {
-		local = append(local, Item{"certs", List{string(in.Certificate)}})
+		// The first is the end's; charon finds the others when it shows how that
+		// was issued.
+		certs := List{string(in.Certificate)}
+		for _, c := range in.Issuers {
+			certs = append(certs, string(c))
+		}
+		local = append(local, Item{"certs", certs})
 	}
 	if len(in.CA) > 0 {
 		var cas List

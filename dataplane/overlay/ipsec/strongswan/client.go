@@ -175,6 +175,9 @@ func (c *Client) Connections() ([]string, error) { return c.names("get-conns", "
 // Secrets are the ids of the PSKs that are loaded, the last loaded first.
 func (c *Client) Secrets() ([]string, error) { return c.names("get-shared", "keys") }
 
+// Keys are the ids of the private keys that are loaded.
+func (c *Client) Keys() ([]string, error) { return c.names("get-keys", "keys") }
+
 func (c *Client) names(command, key string) ([]string, error) {
 	out, err := c.call(command, nil)
 	if err != nil {
