@@ -20,10 +20,16 @@ func (w *writer) tunnel(t Tunnel) {
 	if t.Addresses != nil {
 		w.line(2, "addresses: %s", list(t.Addresses, prefix))
 	}
-	if !t.Transport() {
+	switch {
+	case t.FitMTU:
+		w.line(2, "# mtu: %d, less where %s has no room", t.MTU, t.Device)
+	case !t.Transport():
 		w.line(2, "mtu: %d", t.MTU)
 	}
-	if t.MSS != 0 {
+	switch {
+	case t.FitMSS:
+		w.line(2, "# mss: %d, less with a smaller mtu", t.MSS)
+	case !t.Transport():
 		w.line(2, "mss: %d", t.MSS)
 	}
 	if t.CopyDSCP {

@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 
-	"github.com/linkseal/linkseal/dataplane/overlay/ipsec/suite"
 	"github.com/linkseal/linkseal/keymgmt/file/strict"
 	"github.com/linkseal/linkseal/keymgmt/keychain"
 )
@@ -131,7 +130,10 @@ func (c *Config) CheckTunnels(s System, userspace func(Tunnel) bool, lack func(T
 			continue // reported by Parse
 		}
 		d, ok, err := s.Device(t.Device)
-		over := t.overhead(userspace(t))
+		over := t.overhead(userspace(t), userspace(t)) // kernel-libipsec has ESP in UDP alone
+		if t.FitMTU {
+			over = t.Room(userspace(t))
+		}
 		for _, p := range c.Ports {
 			if p.Interface == t.Device {
 				d, ok, err = Device{MTU: p.MTU, Ethernet: true}, true, nil
@@ -144,29 +146,16 @@ func (c *Config) CheckTunnels(s System, userspace func(Tunnel) bool, lack func(T
 			add("device", fmt.Sprintf("there is no device %s on this machine", t.Device), "the name of a network interface (ip link lists them), or of a port's")
 		case t.Must && !d.Ethernet:
 			add("device", fmt.Sprintf("device %s is not Ethernet, and what is protected cannot be kept off it", t.Device), "an Ethernet interface, or secure: should")
-		case !t.Transport() && d.MTU < t.MTU+over:
+		case t.Transport():
+		case t.FitMTU && d.MTU < t.LeastMTU()+over:
+			add("device", fmt.Sprintf("device %s has an MTU of %d, which leaves tunnel %s %d: at least %d are wanted", t.Device, d.MTU, t.Name, d.MTU-over, t.LeastMTU()),
+				fmt.Sprintf("ip link set %s mtu %d, or more", t.Device, t.LeastMTU()+over))
+		case !t.FitMTU && d.MTU < t.MTU+over:
 			add("mtu", fmt.Sprintf("mtu %d of tunnel %s needs an MTU of %d on device %s, which has %d", t.MTU, t.Name, t.MTU+over, t.Device, d.MTU),
 				fmt.Sprintf("mtu up to %d, or ip link set %s mtu %d", d.MTU-over, t.Device, t.MTU+over))
 		}
 	}
 	return ps
-}
-
-// overhead is the most that t adds to a packet, in octets: IP, UDP and the
-// tunnel's own.
-func (t Tunnel) overhead(userspace bool) (most int) {
-	six := t.Local.Is6()
-	if t.WireGuard != nil {
-		if six {
-			return 80
-		}
-		return 60
-	}
-	chosen, _ := suite.Choose(t.IPsec.settings(userspace))
-	for _, p := range chosen.ESP {
-		most = max(most, p.Overhead(six, userspace)) // kernel-libipsec has ESP in UDP alone
-	}
-	return most
 }
 
 // CheckDataplanes reports the ports of which lack says what the machine is

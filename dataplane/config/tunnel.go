@@ -26,8 +26,10 @@ func (d *decoder) tunnel(i int, v strict.Value) {
 		Must:      f.Get("secure").OneOf("must", "must", "should") == "must",
 		Protect:   d.prefixes(f.Get("protect"), true),
 		Addresses: d.prefixes(f.Get("addresses"), false),
-		MTU:       int(f.Get("mtu").Int(1400, minMTU, 65535)),
+		MTU:       int(f.Get("mtu").Int(mostMTU, minMTU, 65535)),
 		MSS:       int(f.Get("mss").Int(0, 0, 65495)),
+		FitMTU:    !f.Get("mtu").Given(),
+		FitMSS:    !f.Get("mss").Given(),
 		CopyDSCP:  f.Get("dscp").OneOf("0", "0", "copy") == "copy",
 	}
 	d.unique("name", t.Name, f.Get("name"))
@@ -53,6 +55,9 @@ func (d *decoder) tunnel(i int, v strict.Value) {
 		t.Interface = d.device(f.Need("interface", deviceAccepted))
 		d.members(f, t)
 		d.sizes(f, t)
+		if t.FitMSS {
+			t.MSS = max(t.MTU-t.MSSRoom(), 1)
+		}
 	}
 	for _, key := range f.Keys() {
 		d.note(fmt.Sprintf("tunnels.%d.%s", i, key), f.Get(key))
@@ -94,11 +99,7 @@ func (d *decoder) members(f strict.Fields, t Tunnel) {
 
 // sizes holds MTU and MSS against each other and against the addresses.
 func (d *decoder) sizes(f strict.Fields, t Tunnel) {
-	six := t.Probe != nil && t.Probe.Address.Is6()
-	for _, p := range append(append([]netip.Prefix(nil), t.Protect...), t.Addresses...) {
-		six = six || p.Addr().Is6()
-	}
-	if six && t.MTU < minMTU6 {
+	if t.carries6() && t.MTU < minMTU6 {
 		f.Get("mtu").Wrong(fmt.Sprintf("mtu %d is too small for IPv6, which the tunnel carries", t.MTU), fmt.Sprintf("%d to 65535", minMTU6))
 	}
 	// IPv4 and TCP without options.
@@ -119,7 +120,7 @@ func (d *decoder) transport(f strict.Fields, t Tunnel) Tunnel {
 	if t.Count != 1 {
 		f.Get("count").Wrong("count does not go with mode: transport", "leave it out")
 	}
-	t.Count, t.Addresses, t.Probe = 1, nil, nil
+	t.Count, t.Addresses, t.Probe, t.FitMTU, t.FitMSS = 1, nil, nil, false, false
 	if !t.Remote.IsValid() {
 		return t
 	}

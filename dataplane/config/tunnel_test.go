@@ -47,7 +47,7 @@ func TestTunnelDefaults(t *testing.T) {
 		return all
 	}
 	want := []Tunnel{{Name: "hub1", Type: "wireguard", Device: "eth1", Interface: "wg1", Dataplane: "auto", Local: netip.MustParseAddr("10.0.0.4"), Remote: netip.MustParseAddr("10.20.0.5"),
-		Count: 1, Must: true, Protect: prefixes("10.20.0.0/16"), Addresses: prefixes("169.254.21.2/30"), MTU: 1400,
+		Count: 1, Must: true, Protect: prefixes("10.20.0.0/16"), Addresses: prefixes("169.254.21.2/30"), MTU: 1400, MSS: 1350, FitMTU: true, FitMSS: true,
 		WireGuard: &WireGuard{Port: 51820, PrivateKey: "/var/lib/linkseal/wg.key", PeerPublicKey: oneKey, AllowedIPs: prefixes("10.20.0.0/16", "169.254.21.0/30"), Keepalive: 25 * time.Second}}}
 	if d := cmp.Diff(want, c.Tunnels, sameAddresses); d != "" {
 		t.Error(d)
@@ -163,20 +163,23 @@ func (machineOf) Group(string) (uint32, bool, error) { return 0, false, nil }
 
 func TestCheckTunnels(t *testing.T) {
 	ipsec := "  - {name: hub1, type: ipsec, device: eth1, interface: x1, local: 10.0.0.4, remote: 10.20.0.5, protect: [10.20.0.0/16], ipsec: {keychain: k}}\n"
-	has := machineOf{"eth1": {1460, true}, "tun0": {1500, false}, "eth2": {1459, true}}
+	has := machineOf{"eth1": {1460, true}, "tun0": {1500, false}, "eth2": {1459, true}, "eth3": {127, true}, "eth4": {1339, true}}
 	for _, c := range []struct {
 		name, tunnels string
 		user          bool
 		lack, want    string
 	}{
 		{"fits", hub("", ""), false, "", ""},
-		{"one too many", strings.Replace(hub("", ""), "eth1", "eth2", 1), false, "", "4:12: mtu 1400 of tunnel hub1 needs an MTU of 1460 on device eth2, which has 1459; accepted: mtu up to 1399, or ip link set eth2 mtu 1460"},
+		{"one too many", strings.Replace(hub(", mtu: 1400", ""), "eth1", "eth2", 1), false, "", ": mtu 1400 of tunnel hub1 needs an MTU of 1460 on device eth2, which has 1459; accepted: mtu up to 1399, or ip link set eth2 mtu 1460"},
 		{"of its own", strings.Replace(hub(", mtu: 1401", ""), "eth1", "eth1", 1), false, "", "mtu 1401 of tunnel hub1 needs an MTU of 1461 on device eth1, which has 1460"},
 		{"no device", strings.Replace(hub("", ""), "eth1", "eth9", 1), false, "", "there is no device eth9 on this machine; accepted: the name of a network interface (ip link lists them), or of a port's"},
 		{"not Ethernet", strings.Replace(hub("", ""), "eth1", "tun0", 1), false, "", "device tun0 is not Ethernet, and what is protected cannot be kept off it; accepted: an Ethernet interface, or secure: should"},
 		{"should need not be", strings.Replace(hub(", secure: should", ""), "eth1", "tun0", 1), false, "", ""},
 		{"ESP", ipsec, false, "", ""},
-		{"ESP in UDP", ipsec, true, "", "mtu 1400 of tunnel hub1 needs an MTU of"},
+		{"derived", strings.Replace(hub("", ""), "eth1", "eth2", 1), false, "", ""},
+		{"derived, too little", strings.Replace(hub("", ""), "eth1", "eth3", 1), false, "", "device eth3 has an MTU of 127, which leaves tunnel hub1 67: at least 68 are wanted; accepted: ip link set eth3 mtu 128, or more"},
+		{"derived, too little for IPv6", strings.Replace(hub(`, addresses: ["fd00::1/64"]`, ""), "eth1", "eth4", 1), false, "", "device eth4 has an MTU of 1339, which leaves tunnel hub1 1279: at least 1280 are wanted; accepted: ip link set eth4 mtu 1340, or more"},
+		{"ESP in UDP", strings.Replace(ipsec, ", protect", ", mtu: 1400, protect", 1), true, "", "mtu 1400 of tunnel hub1 needs an MTU of"},
 		{"lack", hub("", ""), false, "no WireGuard", "4:12: tunnel hub1: no WireGuard; accepted: another"},
 	} {
 		cfg, err := Parse("t.yaml", tunnelsOf(c.tunnels))

@@ -29,6 +29,9 @@ type Tunnel struct {
 	// Addresses of each member's interface; nil: they are somebody else's.
 	Addresses []netip.Prefix
 	MTU, MSS  int // octets; MSS 0: not clamped
+	// FitMTU and FitMSS: it was absent. MTU is the most then, less where the device
+	// has no room for what the tunnel adds; MSS is as MTU leaves it, less MSSRoom.
+	FitMTU, FitMSS bool
 	// CopyDSCP puts the inner header's DSCP into the outer; false: that is 0.
 	CopyDSCP  bool
 	Probe     *Probe // nil: none

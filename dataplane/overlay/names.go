@@ -31,6 +31,7 @@ func IfID(tunnel string, n int) uint32 {
 // then Open for b, which adopts what lives.
 func SameSession(a, b config.Tunnel) bool {
 	reduce := func(t config.Tunnel) config.Tunnel {
+		t.FitMTU, t.FitMSS = false, false
 		t.Must, t.Protect, t.Addresses, t.MTU, t.MSS, t.Probe, t.CopyDSCP = false, nil, nil, 0, 0, nil, false
 		if t.WireGuard != nil {
 			w := *t.WireGuard

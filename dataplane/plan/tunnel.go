@@ -40,11 +40,14 @@ type Tunnel struct {
 	Addresses []netip.Prefix
 	// Probe is asked inside each member by a socket that is bound to it: it has a
 	// route by each, live or not. The zero one: none is.
-	Probe     netip.Addr
-	MTU, MSS  int          // octets; MSS 0: not clamped
-	Remotes   []netip.Addr // where the tunnel's own packets go
-	Flows     []Flow       // what they are
-	Transport bool         // nothing is routed
+	Probe    netip.Addr
+	MTU, MSS int // octets; MSS 0: not clamped
+	// Room, if it is not 0: MTU leaves that much of the device's, but for LeastMTU.
+	// MSSRoom, if it is not 0: MSS leaves that much of MTU.
+	Room, LeastMTU, MSSRoom int
+	Remotes                 []netip.Addr // where the tunnel's own packets go
+	Flows                   []Flow       // what they are
+	Transport               bool         // nothing is routed
 }
 
 // charonTun begins the name of the tun of a charon in user space, by which it
@@ -80,6 +83,7 @@ func (l Link) member() (tunnel string, n int, ok bool) {
 // tunnels makes the tunnels' interfaces what they should be.
 func (b *builder) tunnels(desired Desired, blocked map[string]bool) {
 	for _, t := range desired.Tunnels {
+		t.MTU, t.MSS = t.sizes(b.deviceMTU(desired, t.Device))
 		for _, m := range t.Members {
 			if !blocked[t.Name] {
 				b.member(t, m)

@@ -50,6 +50,12 @@ func protector(all []config.Tunnel, a netip.Addr) string {
 func desiredTunnel(t *config.Tunnel, all []config.Tunnel, choice plan.Choice, v overlay.View) plan.Tunnel {
 	d := plan.Tunnel{Name: t.Name, Device: t.Device, Must: t.Must, Lack: choice.Lack, Known: v.State != overlay.Unknown,
 		Protect: t.Protect, Addresses: t.Addresses, MTU: t.MTU, MSS: t.MSS, Transport: t.Transport()}
+	if t.FitMTU {
+		d.Room, d.LeastMTU = t.Room(choice.Dataplane == plan.Userspace), t.LeastMTU()
+	}
+	if t.FitMSS {
+		d.MSSRoom = t.MSSRoom()
+	}
 	if t.Probe != nil {
 		d.Probe = t.Probe.Address
 	}
