@@ -34,6 +34,8 @@ func (bare) OuterCircuits(string) ([]status.Circuit, error)   { return nil, nil 
 func (bare) Tagging(string) (status.Tagging, error)           { return status.Tagging{}, nil }
 func (bare) Flows(string) ([]status.Flow, error)              { return nil, nil }
 
+func (bare) Fenced() *status.Fenced { return nil }
+
 func (bare) Guard(string, bool) error                { return nil }
 func (bare) Enforcement(string) *status.Enforcement  { return nil }
 func (bare) Load() (map[string]keychain.Seen, error) { return nil, nil }

@@ -31,6 +31,8 @@ type fakeMachine struct {
 	can      plan.Capabilities
 	tokens   chan struct{}
 	observed chan struct{} // takes a token for every look
+	flows    []status.Flow
+	asked    []string // what a status asked for of tunnels
 }
 
 func newMachine(devices ...string) *fakeMachine {

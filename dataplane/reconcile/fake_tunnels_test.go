@@ -71,4 +71,19 @@ func (m *fakeMachine) Dropped(interfaces []string, ipsec bool) map[string]map[st
 	return all
 }
 
-func (m *fakeMachine) Flows(string) ([]status.Flow, error) { return nil, nil }
+func (m *fakeMachine) Flows(device string) ([]status.Flow, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.asked = append(m.asked, "flows "+device)
+	return m.flows, nil
+}
+
+func (m *fakeMachine) Fenced() *status.Fenced {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.asked = append(m.asked, "fenced")
+	if m.o.Fence == nil {
+		return nil
+	}
+	return &status.Fenced{Packets: 3, Octets: 300}
+}

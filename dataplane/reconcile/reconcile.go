@@ -51,6 +51,8 @@ type Machine interface {
 	// Dropped is what interfaces have dropped, by interface and counter, of those
 	// that are there; with ipsec that of the kernel's IPsec too, as status.XFRM.
 	Dropped(interfaces []string, ipsec bool) map[string]map[string]uint64
+	// Fenced is what the fence has held back; nil without one.
+	Fenced() *status.Fenced
 	// Tagging is what is counted on a port's interface that has tags.
 	Tagging(name string) (status.Tagging, error)
 	// Guard has other processes refused what would transmit past the filter on
@@ -348,9 +350,9 @@ func (r *Reconciler) reconcile() bool {
 		if len(failed) > 0 {
 			break
 		}
-		// Who takes a filter or a rule off again and again does not make us wait longer to
-		// put it back.
-		if try < 3 && onlyCloses(steps) {
+		// Who takes a filter or a route off again and again does not make us wait longer
+		// to put it back.
+		if try < 3 && onlyRestores(steps) {
 			failed = r.apply(steps, func() { r.guard(observed, true) })
 			continue
 		}
@@ -374,9 +376,9 @@ func (r *Reconciler) reconcile() bool {
 	return ok
 }
 
-// onlyCloses tells whether nothing is to be done but what closes.
-func onlyCloses(steps []plan.Step) bool {
-	return len(steps) > 0 && !slices.ContainsFunc(steps, func(s plan.Step) bool { return !s.Closes() })
+// onlyRestores tells whether nothing is to be done but what closes, or routes.
+func onlyRestores(steps []plan.Step) bool {
+	return len(steps) > 0 && !slices.ContainsFunc(steps, func(s plan.Step) bool { return !s.Closes() && s.Kind != plan.SetRoute })
 }
 
 // blind is a look that saw nothing.

@@ -73,7 +73,7 @@ func (r *Reconciler) Status() status.Status {
 		}
 		s.Ports = append(s.Ports, p)
 	}
-	below := underlays{machine: r.o.Machine, seen: make(map[string]*underlay)}
+	below := newUnderlays(r.o.Machine)
 	for _, v := range tunnels {
 		t := v.report(below)
 		if r.o.Drops != nil && v.cfg.Must {

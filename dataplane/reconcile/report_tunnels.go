@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
 
+	"github.com/linkseal/linkseal/bpf"
 	"github.com/linkseal/linkseal/dataplane/config"
 	"github.com/linkseal/linkseal/dataplane/overlay"
 	"github.com/linkseal/linkseal/dataplane/plan"
@@ -46,12 +48,23 @@ func (r *Reconciler) tunnelViews() (all []tunnelView) {
 type underlays struct {
 	machine Machine
 	seen    map[string]*underlay
+	fenced  func() *status.Fenced
 }
 
 type underlay struct {
 	counters    map[string]uint64
-	flows       map[netip.AddrPort][]status.Flow // by this end
+	flows       map[ends][]status.Flow
 	enforcement *status.Enforcement
+}
+
+// ends are by what a tunnel finds its flows: of WireGuard its own alone.
+type ends struct {
+	local  netip.AddrPort
+	remote netip.Addr
+}
+
+func newUnderlays(m Machine) underlays {
+	return underlays{m, make(map[string]*underlay), sync.OnceValue(m.Fenced)}
 }
 
 func (u underlays) of(device string) *underlay {
@@ -61,15 +74,26 @@ func (u underlays) of(device string) *underlay {
 	one := &underlay{enforcement: u.machine.Enforcement(device)}
 	// An error is the next look's to tell; without a filter there is nothing.
 	one.counters, _ = u.machine.FilterCounters(device)
-	one.flows = make(map[netip.AddrPort][]status.Flow)
+	one.flows = make(map[ends][]status.Flow)
 	flows, _ := u.machine.Flows(device)
 	for _, f := range flows {
-		if local, err := netip.ParseAddrPort(f.Local); err == nil {
-			one.flows[local] = append(one.flows[local], f)
-		}
+		one.add(f)
 	}
 	u.seen[device] = one
 	return one
+}
+
+// add takes a flow; one whose end cannot be read is no tunnel's.
+func (u *underlay) add(f status.Flow) {
+	local, err := netip.ParseAddrPort(f.Local)
+	if err != nil {
+		return
+	}
+	e := ends{local: local}
+	if remote, err := netip.ParseAddrPort(f.Remote); err == nil && f.Protocol != bpf.WireGuard.String() {
+		e.remote = remote.Addr()
+	}
+	u.flows[e] = append(u.flows[e], f)
 }
 
 func (v tunnelView) report(below underlays) status.Tunnel {
@@ -105,6 +129,7 @@ func (v tunnelView) report(below underlays) status.Tunnel {
 	}
 	t.Secure = "must"
 	device := below.of(c.Device)
+	t.Fenced = below.fenced()
 	t.Filter = device.counters
 	t.Flows = device.of(c)
 	if e := device.enforcement; e != nil {
@@ -140,16 +165,12 @@ var ipsecPorts = []uint16{0, 500, 4500}
 func (u *underlay) of(t *config.Tunnel) (all []status.Flow) {
 	if w := t.WireGuard; w != nil {
 		for n := range uint16(t.Ports()) {
-			all = append(all, u.flows[netip.AddrPortFrom(t.Local, w.Port+n)]...)
+			all = append(all, u.flows[ends{local: netip.AddrPortFrom(t.Local, w.Port+n)}]...)
 		}
 		return all
 	}
 	for _, port := range ipsecPorts {
-		for _, f := range u.flows[netip.AddrPortFrom(t.Local, port)] {
-			if remote, err := netip.ParseAddrPort(f.Remote); err == nil && remote.Addr() == t.Remote {
-				all = append(all, f)
-			}
-		}
+		all = append(all, u.flows[ends{netip.AddrPortFrom(t.Local, port), t.Remote}]...)
 	}
 	return all
 }

@@ -45,3 +45,12 @@ func (k *Kernel) Dropped(interfaces []string, ipsec bool) map[string]map[string]
 	})
 	return all
 }
+
+// Fenced implements Machine.
+func (k *Kernel) Fenced() *status.Fenced {
+	packets, octets, there, err := k.nft.Fenced()
+	if err != nil || !there { // an error is the next look's to tell
+		return nil
+	}
+	return &status.Fenced{Packets: packets, Octets: octets}
+}

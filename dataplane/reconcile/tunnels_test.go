@@ -277,14 +277,10 @@ func TestTunnelUnplugged(t *testing.T) {
 
 // Tunnels on one device share its filter: each has the counters of its own flows.
 func TestFlowsOf(t *testing.T) {
-	at := func(local, remote, protocol string) (netip.AddrPort, status.Flow) {
-		return netip.MustParseAddrPort(local), status.Flow{Protocol: protocol, Local: local, Remote: remote}
-	}
-	u := underlay{flows: map[netip.AddrPort][]status.Flow{}}
+	u := underlay{flows: map[ends][]status.Flow{}}
 	for _, f := range [][3]string{{"10.0.0.4:51820", "any", "wireguard"}, {"10.0.0.4:51821", "10.0.0.5:51821", "wireguard"}, {"10.0.0.4:51822", "any", "wireguard"},
 		{"10.0.0.4:0", "10.0.0.6:0", "esp"}, {"10.0.0.4:0", "10.0.0.7:0", "esp"}, {"10.0.0.4:4500", "10.0.0.6:4500", "ike"}} {
-		local, flow := at(f[0], f[1], f[2])
-		u.flows[local] = append(u.flows[local], flow)
+		u.add(status.Flow{Protocol: f[2], Local: f[0], Remote: f[1]})
 	}
 	names := func(c *config.Tunnel) (all []string) {
 		for _, f := range u.of(c) {

@@ -50,6 +50,9 @@ func (t Tunnel) write(b *strings.Builder, now time.Time) {
 	}
 	t.carried(line, now)
 	counters(line, "filter", t.Filter)
+	if t.Fenced != nil && t.Fenced.Packets > 0 {
+		line("fenced", "%d packets of what tunnels protect, %d octets, kept off other interfaces", t.Fenced.Packets, t.Fenced.Octets)
+	}
 	for i, e := range t.Events[:min(len(t.Events), 3)] {
 		line([]string{"dropped", "", ""}[i], "%s", e.text(now))
 	}

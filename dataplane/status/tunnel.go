@@ -47,6 +47,15 @@ type Tunnel struct {
 	// Enforcement is what keeps Protect off the underlay; absent of should, and
 	// while the device is not there.
 	Enforcement *Enforcement `json:"enforcement,omitempty"`
+	// Fenced is what all tunnels protect and would have left by an interface that is
+	// no tunnel's, and did not; absent without a fence.
+	Fenced *Fenced `json:"fenced,omitempty"`
+}
+
+// Fenced counts since the fence was first set.
+type Fenced struct {
+	Packets uint64 `json:"packets"`
+	Octets  uint64 `json:"octets"`
 }
 
 // XFRM is the kernel's IPsec among the interfaces of Tunnel.Dropped.

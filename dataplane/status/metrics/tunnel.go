@@ -36,6 +36,9 @@ var (
 	flowMissing = gauge("tunnel_flow_missing_packets", "An estimate of the packets of an SA that are missing on the underlay: sequence numbers that were spanned and not seen.",
 		"tunnel", "protocol", "direction", "local", "remote", "spi")
 
+	fencePackets = counter("fence_packets_total", "Packets of what must-secure tunnels protect that were about to leave by an interface of no tunnel, whatever led them there, and were dropped.")
+	fenceBytes   = counter("fence_bytes_total", "Octets of the packets of linkseal_fence_packets_total.")
+
 	underlayPackets = counter("underlay_packets_total", "Frames at the filter of a device below must-secure tunnels, by its verdict; protected are of what a tunnel protects, in clear, and do not pass.",
 		"device", "direction", "verdict")
 	underlayBytes = counter("underlay_bytes_total", "Octets of frames at the filter of a device below must-secure tunnels, by its verdict.", "device", "direction", "verdict")
@@ -48,6 +51,10 @@ const maxFlows = 512
 // tunnels tells all of them; a device that several have below them once.
 func (w scrape) tunnels(all []status.Tunnel) {
 	told := make(map[string]bool)
+	if i := slices.IndexFunc(all, func(t status.Tunnel) bool { return t.Fenced != nil }); i >= 0 { // all have the same
+		w.put(fencePackets, float64(all[i].Fenced.Packets))
+		w.put(fenceBytes, float64(all[i].Fenced.Octets))
+	}
 	for i := range all {
 		t := &all[i]
 		w.tunnel(t)
