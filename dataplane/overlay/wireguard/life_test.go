@@ -16,42 +16,6 @@ import (
 	"github.com/linkseal/linkseal/keymgmt/identity"
 )
 
-// The other end gets another address and goes on from there.
-func TestRoaming(t *testing.T) {
-	over(t, func(t *testing.T, k kind) {
-		a, b := cable(t)
-		b.foreign(t, k)
-		b.setPSK(t, 'x')
-		a.prepare(t, k, withPSK)
-		a.open(t).SetPSKs(inside(psk("one", 'x')))
-		a.live(t)
-		moved := netip.MustParseAddr("198.51.100.77")
-		b.do(t, func(nl *netlink.Handle) error {
-			l, err := nl.LinkByName(under)
-			if err != nil {
-				return err
-			}
-			if err := nl.AddrDel(l, address(netip.PrefixFrom(b.at, 24))); err != nil {
-				return err
-			}
-			return nl.AddrAdd(l, address(netip.PrefixFrom(moved, 24)))
-		})
-		b.ping(t, 3)
-		a.ping(t, 3)
-		await(t, "a has it where it is", 10*time.Second, func() bool { return a.session.View().Members[0].Remote == netip.AddrPortFrom(moved, port) })
-		// What is configured anew does not bring it back.
-		a.tunnel.WireGuard = &config.WireGuard{
-			Port: port, PrivateKey: a.keyFile, PeerPublicKey: b.public.String(), Keychain: "psks",
-			AllowedIPs: a.tunnel.WireGuard.AllowedIPs, Keepalive: 10 * time.Second,
-		}
-		a.session.Configure(a.tunnel)
-		a.ping(t, 3)
-		if got := a.session.View().Members[0].Remote.Addr(); got != moved {
-			t.Errorf("after Configure a has it at %s", got)
-		}
-	})
-}
-
 // Close and Open, with traffic: the kernel's loses nothing. The embedded one's
 // tun has no carrier meanwhile, and then a session is made.
 func TestAdopt(t *testing.T) {
@@ -174,6 +138,22 @@ func TestPeers(t *testing.T) {
 		await(t, "the third has a session", 15*time.Second, func() bool { return third.handshake(t) != "0" })
 		b.run(t, "ip", "rule", "add", "from", "10.99.0.3", "lookup", "77")
 		b.run(t, "ip", "route", "add", "default", "dev", third.device, "table", "77")
+		a.run(t, "ping", "-n", "-q", "-c", "3", "-i", "0.01", "-W", "5", "10.99.0.3")
+
+		// Its PSK changes, and that is the third's alone.
+		before := third.handshake(t)
+		a.session.SetPeerPSKs(0, inside(psk("y", 'y'), psk("z", 'z')))
+		third.setPSK(t, 'y')
+		a.run(t, "ping", "-n", "-q", "-c", "3", "-i", "0.01", "-W", "5", "10.99.0.3")
+		flowing(t, streams)
+		a.drop(1) // a kernel would take two minutes to handshake
+		await(t, "the third has a session under its new PSK, and the second has none", 20*time.Second, func() bool {
+			a.session.View()
+			a.session.mu.Lock()
+			defer a.session.mu.Unlock()
+			links := a.session.members[0].links
+			return links[0].keyID() == "" && links[1].keyID() == "y" && third.handshake(t) > before
+		})
 		a.run(t, "ping", "-n", "-q", "-c", "3", "-i", "0.01", "-W", "5", "10.99.0.3")
 
 		w2 := w

@@ -41,7 +41,7 @@ func (l *Link) take(f Facts) {
 			switch {
 			case under == l.want():
 				l.phase, l.proven = Settled, false
-			case l.phase == Turning && !l.proven:
+			case l.phase == Turning && !l.proven && f.Handshake.After(l.began):
 				l.hold(f.Now)
 			}
 		}
