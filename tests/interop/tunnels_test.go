@@ -26,6 +26,8 @@ func TestTunnelRotate(t *testing.T)  { t.Parallel(); suite(t, lab.WireGuard).Rot
 func TestTunnelReload(t *testing.T)  { t.Parallel(); suite(t, lab.WireGuard).Reload(t) }
 func TestTunnelMembers(t *testing.T) { suite(t, lab.WireGuard).Members(t) }
 func TestTunnelSize(t *testing.T)    { suite(t, lab.WireGuard).Size(t) }
+func TestTunnelDerived(t *testing.T) { t.Parallel(); suite(t, lab.WireGuard).Derived(t) }
+func TestTunnelPath(t *testing.T)    { t.Parallel(); suite(t, lab.WireGuard).Path(t) }
 func TestTunnelDSCP(t *testing.T)    { suite(t, lab.WireGuard).DSCP(t) }
 func TestTunnelMany(t *testing.T)    { suite(t, lab.WireGuard).Many(t) }
 
@@ -34,4 +36,6 @@ func TestIPsecRotate(t *testing.T)  { t.Parallel(); suite(t, lab.IPsec).Rotate(t
 func TestIPsecReload(t *testing.T)  { t.Parallel(); suite(t, lab.IPsec).Reload(t) }
 func TestIPsecMembers(t *testing.T) { suite(t, lab.IPsec).Members(t) }
 func TestIPsecSize(t *testing.T)    { suite(t, lab.IPsec).Size(t) }
+func TestIPsecDerived(t *testing.T) { t.Parallel(); suite(t, lab.IPsec).Derived(t) }
+func TestIPsecPath(t *testing.T)    { t.Parallel(); suite(t, lab.IPsec).Path(t) }
 func TestIPsecDSCP(t *testing.T)    { suite(t, lab.IPsec).DSCP(t) }

@@ -14,6 +14,7 @@ type Tunnel struct {
 	Dataplane string // default auto
 	Count     int    // default 1
 	MTU, MSS  int    // default 1400, and not clamped
+	Derived   bool   // neither mtu nor mss is given
 	DSCP      bool   // dscp: copy
 	// Probe is its interval, as "100ms", with which an end asks the other's inner
 	// address; empty: there is none.
@@ -94,8 +95,10 @@ func (a *Appliance) write(b *strings.Builder, to *Appliance, t Tunnel) {
 	line("count: %d", t.Count)
 	line("protect: [%s]", to.site(t.Of))
 	line("addresses: [%s/30]", a.Inner(t.Of))
-	line("mtu: %d", t.MTU)
-	line("mss: %d", t.MSS)
+	if !t.Derived {
+		line("mtu: %d", t.MTU)
+		line("mss: %d", t.MSS)
+	}
 	if t.DSCP {
 		line("dscp: copy")
 	}

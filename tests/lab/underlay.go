@@ -17,6 +17,7 @@ var ClearMark = []byte("in clear: no tunnel has encrypted this")
 type UnderlayCount struct {
 	WireGuard, ESP, IKE uint64
 	Other               uint64 // ARP, and what else there may be in clear
+	Fragments           uint64 // of IPv4, whatever is in them
 	// Protected are from or to a protected network, or have ClearMark: in clear.
 	// The appliance has sent them; Arriving are those that come to it.
 	Protected, Arriving uint64
@@ -46,6 +47,9 @@ func (l *Lab) WatchUnderlay(i int) (*UnderlayWire, error) {
 func (w *UnderlayWire) count(f Frame) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if p, ok := parse4(f.Octets); ok && p.fragment {
+		w.n.Fragments++
+	}
 	marked := bytes.Contains(f.Octets, ClearMark)
 	switch p, ok := parse4(f.Octets); {
 	case marked || ok && (inside(p.from) || inside(p.to)):
@@ -71,7 +75,8 @@ type packet4 struct {
 	length   int
 	protocol byte
 	port     uint16 // of the destination; 0: a later fragment
-	ike      bool   // with the marker that it is no ESP (RFC 3948 2.2)
+	fragment bool
+	ike      bool // with the marker that it is no ESP (RFC 3948 2.2)
 }
 
 // parse4 reads an untagged frame.
@@ -82,6 +87,7 @@ func parse4(frame []byte) (p packet4, ok bool) {
 	h := frame[14:]
 	p.from, p.to = netip.AddrFrom4([4]byte(h[12:16])), netip.AddrFrom4([4]byte(h[16:20]))
 	p.tos, p.protocol, p.length = h[1], h[9], int(binary.BigEndian.Uint16(h[2:]))
+	p.fragment = binary.BigEndian.Uint16(h[6:])&0x3fff != 0 // more, or an offset
 	if at := int(h[0]&15) * 4; binary.BigEndian.Uint16(h[6:])&0x1fff == 0 && len(h) >= at+4 {
 		p.port = binary.BigEndian.Uint16(h[at+2:])
 		p.ike = p.port == 4500 && len(h) >= at+12 && binary.BigEndian.Uint32(h[at+8:]) == 0

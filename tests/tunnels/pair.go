@@ -222,9 +222,15 @@ func (s Suite) figure(format string, args ...any) {
 // ip runs ip(8) at an appliance.
 func ip(t *testing.T, a *lab.Appliance, args string) string {
 	t.Helper()
-	out, err := a.NS.Command("ip", strings.Fields(args)...).CombinedOutput()
+	return command(t, a, "ip", strings.Fields(args)...)
+}
+
+// command runs a command in an appliance's network namespace.
+func command(t *testing.T, a *lab.Appliance, name string, args ...string) string {
+	t.Helper()
+	out, err := a.NS.Command(name, args...).CombinedOutput()
 	if err != nil {
-		t.Fatalf("ip %s at %s: %v: %s", args, a.Name, err, out)
+		t.Fatalf("%s %v at %s: %v: %s", name, args, a.Name, err, out)
 	}
 	return string(out)
 }

@@ -3,7 +3,9 @@ package tunnels
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -73,6 +75,76 @@ func (s Suite) Size(t *testing.T) {
 
 	p.none(t, "streams")
 	s.figure("TCP through a tunnel of MTU %d: MSS clamped to %d both ways, path MTU told; its longest packet has %d octets", mtu, mss, longest)
+}
+
+// Derived gives neither mtu nor mss, on an underlay that has no room for 1400: what
+// is as long as the tunnel takes crosses the underlay in one piece.
+func (s Suite) Derived(t *testing.T) {
+	const underlay = 1450
+	p := s.pair(t, lab.Options{MTU: underlay}, lab.Tunnel{Derived: true})
+	p.start(t)
+	name := p.member(t, 0)
+	mtu, err := strconv.Atoi(strings.TrimSpace(after(t, ip(t, p.west, "link show "+name), "mtu ")))
+	check(t, err)
+	if mtu < underlay-100 || mtu > underlay-overhead {
+		t.Errorf("%s has an MTU of %d on an underlay of %d", name, mtu, underlay)
+	}
+	for _, size := range []int{mtu, mtu - 1, mtu - 5} {
+		command(t, p.west, "ping", "-n", "-c", "3", "-i", "0.2", "-W", "10", "-M", "do", "-s", strconv.Itoa(size-28), "-I", p.west.Site(0).String(), p.east.Site(0).String())
+	}
+	if n := p.wires[0].Longest(); n > underlay {
+		t.Errorf("the tunnel sends %d octets on an underlay of %d", n, underlay)
+	}
+	if n := p.wires[0].Count().Fragments; n > 0 {
+		t.Errorf("%d fragments are on the underlay", n)
+	}
+	if rules := command(t, p.west, "nft", "list", "table", "inet", "linkseal"); !strings.Contains(rules, strconv.Itoa(mtu-50)) {
+		t.Errorf("MSS is not clamped to %d \n%s", mtu-50, rules)
+	}
+	p.none(t, "packets of the tunnel's MTU")
+	s.figure("on an underlay of %d octets the tunnel has an MTU of %d, its longest packet %d", underlay, mtu, p.wires[0].Longest())
+}
+
+// after is the word of text that follows a mark.
+func after(t *testing.T, text, mark string) string {
+	t.Helper()
+	_, rest, ok := strings.Cut(text, mark)
+	if !ok {
+		t.Fatalf("no %q in %s", mark, text)
+	}
+	return strings.Fields(rest)[0]
+}
+
+// Path has a router on the underlay with a link that takes less than the
+// appliances' devices do. It says so, or cuts what may be cut; what is too long
+// for it arrives, and nothing of it in clear.
+func (s Suite) Path(t *testing.T) {
+	const narrow = 1300
+	p := s.pair(t, lab.Options{MTU: 1500, Names: []string{"router"}}, lab.Tunnel{MTU: 1400, MSS: 1350})
+	router := p.Appliances[2]
+	for i, a := range p.both() {
+		other := p.both()[1-i].Under.String()
+		ip(t, a, "route add "+other+" via "+router.Under.String()+" dev "+lab.Device)
+		ip(t, router, "route add "+other+" dev "+lab.Device+" mtu lock "+strconv.Itoa(narrow))
+	}
+	check(t, router.NS.Do(func() error {
+		return errors.Join(lab.Sysctl("net/ipv4/conf/all/send_redirects", "0"), lab.Sysctl("net/ipv4/conf/"+lab.Device+"/send_redirects", "0"), lab.Sysctl("net/ipv4/ip_forward", "1"))
+	}))
+	p.start(t)
+	ctx, cancel := context.WithTimeout(t.Context(), p.Patience)
+	defer cancel()
+	check(t, lab.Stream(ctx, p.west, p.east, p.east.Site(0), times(s, 16<<20, 1<<20)))
+	check(t, lab.Stream(ctx, p.east, p.west, p.west.Site(0), times(s, 16<<20, 1<<20)))
+	// Datagrams have nobody who sends them again, smaller.
+	p.eventually(t, "a datagram of the tunnel's MTU to arrive", func() bool {
+		return p.west.NS.Command("ping", "-n", "-c", "1", "-W", "2", "-M", "dont", "-s", "1372", "-I", p.west.Site(0).String(), p.east.Site(0).String()).Run() == nil
+	})
+	said, cut := counter(t, router, "Icmp", "OutDestUnreachs"), counter(t, router, "Ip", "FragOKs")
+	if said+cut == 0 {
+		t.Error("the router had nothing to say: the path was never too narrow")
+	}
+	p.none(t, "a narrow path")
+	s.figure("a path of %d octets: streams both ways arrive; the router said that %d packets were too big, and cut %d", narrow, said, cut)
 }
 
 // hostAddress is of the host behind an appliance, in its first site.

@@ -26,11 +26,22 @@ func newSockets() sockets { return sockets{conn.NewStdNetBind().(*conn.StdNetBin
 // is from wherever the routes say.
 func (s sockets) Send(packets [][]byte, to conn.Endpoint) error {
 	err := s.StdNetBind.Send(packets, to)
+	if len(packets) > 1 && tooLong(err) {
+		err = nil
+		for i := range packets {
+			err = errors.Join(err, s.StdNetBind.Send(packets[i:i+1], to))
+		}
+	}
 	if e, ok := to.(*conn.StdNetEndpoint); ok && err != nil && e.SrcIP().IsValid() && stale(err) {
 		return s.StdNetBind.Send(packets, &conn.StdNetEndpoint{AddrPort: e.AddrPort})
 	}
 	return err
 }
+
+// tooLong tells that packets may be longer than the path takes, of which a router
+// has told the kernel. It cuts a packet in fragments then, but not those of a
+// batch (UDP_SEGMENT: EINVAL, later EMSGSIZE; udp_send_skb).
+func tooLong(err error) bool { return errors.Is(err, unix.EMSGSIZE) || errors.Is(err, unix.EINVAL) }
 
 // stale tells that an error may come of a source that is gone: its address
 // (EINVAL, EADDRNOTAVAIL), its interface (ENODEV, ENXIO), or what is routed there.
