@@ -15,6 +15,7 @@ func (d *decoder) conflicts() {
 		d.protected(f, i)
 		d.charonTun(f, i)
 	}
+	d.room()
 }
 
 // underlay refuses devices that cannot be a tunnel's.

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/linkseal/linkseal/bpf"
 	"github.com/linkseal/linkseal/dataplane/config"
 	"github.com/linkseal/linkseal/dataplane/overlay"
 	"github.com/linkseal/linkseal/dataplane/overlay/overlaytest"
@@ -335,4 +336,11 @@ func TestTunnelRoams(t *testing.T) {
 			t.Errorf("problem: %q", got)
 		}
 	})
+}
+
+// The limits that check goes by are the filter's.
+func TestRoomOfFilter(t *testing.T) {
+	if config.MaxFlows != bpf.MaxFlowIDs || config.MaxPrefixes != bpf.MaxPrefixes {
+		t.Errorf("check has %d flows and %d prefixes; the filter %d and %d", config.MaxFlows, config.MaxPrefixes, bpf.MaxFlowIDs, bpf.MaxPrefixes)
+	}
 }
