@@ -150,7 +150,7 @@ func TestTunnelConfigure(t *testing.T) {
 		w.want("steps", []string{
 			"filter eth2: nothing from or to 10.20.0.0/16, 10.21.0.0/16 may pass but tunnels",
 			"fence: nothing to 10.20.0.0/16, 10.21.0.0/16 leaves by an interface other than eth2, wg1",
-			"route unreachable 10.21.0.0/16", "set wg1 mtu 1380", "route 10.21.0.0/16 by wg1",
+			"route unreachable 10.21.0.0/16", "set wg1 mtu 1380", "clamp MSS through wg1 to 1330", "route 10.21.0.0/16 by wg1",
 		}, w.ofTunnel())
 		all := w.opened()
 		if told := all[0].Told(); len(all) != 1 || len(told.Configured) != 1 || told.Configured[0].MTU != 1380 || told.Closed {
@@ -167,11 +167,11 @@ func TestTunnelLeaves(t *testing.T) {
 	}{
 		{"", []string{"remove route " + byWG1, "remove route " + innerByWG1, "delete wg1 (tunnel hub1 is not in the configuration)",
 			"remove route " + inner + " (no tunnel wants it)", "remove route " + unreachable + " (no tunnel wants it)", "remove route " + throws + " (no tunnel wants it)",
-			"remove ipv4 rule 5210 (no tunnel is routed)", "remove ipv6 rule 5210 (no tunnel is routed)",
+			"remove ipv4 rule 5210 (no tunnel is routed)", "remove ipv6 rule 5210 (no tunnel is routed)", "clamp MSS through wg1 no more",
 			"remove the fence (no tunnel protects anything)", "remove the filter from eth2 (no must-secure tunnel is on it)"}},
 		{", secure: should", []string{"remove route " + byWG1, "remove route " + innerByWG1, "delete wg1 (tunnel hub1 is not in the configuration)",
 			"remove route " + throws + " (no tunnel wants it)",
-			"remove ipv4 rule 5210 (no tunnel is routed)", "remove ipv6 rule 5210 (no tunnel is routed)"}},
+			"remove ipv4 rule 5210 (no tunnel is routed)", "remove ipv6 rule 5210 (no tunnel is routed)", "clamp MSS through wg1 no more"}},
 	} {
 		runTunnel(t, hub(c.extra), func(w *world) {
 			s := w.opened()[0]
@@ -233,6 +233,7 @@ func TestTunnelMembers(t *testing.T) {
 			"fence: nothing to 10.20.0.0/16 leaves by an interface other than eth2, wg1, wg1-1",
 			"route 10.20.0.0/16 by wg1, wg1-1", "route 169.254.21.0/30 by wg1, wg1-1",
 			"delete wg1-2 (tunnel hub1 has no member 2)", "delete wg1-3 (tunnel hub1 has no member 3)",
+			"clamp MSS through wg1-2 no more", "clamp MSS through wg1-3 no more",
 		}, steps)
 		w.want("members", 2, len(w.opened()[1].Place.Members))
 	})

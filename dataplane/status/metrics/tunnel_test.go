@@ -24,7 +24,7 @@ func tunnels() []status.Tunnel {
 	return []status.Tunnel{
 		{Name: "hub1", Type: "wireguard", Device: "eth1", Interface: "wg-hub1", Dataplane: "kernel", State: status.Secured, Since: before(time.Hour), Secure: "must",
 			Local: "10.0.0.4", Remote: "10.20.0.5", Protect: []string{"10.20.0.0/16"}, Passing: status.PassingProtected, Keychains: []string{"hub1-psk"},
-			ClearRoutes: []string{"10.20.0.0/16 by eth2 in table 254"},
+			Fenced: &status.Fenced{Packets: 7, Octets: 700}, ClearRoutes: []string{"10.20.0.0/16 by eth2 in table 254"},
 			Members: []status.Member{
 				{N: 0, Interface: "wg-hub1", Live: true, Local: "10.0.0.4:51820", Remote: "10.20.0.5:51820", Handshake: before(40 * time.Second), KeyID: "psk-2026-11",
 					RxOctets: 5000, TxOctets: 6000, RxPackets: 50, TxPackets: 60, Rekeys: 30, RTT: &rtt, ProbeLost: &none},
