@@ -53,7 +53,11 @@ func FindKernel(ctx context.Context, logf func(string, ...any)) (*Kernel, error)
 		}
 		dirs = []string{dir}
 	}
-	return openKernel(dirs[0])
+	k, err := openKernel(dirs[0])
+	if err != nil {
+		return nil, err
+	}
+	return k, unsign(k.ModuleDir)
 }
 
 func modified(path string) int64 {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -129,5 +130,37 @@ func TestDecompressRefuses(t *testing.T) {
 	}
 	if _, err := openKernel(t.TempDir()); err == nil || errors.Is(err, os.ErrNotExist) {
 		t.Errorf("an empty directory as kernel: %v", err)
+	}
+}
+
+func TestUnsign(t *testing.T) {
+	content := []byte("\x7fELF, what is signed")
+	const signed = "0123456789" // the signature itself: 10 octets
+	info := []byte{0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, byte(len(signed))}
+	whole := slices.Concat(content, []byte(signed), info, []byte(signatureMark))
+	dir := t.TempDir()
+	for name, in := range map[string][]byte{"signed.ko": whole, "unsigned.ko": content, "empty.ko": nil, "other": whole} {
+		if err := os.WriteFile(filepath.Join(dir, name), in, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		if err := unsign(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range map[string][]byte{"signed.ko": content, "unsigned.ko": content, "empty.ko": {}, "other": whole} {
+		if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s: %q, %v; want %q", name, got, err, want)
+		}
+	}
+	// A length that is a lie ends it, and nothing says that it is done.
+	info[11] = 255
+	lie := t.TempDir()
+	if err := os.WriteFile(filepath.Join(lie, "m.ko"), slices.Concat(content, info, []byte(signatureMark)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := unsign(lie); err == nil || fileExists(filepath.Join(lie, "unsigned")) {
+		t.Errorf("a signature longer than its file: %v", err)
 	}
 }

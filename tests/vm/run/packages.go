@@ -69,8 +69,9 @@ type summary struct {
 	packages, failed, tests, subtests, skipped int
 }
 
-// add prints how one package ended.
-func (s *summary) add(path string, r *verdict.Reader, st wire.Status, took time.Duration) {
+// add prints how one package ended, and what it took: by the clock, and of this
+// machine's processors, which is the same however busy the machine is.
+func (s *summary) add(path string, r *verdict.Reader, st wire.Status, took, processor time.Duration) {
 	r.Close()
 	err := judge(r, st, false)
 	s.packages++
@@ -88,7 +89,7 @@ func (s *summary) add(path string, r *verdict.Reader, st wire.Status, took time.
 	if r.Benchmarks > 0 && !r.Verbose {
 		os.Stdout.Write(r.Output(false))
 	}
-	fmt.Printf("ok  \t%s\t%.3fs\t[guest: %d tests, %d subtests]\n", path, took.Seconds(), r.Tests, r.Subtests)
+	fmt.Printf("ok  \t%s\t%.3fs\t[guest: %d tests, %d subtests, %.1fs of processor]\n", path, took.Seconds(), r.Tests, r.Subtests, processor.Seconds())
 	if !r.Verbose {
 		for _, f := range r.Figures {
 			fmt.Printf("    \t%s\n", f)

@@ -100,17 +100,19 @@ func runPackages(ctx context.Context, g *vm.Guest, o *options, args []string) (i
 			Args: append([]string{p.binary}, rest...), Dir: p.dir, Env: environment(o),
 		})
 	}
-	sum, began := summary{}, time.Now()
+	sum, began, spent := summary{}, time.Now(), time.Duration(0)
 	g.Ready = func(boot time.Duration) {
-		fmt.Printf("guest: %s up in %.1fs\n", release(g.Kernel), boot.Seconds())
+		spent = g.Processor()
+		fmt.Printf("guest: %s up in %.1fs, %.1fs of processor\n", release(g.Kernel), boot.Seconds(), spent.Seconds())
 		began = time.Now()
 	}
 	g.Stdout = func(n int, p []byte) { readers[n].Write(p) }
 	g.Stderr = g.Stdout
 	next := 0
 	g.Done = func(st wire.Status) {
-		sum.add(pkgs[next].path, readers[next], st, time.Since(began))
-		next, began = next+1, time.Now()
+		all := g.Processor()
+		sum.add(pkgs[next].path, readers[next], st, time.Since(began), all-spent)
+		next, began, spent = next+1, time.Now(), all
 	}
 	err = g.Run(ctx)
 	if err != nil && next < len(pkgs) {
