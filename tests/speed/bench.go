@@ -83,6 +83,9 @@ func (b *bench) run(ctx context.Context, log io.Writer) (*results, error) {
 			return r, err
 		}
 		for _, m := range measurements {
+			if b.settings.tcp1 && m.name != measureOne {
+				continue
+			}
 			for turn := range b.up {
 				i := (turn + round) % len(b.up)
 				c := b.up[i]

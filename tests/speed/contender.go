@@ -24,13 +24,16 @@ type contender struct {
 	open func(ctx context.Context, b *bench) (*ends, error)
 }
 
+// The contenders that tunnels compares.
+const wireguardStock, wireguardUserspace = "wireguard-go", "linkseal-wg"
+
 // all contenders, in the order of the table. The ratios are those of linkseal.
 var all = []contender{
 	{"veth", "a veth, MTU 1500, nothing in between; it carries TCP in segments of up to 64 KiB, uncut", []probe.Feature{probe.NetNS, probe.Veth}, openVeth},
-	{"wireguard-go", "two processes, as they come; tunnel MTU 1500 over a veth of 1600", []probe.Feature{probe.NetNS, probe.Veth, probe.TUN}, openWireguardGo},
+	{wireguardStock, "two processes, as they come; tunnel MTU 1500 over a veth of 1600", []probe.Feature{probe.NetNS, probe.Veth, probe.TUN}, openWireguardGo},
 	{subject, "two linksealds, MACsec in user space, gcm-aes-256, MTU 1500 over a veth of 1600", []probe.Feature{probe.NetNS, probe.Veth, probe.TUN}, openUserspace},
 	{"linkseal-kernel", "two linksealds, the kernel's MACsec, gcm-aes-256, MTU 1500 over a veth of 1600", []probe.Feature{probe.NetNS, probe.Veth, probe.MACsecGCM}, openKernel},
-	{"linkseal-wg", "two linksealds, WireGuard in user space; tunnel MTU 1500 over a veth of 1600", []probe.Feature{probe.NetNS, probe.Veth, probe.TUN}, openWireGuardUserspace},
+	{wireguardUserspace, "two linksealds, WireGuard in user space; tunnel MTU 1500 over a veth of 1600", []probe.Feature{probe.NetNS, probe.Veth, probe.TUN}, openWireGuardUserspace},
 	{"linkseal-wg-kernel", "two linksealds, the kernel's WireGuard; tunnel MTU 1500 over a veth of 1600", []probe.Feature{probe.NetNS, probe.Veth, probe.WireGuard}, openWireGuardKernel},
 }
 

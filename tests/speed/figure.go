@@ -47,9 +47,12 @@ type measurement struct {
 	measure func(ctx context.Context, b *bench, e *ends) (sample, error)
 }
 
+// measureOne is the measurement that -tcp1 is about.
+const measureOne = "TCP, 1 stream"
+
 var measurements = []measurement{
 	{"round trip", measureRoundTrip},
-	{"TCP, 1 stream", func(ctx context.Context, b *bench, e *ends) (sample, error) {
+	{measureOne, func(ctx context.Context, b *bench, e *ends) (sample, error) {
 		return measureTCP(ctx, b, e, 1, tcp1, true)
 	}},
 	{"TCP, 4 streams", func(ctx context.Context, b *bench, e *ends) (sample, error) {

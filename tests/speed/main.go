@@ -36,6 +36,7 @@ type settings struct {
 	json        string // file
 	linkseal    string // binary
 	wireguardGo string // binary
+	tcp1        bool   // nothing but TCP of one stream
 	verbose     bool   // tell every trial of a UDP rate
 }
 
@@ -47,6 +48,7 @@ func parse(args []string) (s settings, err error) {
 	f.StringVar(&s.json, "json", "", "write all values to this `file` too")
 	f.StringVar(&s.linkseal, "linkseal", "bin/linkseal", "the linkseal to measure")
 	f.StringVar(&s.wireguardGo, "wireguard-go", "bin/wireguard-go", "the wireguard-go to compare with")
+	f.BoolVar(&s.tcp1, "tcp1", false, "measure TCP of one stream, and nothing else")
 	f.BoolVar(&s.verbose, "v", false, "tell every trial of a UDP rate")
 	if err := f.Parse(args); err != nil {
 		return s, err

@@ -43,6 +43,7 @@ func (r *results) markdown() string {
 	}
 
 	fmt.Fprintf(&b, "\n- AES-256-GCM in Go, seal and open of %d octets on one core: %s Gbit/s. Two ends on two cores may pass 100 %% of it.\n", gcmFrame, spread(r.GCM, number))
+	b.WriteString(r.tunnels())
 	for _, c := range r.Contenders {
 		fmt.Fprintf(&b, "- %s: %s.\n", c.Name, c.About)
 	}
@@ -50,6 +51,25 @@ func (r *results) markdown() string {
 		fmt.Fprintf(&b, "- %s.\n", n)
 	}
 	return b.String()
+}
+
+// tunnels compares linkseal's WireGuard with stock wireguard-go where both were
+// measured: the medians, and each round's.
+func (r *results) tunnels() string {
+	find := func(name string) []float64 {
+		for _, c := range r.Contenders {
+			if c.Name == name {
+				return c.Values[tcp1]
+			}
+		}
+		return nil
+	}
+	ours, stock := find(wireguardUserspace), find(wireguardStock)
+	if len(ours) == 0 || len(stock) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("- TCP, 1 stream, %s : %s: %s x its median; of each round %s.\n",
+		wireguardUserspace, wireguardStock, number(median(ours)/median(stock)), spread(ratios(ours, stock), number))
 }
 
 func line(b *strings.Builder, cells []string) {

@@ -40,6 +40,17 @@ a machine. Rounds: 3. Medians, with least and greatest; of ratios, those of each
 	}
 }
 
+// linkseal's WireGuard is compared with stock wireguard-go, by medians.
+func TestMarkdownTunnels(t *testing.T) {
+	r := &results{Contenders: []contestant{{wireguardStock, "stock", map[string][]float64{}}, {wireguardUserspace, "ours", map[string][]float64{}}}}
+	for _, x := range [][2]float64{{2, 1}, {4, 3}, {3, 5}} {
+		r.add(1e9, []sample{{tcp1: x[0]}, {tcp1: x[1]}})
+	}
+	if got, want := r.markdown(), "- TCP, 1 stream, linkseal-wg : wireguard-go: 1.00 x its median; of each round 0.750 (0.500 to 1.67).\n"; !strings.Contains(got, want) {
+		t.Errorf("no %q in\n%s", want, got)
+	}
+}
+
 func TestNumber(t *testing.T) {
 	for v, want := range map[float64]string{0: "0", 0.05124: "0.0512", 1: "1.00", 9.996: "10.00", 12.34: "12.3", 187.4: "187", 31400: "31400", -2.5: "-2.50"} {
 		if got := number(v); got != want {
