@@ -37,6 +37,7 @@ port that cannot be made and wrong usage included.`,
 				return err
 			}
 			defer k.Close()
+			k.Remember(cfg.State)
 			desired := reconcile.Desired(cfg, reconcile.Choose(cfg, k.Capabilities()))
 			observed, err := k.Observe(desired)
 			if err != nil {

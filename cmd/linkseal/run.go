@@ -118,6 +118,7 @@ func runDaemon(ctx context.Context, path string, cfg *config.Config, log *slog.L
 		return err
 	}
 	defer machine.Close()
+	machine.Remember(cfg.State)
 	switch err := machine.Claim(filepath.Dir(status.DefaultSocket)); {
 	case errors.Is(err, reconcile.ErrClaimed):
 		return err

@@ -26,7 +26,7 @@ func link1() Port {
 }
 
 func machine(links ...Link) Observed {
-	o := Observed{Links: map[string]Link{}, Filters: map[string]Filter{}, Rules: map[Family]bool{}, HashPorts: map[Family]bool{}, MSS: map[string]int{}}
+	o := Observed{Links: map[string]Link{}, Filters: map[string]Filter{}, Rules: map[Family]bool{}, HashPorts: map[Family]bool{}, HashBefore: map[Family]string{}, MSS: map[string]int{}}
 	for _, l := range links {
 		o.Links[l.Name] = l
 	}

@@ -74,8 +74,14 @@ func applyTunnel(o *Observed, s Step) (handled bool, err error) {
 		return true, nil
 	case HashByPorts:
 		was := o.HashPorts[s.Family]
+		o.HashBefore[s.Family] = "0"
 		o.HashPorts[s.Family] = true
 		return fail(was, "it is so")
+	case HashAsBefore:
+		_, was := o.HashBefore[s.Family]
+		delete(o.HashBefore, s.Family)
+		delete(o.HashPorts, s.Family)
+		return fail(!was, "it is so")
 	case SetMSS:
 		was := o.MSS[s.Link] == s.MSS
 		o.MSS[s.Link] = s.MSS

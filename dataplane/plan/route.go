@@ -283,14 +283,22 @@ func (b *builder) retreat() {
 	}
 }
 
-// advance routes over the members that are live.
-func (b *builder) advance(desired Desired) {
-	spread := map[Family]bool{}
-	for _, t := range desired.Tunnels {
+// spread are the families in which flows are to be spread over members.
+func (d Desired) spread() map[Family]bool {
+	spread := make(map[Family]bool)
+	for _, t := range d.Tunnels {
 		for _, p := range t.routed() {
-			spread[familyOf(p.Addr())] = spread[familyOf(p.Addr())] || len(t.Members) > 1
+			if len(t.Members) > 1 {
+				spread[familyOf(p.Addr())] = true
+			}
 		}
 	}
+	return spread
+}
+
+// advance routes over the members that are live.
+func (b *builder) advance(desired Desired) {
+	spread := desired.spread()
 	for _, f := range b.families() {
 		if spread[f] && !b.HashPorts[f] {
 			b.add(Step{Kind: HashByPorts, Family: f})
@@ -305,6 +313,7 @@ func (b *builder) advance(desired Desired) {
 
 // leave takes away what no tunnel wants: routes, then the rules, and MSS.
 func (b *builder) leave(desired Desired) {
+	spread := desired.spread()
 	for _, r := range slices.Backward(sortedRoutes(b.there)) {
 		if _, wanted := b.wanted[r.key()]; !wanted {
 			b.removeRoute(r, "no tunnel wants it")
@@ -313,6 +322,9 @@ func (b *builder) leave(desired Desired) {
 	for _, f := range b.families() {
 		if b.Rules[f] && !b.routed {
 			b.add(Step{Kind: RemoveRule, Family: f, Why: "no tunnel is routed"})
+		}
+		if _, other := b.HashBefore[f]; other && !spread[f] {
+			b.add(Step{Kind: HashAsBefore, Family: f, Why: "no tunnel has several members"})
 		}
 	}
 	clamped, unknown := map[string]bool{}, map[string]bool{}

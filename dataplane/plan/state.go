@@ -159,6 +159,9 @@ type Observed struct {
 	// HashPorts has the families in which flows are spread over nexthops by
 	// their ports too.
 	HashPorts map[Family]bool
+	// HashBefore has the families whose flows linkseal has spread so, and were spread
+	// otherwise before.
+	HashBefore map[Family]string
 	// MSS is what TCP is clamped to, by interface.
 	MSS map[string]int
 	// Fence is the one there is, whole; nil: none.

@@ -66,8 +66,10 @@ const (
 	// RemoveRoute takes the one with its prefix, type and metric out of it.
 	RemoveRoute Kind = "remove-route"
 	// HashByPorts has flows of Family spread over several nexthops by ports too.
-	// It is of the whole namespace and is not undone.
+	// It is of the whole namespace.
 	HashByPorts Kind = "hash-by-ports"
+	// HashAsBefore undoes HashByPorts.
+	HashAsBefore Kind = "hash-as-before"
 	// CreateTunnel makes Link, of LinkKind, down, with the alias of Member of
 	// Tunnel: WireGuard without key and peers; XFRM on Device, with IfID; TUN
 	// persistent, and without carrier while nobody has it open.
@@ -189,6 +191,8 @@ func (s Step) what() string {
 		return fmt.Sprintf("remove route %s", s.Route)
 	case HashByPorts:
 		return fmt.Sprintf("spread %s flows by ports", s.Family)
+	case HashAsBefore:
+		return fmt.Sprintf("spread %s flows as before", s.Family)
 	case CreateTunnel:
 		return fmt.Sprintf("create %s: %s", s.Link, s.tunnelLink())
 	case SetMSS:

@@ -24,7 +24,9 @@ func (k *Kernel) applyTunnel(s plan.Step) (handled bool, err error) {
 	case plan.RemoveRule:
 		return true, k.routes.DeleteRule(families[s.Family], plan.RulePriority, plan.RouteTable)
 	case plan.HashByPorts:
-		return true, k.routes.HashByPorts(families[s.Family])
+		return true, k.hashByPorts(s.Family)
+	case plan.HashAsBefore:
+		return true, k.hashAsBefore(s.Family)
 	case plan.SetRoute:
 		r, err := k.routeOf(*s.Route)
 		if err == nil {

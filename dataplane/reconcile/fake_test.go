@@ -36,7 +36,7 @@ type fakeMachine struct {
 }
 
 func newMachine(devices ...string) *fakeMachine {
-	m := &fakeMachine{o: plan.Observed{Links: map[string]plan.Link{}, Filters: map[string]plan.Filter{}, Rules: map[plan.Family]bool{}, HashPorts: map[plan.Family]bool{}, MSS: map[string]int{}},
+	m := &fakeMachine{o: plan.Observed{Links: map[string]plan.Link{}, Filters: map[string]plan.Filter{}, Rules: map[plan.Family]bool{}, HashPorts: map[plan.Family]bool{}, HashBefore: map[plan.Family]string{}, MSS: map[string]int{}},
 		refuse: map[plan.Kind]error{}, tokens: make(chan struct{}, 1), observed: make(chan struct{}, 1000)}
 	for _, d := range devices {
 		m.plug(d)
@@ -76,7 +76,7 @@ func (m *fakeMachine) Observe(plan.Desired) (plan.Observed, error) {
 	}
 	o := m.o
 	o.Links, o.Filters, o.Unreadable, o.Routes = maps.Clone(o.Links), maps.Clone(o.Filters), maps.Clone(o.Unreadable), slices.Clone(o.Routes)
-	o.Rules, o.HashPorts, o.MSS = maps.Clone(o.Rules), maps.Clone(o.HashPorts), maps.Clone(o.MSS)
+	o.Rules, o.HashPorts, o.HashBefore, o.MSS = maps.Clone(o.Rules), maps.Clone(o.HashPorts), maps.Clone(o.HashBefore), maps.Clone(o.MSS)
 	return o, m.blind
 }
 

@@ -25,6 +25,10 @@ func (m *fakeMachine) applyTunnel(s plan.Step) bool {
 		delete(m.o.Rules, s.Family)
 	case plan.HashByPorts:
 		m.o.HashPorts[s.Family] = true
+		m.o.HashBefore[s.Family] = "0"
+	case plan.HashAsBefore:
+		delete(m.o.HashPorts, s.Family)
+		delete(m.o.HashBefore, s.Family)
 	case plan.SetFence:
 		m.o.Fence = s.Fence
 	case plan.RemoveFence:

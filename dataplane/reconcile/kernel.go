@@ -34,9 +34,10 @@ type Kernel struct {
 	filtered map[int]bool
 	scanned  time.Time
 
-	mssSeen   bool      // nftables have an MSS of ours, or have not been asked
-	fenceSeen bool      // nftables have a fence of ours, or have not been asked
-	elsewhere time.Time // when routes of others were last looked at
+	mssSeen    bool      // nftables have an MSS of ours, or have not been asked
+	fenceSeen  bool      // nftables have a fence of ours, or have not been asked
+	remembered string    // the file of hashBefore; "": it is not kept
+	elsewhere  time.Time // when routes of others were last looked at
 
 	guards   map[string]guarded // by device, since this process began
 	lifts    map[string]lifted  // by device

@@ -52,7 +52,7 @@ func withCounted(want plan.Filter, have *bpf.UnderlayState) plan.Filter {
 
 // observeRoutes fills in routes, rules and MSS.
 func (k *Kernel) observeRoutes(d plan.Desired, names map[int]string, o *plan.Observed) error {
-	o.Rules, o.HashPorts, o.MSS = make(map[plan.Family]bool), make(map[plan.Family]bool), make(map[string]int)
+	o.Rules, o.MSS = make(map[plan.Family]bool), make(map[string]int)
 	var rules []route.Rule
 	for f, is := range families {
 		some, err := k.routes.Rules(is)
@@ -72,9 +72,9 @@ func (k *Kernel) observeRoutes(d plan.Desired, names map[int]string, o *plan.Obs
 		for _, r := range table {
 			o.Routes = append(o.Routes, planned(r, names))
 		}
-		if o.HashPorts[f], err = k.routes.HashesByPorts(is); err != nil {
-			return err
-		}
+	}
+	if err := k.observeHash(o); err != nil {
+		return err
 	}
 	if k.mssSeen || slices.ContainsFunc(d.Tunnels, func(t plan.Tunnel) bool { return t.MSS != 0 }) {
 		var err error

@@ -170,25 +170,29 @@ func (h *Handle) execute(typ mnl.HeaderType, flags mnl.HeaderFlags, data []byte)
 // addresses, protocol and ports.
 func hashPolicy(f Family) string { return "/proc/sys/net/" + f.String() + "/fib_multipath_hash_policy" }
 
-// HashesByPorts tells whether flows are spread over several nexthops by their
-// ports too. A family that the kernel does not have spreads none.
-func (h *Handle) HashesByPorts(f Family) (yes bool, err error) {
+// ByPorts is the hash policy of flows that are told apart by addresses, protocol
+// and ports.
+const ByPorts = "1"
+
+// HashPolicy is how flows are spread over several nexthops, as the sysctl has it;
+// "" of a family that the kernel does not have, which spreads none.
+func (h *Handle) HashPolicy(f Family) (policy string, err error) {
 	err = h.ns.Do(func() error {
 		b, err := os.ReadFile(hashPolicy(f))
-		yes = strings.TrimSpace(string(b)) == "1"
+		policy = strings.TrimSpace(string(b))
 		return err
 	})
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
-	return yes, err
+	return policy, err
 }
 
-// HashByPorts has flows spread so in the namespace.
-func (h *Handle) HashByPorts(f Family) error {
-	err := h.ns.Do(func() error { return os.WriteFile(hashPolicy(f), []byte("1"), 0) })
+// SetHashPolicy has flows spread so in the namespace.
+func (h *Handle) SetHashPolicy(f Family, policy string) error {
+	err := h.ns.Do(func() error { return os.WriteFile(hashPolicy(f), []byte(policy), 0) })
 	if err != nil {
-		return fmt.Errorf("%s flows: spread by ports: %w; mount /proc/sys writable, or set it to 1 beforehand", f, err)
+		return fmt.Errorf("%s flows: spread by policy %s: %w; mount /proc/sys writable, or set it beforehand", f, policy, err)
 	}
 	return nil
 }

@@ -187,14 +187,14 @@ func TestRules(t *testing.T) {
 		if has() {
 			t.Errorf("%s: the rule is still there", f)
 		}
-		if yes, err := h.HashesByPorts(f); err != nil || yes {
-			t.Errorf("%s: by ports %v, %v", f, yes, err)
+		if policy, err := h.HashPolicy(f); err != nil || policy != "0" {
+			t.Errorf("%s: policy %q, %v", f, policy, err)
 		}
-		if err := h.HashByPorts(f); err != nil {
+		if err := h.SetHashPolicy(f, ByPorts); err != nil {
 			t.Fatal(err)
 		}
-		if yes, err := h.HashesByPorts(f); err != nil || !yes {
-			t.Errorf("%s: by ports %v, %v", f, yes, err)
+		if policy, err := h.HashPolicy(f); err != nil || policy != ByPorts {
+			t.Errorf("%s: policy %q, %v", f, policy, err)
 		}
 	}
 	// What others make is read as what it is.
