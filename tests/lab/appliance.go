@@ -16,7 +16,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/linkseal/linkseal/dataplane/overlay/ipsec"
 	"github.com/linkseal/linkseal/dataplane/status"
 	"github.com/linkseal/linkseal/linux/netns"
 	"github.com/linkseal/linkseal/tests/leak"
@@ -201,9 +200,6 @@ func (a *Appliance) end(ctx context.Context, s os.Signal) error {
 	<-a.exited
 	return errors.Join(fmt.Errorf("appliance %s did not end within %v of %v and was killed", a.Name, endsWithin, s), a.leaks(shown))
 }
-
-// endCharon ends the charon that outlives the daemon, if there is one.
-func (a *Appliance) endCharon() error { return ipsec.Stray(filepath.Join(a.Dir, "charon")) }
 
 // Log is what the daemons have written so far.
 func (a *Appliance) Log() string { return a.log.String() }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -139,6 +140,23 @@ func (s Suite) Clear(t *testing.T) {
 		phase("start after it", restart)
 		phase("stop", func() { check(t, p.west.Stop(t.Context())) })
 		phase("start after it", restart)
+		phase("the member's interface taken down", func() {
+			ip(t, p.west, "link set "+p.member(t, 0)+" down")
+			p.eventually(t, "the interface to be up again", func() bool {
+				return strings.Contains(ip(t, p.west, "link show "+p.member(t, 0)), ",UP")
+			})
+			p.secured(t)
+		})
+		if s.Type == lab.IPsec {
+			phase("rekey", func() {
+				for _, what := range []string{"--child", "--ike"} {
+					command(t, p.west, "swanctl", "--rekey", what, "linkseal.hub1.0", "--uri", p.west.CharonSocket())
+				}
+				p.secured(t)
+			})
+			phase("kill -9 of charon", func() { check(t, p.west.KillCharon()) })
+			phase("start of charon after it", func() { p.secured(t) })
+		}
 		phase("the tunnel cut", func() {
 			check(t, p.Cut(true))
 			p.wait(t, "both ends to notice", func(s status.Tunnel) bool { return s.State == status.Unsecured })
@@ -170,6 +188,12 @@ func (s Suite) Clear(t *testing.T) {
 		}
 		p.secured(t)
 	})
+	// The far end's counter does count.
+	counted, err := p.ClearCounted(2)
+	check(t, err)
+	if n := strange.sent.Load(); counted < n {
+		t.Errorf("the far end of mallory's cable counted %d addresses in clear; %d packets were sent there", counted, n)
+	}
 	s.figure("through start, reload, rotation, kill -9, stop, cut and flap: of %d packets of what is protected, injected or routed past the tunnel, 0 were on the underlay, and %d were counted as dropped; of %d that came in clear 0 were taken, %d counted",
 		sent, out.Filter["egress_protected_packets"], strange.sent.Load(), out.Filter["ingress_protected_packets"])
 }

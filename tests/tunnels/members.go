@@ -58,6 +58,24 @@ func (s *spread) of(streams []*lab.Traffic) (counts [memberCount]int) {
 	return counts
 }
 
+// cut has the underlay drop what member n of the tunnel sends and receives.
+func (p *pair) cut(t *testing.T, n int) {
+	t.Helper()
+	if p.Type != lab.IPsec {
+		check(t, p.Block(p.tunnels[0].Port()+uint16(n)))
+		return
+	}
+	all, err := p.west.Tunnels(t.Context())
+	check(t, err)
+	var others []string
+	for _, m := range all[0].Members {
+		if m.N != n {
+			others = append(append(others, m.SPIIn...), m.SPIOut...)
+		}
+	}
+	check(t, p.BlockESP(others...))
+}
+
 // Members spreads flows over four members, in order, and has one die: its flows
 // are back within its liveness time, nothing is in clear, and it is put back
 // when it lives again.
@@ -89,7 +107,7 @@ func (s Suite) Members(t *testing.T) {
 
 	victim := slices.Index(before[:], slices.Max(before[:]))
 	answeredBy := make([]uint64, len(streams))
-	check(t, p.Block(p.tunnels[0].Port()+uint16(victim)))
+	p.cut(t, victim)
 	killed := time.Now()
 	p.eventually(t, "the dead member to have no flow", func() bool { return where.of(streams)[victim] == 0 })
 	took := time.Since(killed)

@@ -49,6 +49,7 @@ func (s Suite) pair(t *testing.T, o lab.Options, tunnels ...lab.Tunnel) *pair {
 		t.Cleanup(func() { w.Close() })
 		p.wires = append(p.wires, w)
 	}
+	check(t, l.CountClear())
 	return p
 }
 
@@ -127,12 +128,18 @@ func (p *pair) flows(t *testing.T, x *lab.Traffic, more uint64) {
 	p.eventually(t, fmt.Sprintf("%d answers", more), func() bool { return x.Count().Answered >= want })
 }
 
-// none demands that nothing of what is protected was in clear on the underlay.
+// none demands that nothing of what is protected was in clear on the underlay:
+// captured, and counted by nftables at the far end of each cable.
 func (p *pair) none(t *testing.T, when string) {
 	t.Helper()
 	for i, w := range p.wires {
 		if n := w.Count(); n.Protected > 0 {
 			t.Fatalf("%s: %s has sent %d packets of what is protected in clear; the last began %x", when, p.both()[i].Name, n.Protected, w.LastClear())
+		}
+		n, err := p.ClearCounted(i)
+		check(t, err)
+		if n > 0 {
+			t.Fatalf("%s: at the far end of %s's cable %d addresses of what is protected were counted, and no such packet was captured", when, p.both()[i].Name, n)
 		}
 	}
 }
