@@ -59,6 +59,10 @@ func NewCharon(o CharonOptions) (*Charon, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newCharon(o, program, settings(filepath.Base(program), o.Dir, o.Userspace))
+}
+
+func newCharon(o CharonOptions, program, conf string) (c *Charon, err error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -69,8 +73,8 @@ func NewCharon(o CharonOptions) (*Charon, error) {
 		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &Charon{
-		o: o, ownNS: own, log: o.Log, program: program, conf: settings(filepath.Base(program), o.Dir, o.Userspace),
+	c = &Charon{
+		o: o, ownNS: own, log: o.Log, program: program, conf: conf,
 		cancel: cancel, done: make(chan struct{}),
 		why:      "charon is starting",
 		sessions: map[string]*Session{}, keys: map[string]int{}, look: make(chan struct{}, 1),
@@ -213,6 +217,11 @@ func (c *Charon) keep(ctx context.Context) {
 		if err != nil {
 			how = "started"
 			p, err = start(c.program, c.o.Dir, c.conf, c.o.NS)
+		}
+		if err == nil {
+			if err = p.fit(c.o.Userspace); err != nil {
+				p.end()
+			}
 		}
 		if err != nil {
 			c.log.Error("charon does not run", "error", err)

@@ -13,9 +13,10 @@
 // After a kill -9 of charon its SAs and policies stay in the kernel (charon 5.9
 // flushes nothing when it starts): what is protected goes on under them for as
 // long as the peer has them, and is dropped after that, never sent in clear. The
-// next charon's IKE_AUTH says INITIAL_CONTACT, on which the peer drops the old
-// ones; policies are replaced in place. The Session takes away what is left of
-// the old SAs when the new ones are there.
+// next charon does not say INITIAL_CONTACT as long as they are there, on which the
+// peer would drop the old ones before there are new; policies are replaced in
+// place. The Session takes away what is left of the old SAs when the new ones are
+// there; the peer does so when its DPD is not answered.
 //
 // # Keys
 //

@@ -74,7 +74,7 @@ func (s *Session) connect() error {
 }
 
 func (s *Session) input(m *member) conn.Input {
-	in := conn.Input{Tunnel: s.t, Member: m.n, Userspace: s.place.Userspace}
+	in := conn.Input{Tunnel: s.t, Member: m.n, Userspace: s.place.Userspace, Kept: len(m.orphans) > 0}
 	if s.pair != nil {
 		in.Certificate, in.Issuers, in.CA = s.pair.own, s.pair.issuers, s.pair.cas
 	}

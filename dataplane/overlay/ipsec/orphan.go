@@ -64,6 +64,7 @@ func (s *Session) sweep(now time.Time, m *member) {
 			known[c.SPIIn], known[c.SPIOut] = true, true
 		}
 	}
+	s.loaded, s.retry = false, time.Time{} // INITIAL_CONTACT is said again
 	orphans := slices.DeleteFunc(m.orphans, func(sa xfrm.SA) bool { return known[sa.SPI] })
 	m.orphans = nil
 	if err := s.c.o.NS.Do(func() error { return deleteAll(orphans) }); err != nil {

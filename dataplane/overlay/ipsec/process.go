@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -60,6 +61,41 @@ func adopt(dir, conf string) (*process, error) {
 	}
 	p.end()
 	return nil, errors.New("charon runs with another strongswan.conf")
+}
+
+// fit says what charon lacks for us; nil: nothing.
+func (p *process) fit(userspace bool) error {
+	version, err := p.Version()
+	if err != nil {
+		return err
+	}
+	have, err := p.Plugins()
+	if err != nil {
+		return err
+	}
+	return lacks(version, have, userspace)
+}
+
+// oldest is the first version that has all that connections ask for.
+var oldest = [2]int{5, 9}
+
+// needed are the plugins without which no tunnel comes up, whatever its suites.
+// kdf is a plugin since 5.9.6 only.
+var needed = []string{"nonce", "openssl", "x509", "socket-default", "kernel-netlink", "vici"}
+
+// lacks holds a charon's version and plugins against what is needed.
+func lacks(version string, have []string, userspace bool) error {
+	var v [2]int
+	if n, err := fmt.Sscanf(version, "%d.%d", &v[0], &v[1]); n != 2 || slices.Compare(v[:], oldest[:]) < 0 {
+		return fmt.Errorf("charon is strongSwan %q (%v); accepted: %d.%d or newer", version, err, oldest[0], oldest[1])
+	}
+	for _, plugin := range append(slices.Clone(needed), "kernel-libipsec") {
+		if plugin == "kernel-libipsec" && !userspace || slices.Contains(have, plugin) {
+			continue
+		}
+		return fmt.Errorf("charon (strongSwan %s) has no plugin %s; install libstrongswan-standard-plugins and libcharon-extra-plugins (Debian), or strongSwan with it", version, plugin)
+	}
+	return nil
 }
 
 // connect connects to the charon in dir.

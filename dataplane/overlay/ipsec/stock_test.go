@@ -49,15 +49,28 @@ const (
 // strongSwan has it.
 func newWire(t *testing.T, swapped ...bool) *wire {
 	t.Helper()
+	if len(swapped) > 0 && swapped[0] {
+		return newWireOver(t, highAddr, lowAddr)
+	}
+	return newWireOver(t, lowAddr, highAddr)
+}
+
+// The addresses of an underlay of IPv6.
+const (
+	lowSix  = "fd00:9::1"
+	highSix = "fd00:9::2"
+)
+
+// newWireOver is newWire with the addresses of the underlay: the lesser has the
+// first word.
+func newWireOver(t *testing.T, our, their string) *wire {
+	t.Helper()
 	probetest.Need(t, probe.NetNS)
 	probetest.NeedTool(t, "ip", "swanctl")
 	if _, err := Program(); err != nil {
 		t.Skip(err)
 	}
-	w := &wire{t: t, our: lowAddr, their: highAddr, userspace: !probetest.InGuest(), far: "ipsec0"}
-	if len(swapped) > 0 && swapped[0] {
-		w.our, w.their = highAddr, lowAddr
-	}
+	w := &wire{t: t, our: our, their: their, userspace: !probetest.InGuest(), far: "ipsec0"}
 	for _, ns := range []**netns.NS{&w.ours, &w.stock} {
 		n, err := netns.New("")
 		if err != nil {
@@ -73,7 +86,11 @@ func newWire(t *testing.T, swapped ...bool) *wire {
 	}{{w.ours, w.our, ourInner}, {w.stock, w.their, peerInner}} {
 		w.run(e.ns, "ip", "link", "set", "lo", "up")
 		w.run(e.ns, "ip", "link", "set", "eth1", "up")
-		w.run(e.ns, "ip", "address", "add", e.outer+"/24", "dev", "eth1")
+		if strings.Contains(e.outer, ":") {
+			w.run(e.ns, "ip", "address", "add", e.outer+"/64", "dev", "eth1", "nodad")
+		} else {
+			w.run(e.ns, "ip", "address", "add", e.outer+"/24", "dev", "eth1")
+		}
 		w.run(e.ns, "ip", "address", "add", e.inner+"/32", "dev", "lo")
 	}
 	if !w.userspace {
@@ -127,6 +144,9 @@ func (w *wire) peer() *peer {
   make_before_break = yes
   routing_table = 300
   block_threshold = 200
+  retransmit_timeout = 1
+  retransmit_base = 1.5
+  retransmit_tries = 3
   cookie_threshold_ip = 100
   plugins {
     vici { 

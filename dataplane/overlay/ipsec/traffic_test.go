@@ -1,12 +1,15 @@
 package ipsec
 
 import (
+	"bytes"
 	"encoding/binary"
 	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/linkseal/linkseal/linux/netns"
 )
@@ -24,8 +27,12 @@ type flow struct {
 }
 
 // flood starts a flow from one address to another, each in its namespace.
-func flood(t *testing.T, from *netns.NS, src string, to *netns.NS, dst string, every time.Duration) *flow {
+func flood(t *testing.T, from *netns.NS, src string, to *netns.NS, dst string, every time.Duration, octets ...int) *flow {
 	t.Helper()
+	size := 200
+	if len(octets) > 0 {
+		size = octets[0]
+	}
 	f := &flow{t: t, quit: make(chan struct{}), got: map[uint64]bool{}}
 	port := 9000
 	err := to.Do(func() (err error) {
@@ -61,7 +68,7 @@ func flood(t *testing.T, from *netns.NS, src string, to *netns.NS, dst string, e
 		}
 	})
 	f.sends.Go(func() {
-		b := make([]byte, 200)
+		b := make([]byte, size)
 		tick := time.NewTicker(every)
 		defer tick.Stop()
 		for {
@@ -112,13 +119,13 @@ func (f *flow) end() (sent uint64, lost []uint64) {
 }
 
 // both floods both ways through the tunnel, whose interfaces are given.
-func (w *wire) both(every time.Duration, ours, stock string) [2]*flow {
+func (w *wire) both(every time.Duration, ours, stock string, octets ...int) [2]*flow {
 	w.t.Helper()
 	w.run(w.ours, "ip", "route", "replace", peerInner+"/32", "dev", ours, "src", ourInner)
 	w.run(w.stock, "ip", "route", "replace", ourInner+"/32", "dev", stock, "src", peerInner)
 	return [2]*flow{
-		flood(w.t, w.ours, ourInner, w.stock, peerInner, every),
-		flood(w.t, w.stock, peerInner, w.ours, ourInner, every),
+		flood(w.t, w.ours, ourInner, w.stock, peerInner, every, octets...),
+		flood(w.t, w.stock, peerInner, w.ours, ourInner, every, octets...),
 	}
 }
 
@@ -133,4 +140,60 @@ func lostNone(t *testing.T, flows [2]*flow) {
 			t.Errorf("%s: of %d datagrams %d are lost: %v", way, sent, len(lost), lost[:min(len(lost), 20)])
 		}
 	}
+}
+
+// clear counts, from now on, what passes on the underlay in clear of what is
+// between the inner addresses.
+func (w *wire) clear() (count func() uint64) {
+	w.t.Helper()
+	var fd int
+	err := w.stock.Do(func() error {
+		i, err := net.InterfaceByName("eth1")
+		if err != nil {
+			return err
+		}
+		const proto = unix.ETH_P_IP
+		if fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err != nil {
+			return err
+		}
+		return unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: proto>>8 | proto&0xff<<8, Ifindex: i.Index})
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var n, all atomic.Uint64
+	var done sync.WaitGroup
+	unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: 100_000})
+	quit := make(chan struct{})
+	done.Go(func() {
+		defer unix.Close(fd)
+		b := make([]byte, 64)
+		inner := [2][]byte{net.ParseIP(ourInner).To4(), net.ParseIP(peerInner).To4()}
+		for {
+			got, err := unix.Read(fd, b)
+			select {
+			case <-quit:
+				return
+			default:
+			}
+			if err != nil || got < 20 {
+				continue
+			}
+			all.Add(1)
+			for _, a := range inner {
+				if bytes.Equal(b[12:16], a) || bytes.Equal(b[16:20], a) {
+					n.Add(1)
+					break
+				}
+			}
+		}
+	})
+	w.t.Cleanup(func() {
+		close(quit)
+		done.Wait()
+		if all.Load() == 0 && !w.t.Failed() {
+			w.t.Error("nothing at all was seen on the underlay")
+		}
+	})
+	return n.Load
 }

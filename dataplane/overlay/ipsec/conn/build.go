@@ -16,6 +16,9 @@ type Input struct {
 	Tunnel    config.Tunnel
 	Member    int
 	Userspace bool // kernel-libipsec does ESP
+	// Kept: the kernel has SAs of a charon that is gone, under which traffic goes
+	// on until there are new ones.
+	Kept bool
 	// Certificate of this end, Issuers between it and one that the other end
 	// trusts, and CA of the other end, DER; nil with PSKs.
 	Certificate []byte
@@ -61,7 +64,7 @@ func Build(in Input) (Section, error) {
 		{"fragmentation", Text("yes")},
 		{"encap", yes(in.Userspace)},
 		// A member's own IKE_SA may be there twice for a moment: make before break.
-		{"unique", Text("no")},
+		{"unique", unique(in.Kept)},
 		// A peer that does not answer is asked without end; one that refuses is
 		// asked again by us.
 		{"keyingtries", Text("0")},
@@ -189,6 +192,16 @@ func texts(ps []suite.Proposal) List {
 		l[i] = p.String()
 	}
 	return l
+}
+
+// unique is whether charon says INITIAL_CONTACT when it has no other IKE_SA with
+// the peer, on which that drops what it had, before we have anything new: not
+// while traffic goes on under that.
+func unique(kept bool) Text {
+	if kept {
+		return "never"
+	}
+	return "no"
 }
 
 func yes(b bool) Text {

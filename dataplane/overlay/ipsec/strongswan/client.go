@@ -244,6 +244,9 @@ func (c *Client) Version() (string, error) {
 	return v, nil
 }
 
+// Plugins are those that charon has loaded.
+func (c *Client) Plugins() ([]string, error) { return c.names("stats", "plugins") }
+
 // errShape is a message that is not as vici's README has it.
 var errShape = errors.New("not what vici says")
 
