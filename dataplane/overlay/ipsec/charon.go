@@ -44,6 +44,9 @@ type Charon struct {
 	look     chan struct{}       // a token: what is established may have changed
 }
 
+// starting is why there is no charon yet.
+const starting = "charon is starting"
+
 const (
 	lookEvery = 2 * time.Second
 	// looks that may fail in a row before charon is taken for hung.
@@ -76,7 +79,7 @@ func newCharon(o CharonOptions, program, conf string) (c *Charon, err error) {
 	c = &Charon{
 		o: o, ownNS: own, log: o.Log, program: program, conf: conf,
 		cancel: cancel, done: make(chan struct{}),
-		why:      "charon is starting",
+		why:      starting,
 		sessions: map[string]*Session{}, keys: map[string]int{}, look: make(chan struct{}, 1),
 	}
 	go c.keep(ctx)
@@ -219,8 +222,11 @@ func (c *Charon) keep(ctx context.Context) {
 			p, err = start(c.program, c.o.Dir, c.conf, c.o.NS)
 		}
 		if err == nil {
-			if err = p.fit(c.o.Userspace); err != nil {
+			switch err = p.fit(c.o.Userspace); {
+			case errors.Is(err, errLacks):
 				p.end()
+			case err != nil: // it does not answer, and may carry traffic
+				p.close()
 			}
 		}
 		if err != nil {

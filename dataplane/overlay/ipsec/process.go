@@ -83,17 +83,20 @@ var oldest = [2]int{5, 9}
 // kdf is a plugin since 5.9.6 only.
 var needed = []string{"nonce", "openssl", "x509", "socket-default", "kernel-netlink", "vici"}
 
+// errLacks is of a charon that cannot serve us.
+var errLacks = errors.New("this machine's charon does not do")
+
 // lacks holds a charon's version and plugins against what is needed.
 func lacks(version string, have []string, userspace bool) error {
 	var v [2]int
-	if n, err := fmt.Sscanf(version, "%d.%d", &v[0], &v[1]); n != 2 || slices.Compare(v[:], oldest[:]) < 0 {
-		return fmt.Errorf("charon is strongSwan %q (%v); accepted: %d.%d or newer", version, err, oldest[0], oldest[1])
+	if n, _ := fmt.Sscanf(version, "%d.%d", &v[0], &v[1]); n != 2 || slices.Compare(v[:], oldest[:]) < 0 {
+		return fmt.Errorf("%w: it is strongSwan %q; accepted: %d.%d or newer", errLacks, version, oldest[0], oldest[1])
 	}
 	for _, plugin := range append(slices.Clone(needed), "kernel-libipsec") {
 		if plugin == "kernel-libipsec" && !userspace || slices.Contains(have, plugin) {
 			continue
 		}
-		return fmt.Errorf("charon (strongSwan %s) has no plugin %s; install libstrongswan-standard-plugins and libcharon-extra-plugins (Debian), or strongSwan with it", version, plugin)
+		return fmt.Errorf("%w: strongSwan %s has no plugin %s; install libstrongswan-standard-plugins and libcharon-extra-plugins (Debian), or strongSwan with it", errLacks, version, plugin)
 	}
 	return nil
 }

@@ -229,6 +229,9 @@ func (s *Session) charonChanged() {
 	s.post(func() {
 		client, why := s.c.state()
 		if client == s.client {
+			if client == nil && why != starting {
+				s.wrong = why // it has been tried again
+			}
 			return
 		}
 		now, first := time.Now(), s.client == nil && s.lost.IsZero()
