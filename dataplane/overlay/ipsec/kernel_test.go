@@ -1,25 +1,22 @@
 package ipsec
 
 import (
-	"net/netip"
 	"os"
 	"slices"
 	"testing"
 	"time"
 
-	"github.com/linkseal/linkseal/dataplane/config"
 	"github.com/linkseal/linkseal/dataplane/overlay"
 	"github.com/linkseal/linkseal/dataplane/overlay/ipsec/conn"
 	"github.com/linkseal/linkseal/linux/probe"
 	"github.com/linkseal/linkseal/linux/probe/probetest"
-	"github.com/linkseal/linkseal/linux/xfrm"
 )
 
-// newKernelWire is newWire on a kernel with ESP.
-func newKernelWire(t *testing.T, swapped bool) *wire {
+// newKernelWire is newWireOver on a kernel with ESP.
+func newKernelWire(t *testing.T, our, their string) *wire {
 	t.Helper()
 	probetest.Need(t, probe.XFRM, probe.XFRMI)
-	w := newWire(t, swapped)
+	w := newWireOver(t, our, their)
 	if w.userspace {
 		t.Fatal("this kernel has ESP, and the tests that are to try it run in user space; run them in the guest")
 	}
@@ -29,105 +26,23 @@ func newKernelWire(t *testing.T, swapped bool) *wire {
 // soak asks for all of what is otherwise tried in part.
 func soak() bool { return os.Getenv("LINKSEAL_SOAK") == "1" }
 
+// pace is how often a flow sends: in full where all is asked for.
+func pace(full time.Duration) time.Duration {
+	if soak() {
+		return full
+	}
+	return 5 * time.Millisecond
+}
+
 // hosts floods both ways between the hosts themselves.
 func (w *wire) hosts(every time.Duration) [2]*flow {
 	return [2]*flow{flood(w.t, w.ours, w.our, w.stock, w.their, every), flood(w.t, w.stock, w.their, w.ours, w.our, every)}
 }
 
-// Tunnel and transport mode, PSK and certificate, initiator and responder.
-func TestKernel(t *testing.T) {
-	ca := newAuthority(t, "root")
-	ourCert, ourKey := ca.issue("us.example", time.Hour)
-	theirCert, theirKey := ca.issue("them.example", time.Hour)
-	for _, role := range []string{"initiator", "responder"} {
-		t.Run(role, func(t *testing.T) {
-			w := newKernelWire(t, role == "responder")
-			p := w.peer()
-			c := w.charon()
-			for _, mode := range []string{config.ModeTunnel, config.ModeTransport} {
-				for _, auth := range []string{config.AuthPSK, config.AuthCertificate} {
-					if pair := (role == "initiator") == (mode == config.ModeTunnel) == (auth == config.AuthPSK); !pair && !soak() {
-						continue // each two of the three are tried together
-					}
-					t.Run(mode+" "+auth, func(t *testing.T) {
-						w.t, p.w.t = t, t
-						cfg, stock := w.tunnel(), setup{secrets: []string{"one"}}
-						if auth == config.AuthCertificate {
-							cfg, stock = w.certified(ourCert, ourKey, ca.path), theirs(theirCert, theirKey, ca.path)
-						}
-						if cfg.IPsec.Mode = mode; mode == config.ModeTransport {
-							cfg.IPsec.Profile, cfg.Interface, cfg.Protect = "strict", "", []netip.Prefix{netip.PrefixFrom(cfg.Remote, 32)}
-							stock.mode, stock.child = "transport", "start_action = trap"
-						}
-						p.load(stock)
-						s := w.open(c, cfg, psks([2]string{"k1", "one"}))
-						if role == "responder" {
-							w.loaded(c, auth == config.AuthCertificate)
-							p.swanctl("--initiate", "--child", "t0", "--timeout", "10")
-						}
-						w.secured(s)
-						var flows [2]*flow
-						if mode == config.ModeTransport {
-							flows = w.hosts(time.Millisecond)
-						} else {
-							flows = w.both(time.Millisecond, "ipsec-hub1", w.far)
-						}
-						waitFor(t, 60*time.Second, "each end has sent 300", func() bool { return flows[0].sent.Load() > 300 && flows[1].sent.Load() > 300 })
-						lostNone(t, flows)
-						waitFor(t, 10*time.Second, "they are counted", func() bool {
-							m := s.View().Members[0]
-							return m.RxPackets >= 300 && m.TxPackets >= 300
-						})
-						if v := s.View(); v.Problem != "" || (v.Members[0].KeyID == "k1") != (auth == config.AuthPSK) {
-							t.Errorf("%+v", v)
-						}
-						if err := s.Remove(); err != nil {
-							t.Error(err)
-						}
-						w.noSAs(t)
-					})
-				}
-			}
-			w.t, p.w.t = t, t
-		})
-	}
-}
-
-// noSAs: the kernel has none of ours.
-func (w *wire) noSAs(t *testing.T) {
-	t.Helper()
-	var sas []xfrm.SA
-	waitFor(t, 10*time.Second, "the kernel has no SA", func() bool {
-		err := w.ours.Do(func() (err error) { sas, err = xfrm.SAs(); return err })
-		return err == nil && len(sas) == 0
-	})
-}
-
-// Keys are renewed for their volume, and nothing is lost.
-func TestKernelVolume(t *testing.T) {
-	w := newKernelWire(t, false)
-	p := w.peer()
-	p.load(setup{secrets: []string{"one"}})
-	c := w.charon()
-	cfg := w.tunnel()
-	s := w.open(c, cfg, psks([2]string{"k1", "one"}))
-	w.secured(s)
-	flows := w.both(time.Millisecond, "ipsec-hub1", w.far)
-	shorten(t, s, c, map[string]string{"rekey_bytes": "200000", "life_bytes": "40000000", "rand_bytes": "0"})
-	renew(t, c, s)
-	had := s.View().Members[0].Rekeys
-	want := uint64(3)
-	if soak() {
-		want = 50
-	}
-	waitFor(t, 300*time.Second, "rekeyings for volume", func() bool { return s.View().Members[0].Rekeys >= had+want })
-	lostNone(t, flows)
-}
-
 // Two of ours with two members between the same addresses, whose PSK starts at
 // each at its own time.
 func TestKernelMembers(t *testing.T) {
-	w := newKernelWire(t, false)
+	w := newKernelWire(t, lowAddr, highAddr)
 	w.xfrmi(w.ours, "ipsec-hub1-1", overlay.IfID("hub1", 1))
 	w.run(w.stock, "ip", "link", "delete", "xfrm0")
 	far := &wire{t: t, ours: w.stock, stock: w.ours, our: w.their, their: w.our}
@@ -156,7 +71,7 @@ func TestKernelMembers(t *testing.T) {
 	if m := ends[0].View().Members; slices.Equal(m[0].SPIIn, m[1].SPIIn) {
 		t.Errorf("two members, one SA: %+v", m)
 	}
-	flows := w.both(time.Millisecond, "ipsec-hub1", "ipsec-hub1")
+	flows := w.both(pace(time.Millisecond), "ipsec-hub1", "ipsec-hub1")
 	next := psks([2]string{"k2", "two"}, [2]string{"k1", "one"})
 	ends[0].SetPSKs(next)
 	time.AfterFunc(3*time.Second, func() { ends[1].SetPSKs(next) })

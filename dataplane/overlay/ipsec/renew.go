@@ -103,6 +103,9 @@ func (s *Session) catch(m *member) {
 				known = append(known, c.SPIIn)
 			}
 		}
+		for _, sa := range m.orphans {
+			known = append(known, sa.SPI)
+		}
 	}
 	var err error
 	if m.early, err = early.Open(s.c.o.NS, s.t.Device, s.t.Remote, s.t.Local, known); err != nil {

@@ -58,6 +58,9 @@ func (s *Session) start(now time.Time, m *member) {
 	for _, sa := range m.sas {
 		s.end(m, sa.ID) // the CHILD_SA did not come with it
 	}
+	if len(m.orphans) > 0 {
+		s.catch(m) // the peer sends under the new SAs before we have them
+	}
 	m.started = now
 	m.next = now.Add(attempt)
 	if err := s.client.Initiate(m.name, m.name); err != nil {

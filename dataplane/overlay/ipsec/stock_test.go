@@ -145,7 +145,7 @@ func (w *wire) peer() *peer {
   routing_table = 300
   block_threshold = 200
   retransmit_timeout = 1
-  retransmit_base = 1.5
+  retransmit_base = 1
   retransmit_tries = 3
   cookie_threshold_ip = 100
   plugins {

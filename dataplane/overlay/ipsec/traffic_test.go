@@ -48,6 +48,10 @@ func flood(t *testing.T, from *netns.NS, src string, to *netns.NS, dst string, e
 	if err != nil {
 		t.Fatal(err)
 	}
+	// A reader that has to wait for a processor loses nothing of it.
+	if raw, err := f.in.SyscallConn(); err == nil {
+		raw.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 16<<20) })
+	}
 	f.wg.Go(func() {
 		b := make([]byte, 2048)
 		for {
