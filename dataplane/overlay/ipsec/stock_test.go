@@ -215,6 +215,7 @@ func (p *peer) swanctl(args ...string) (string, error) {
 
 // setup has the settings of a stock strongSwan; empty: Azure's.
 type setup struct {
+	name             string // of the connection and its child; empty: t0
 	local, remote    string // identities
 	ike, esp         string
 	localTS, remTS   string
@@ -231,8 +232,9 @@ func (p *peer) load(s setup) {
 	p.w.t.Helper()
 	var b bytes.Buffer
 	auth := or(s.auth, "psk")
+	name := or(s.name, "t0")
 	fmt.Fprintf(&b, `connections {
-  t0 {
+  %s {
     version = 2
     local_addrs = %s
     remote_addrs = %s
@@ -250,12 +252,12 @@ func (p *peer) load(s setup) {
       %s
     }
     children {
-      t0 {
+      %s {
         esp_proposals = %s
         mode = %s
-`, p.w.their, p.w.our, or(s.ike, "aes256gcm16-prfsha384-ecp384"), s.more,
+`, name, p.w.their, p.w.our, or(s.ike, "aes256gcm16-prfsha384-ecp384"), s.more,
 		auth, or(s.local, p.w.their), s.localAuth, auth, or(s.remote, p.w.our), s.rAuth,
-		or(s.esp, "aes256gcm16-ecp384"), or(s.mode, "tunnel"))
+		name, or(s.esp, "aes256gcm16-ecp384"), or(s.mode, "tunnel"))
 	if s.mode != "transport" {
 		fmt.Fprintf(&b, "        local_ts = %s\n        remote_ts = %s\n", or(s.localTS, "0.0.0.0/0"), or(s.remTS, "0.0.0.0/0"))
 	}
