@@ -91,6 +91,9 @@ func TestCertificates(t *testing.T) {
 					if v.State == overlay.Secured {
 						t.Error("it is secured")
 					}
+					if n := attempts(s); role == "initiator" && n > 1 {
+						t.Errorf("it took %d attempts", n)
+					}
 				})
 			}
 			w.t = t

@@ -80,6 +80,7 @@ func (w *wire) carries(p *peer, s *Session, c *Charon, role string) {
 	waitFor(t, 60*time.Second, "each end has sent 300", func() bool { return flows[0].sent.Load() > 300 && flows[1].sent.Load() > 300 })
 	lostNone(t, flows)
 	waitFor(t, 10*time.Second, "they are counted", func() bool {
+		c.glance()
 		m := s.View().Members[0]
 		return m.RxPackets >= 300 && m.TxPackets >= 300
 	})

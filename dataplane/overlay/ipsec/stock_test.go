@@ -67,6 +67,9 @@ func newWireOver(t *testing.T, our, their string) *wire {
 	t.Helper()
 	probetest.Need(t, probe.NetNS)
 	probetest.NeedTool(t, "ip", "swanctl")
+	if !probetest.InGuest() {
+		t.Parallel() // they wait more than they do
+	}
 	if _, err := Program(); err != nil {
 		t.Skip(err)
 	}

@@ -56,6 +56,13 @@ func roles() []string {
 	return []string{"initiator", "responder"}
 }
 
+// attempts is how often a tunnel was begun that did not come up.
+func attempts(s *Session) int {
+	n := make(chan int)
+	s.post(func() { n <- s.members[0].failures })
+	return <-n
+}
+
 // Each wrong setting is named in the first attempt, whoever began it.
 func TestWrong(t *testing.T) {
 	for _, role := range roles() {
@@ -92,6 +99,9 @@ func TestWrong(t *testing.T) {
 					}
 					if v.Remedy == "" {
 						t.Error("no remedy")
+					}
+					if n := attempts(s); role == "initiator" && n > 1 {
+						t.Errorf("it took %d attempts", n)
 					}
 					if err := s.Remove(); err != nil {
 						t.Error(err)
