@@ -29,6 +29,7 @@ func TestTunnelSize(t *testing.T)    { suite(t, lab.WireGuard).Size(t) }
 func TestTunnelDerived(t *testing.T) { t.Parallel(); suite(t, lab.WireGuard).Derived(t) }
 func TestTunnelPath(t *testing.T)    { t.Parallel(); suite(t, lab.WireGuard).Path(t) }
 func TestTunnelDSCP(t *testing.T)    { suite(t, lab.WireGuard).DSCP(t) }
+func TestTunnelKilled(t *testing.T)  { t.Parallel(); suite(t, lab.WireGuard).Killed(t) }
 func TestTunnelMany(t *testing.T)    { suite(t, lab.WireGuard).Many(t) }
 
 func TestIPsecClear(t *testing.T)   { t.Parallel(); suite(t, lab.IPsec).Clear(t) }

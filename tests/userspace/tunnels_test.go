@@ -21,6 +21,7 @@ func TestTunnelSize(t *testing.T)    { suite(lab.WireGuard).Size(t) }
 func TestTunnelDerived(t *testing.T) { t.Parallel(); suite(lab.WireGuard).Derived(t) }
 func TestTunnelPath(t *testing.T)    { t.Parallel(); suite(lab.WireGuard).Path(t) }
 func TestTunnelDSCP(t *testing.T)    { suite(lab.WireGuard).DSCP(t) }
+func TestTunnelKilled(t *testing.T)  { t.Parallel(); suite(lab.WireGuard).Killed(t) }
 func TestTunnelMany(t *testing.T)    { suite(lab.WireGuard).Many(t) }
 
 // Of IPsec there is one tunnel with one member in user space: charon has one tun.
