@@ -42,6 +42,7 @@ func (s *Session) give() error {
 		}
 		s.members[0].iface = name
 	}
+	s.stamped = s.stamp()
 	var err error
 	switch {
 	case s.t.IPsec.Auth == config.AuthPSK:

@@ -49,6 +49,7 @@ type Session struct {
 	keys    rotation.State
 	pair    *certificate      // of auth: certificate
 	keyID   string            // of its key in charon, where that is a file
+	stamped string            // the files as they were when they were read
 	held    map[string]string // keys in charon of a vault's certificate, by version
 	client  *strongswan.Client
 	loaded  bool      // all that charon needs of us

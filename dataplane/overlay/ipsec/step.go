@@ -13,6 +13,7 @@ import (
 // step loads what is to be loaded and starts what is to be started, and returns
 // when it is due again.
 func (s *Session) step(now time.Time) (next time.Time) {
+	s.reread()
 	s.load(now)
 	if s.client == nil {
 		return now.Add(time.Hour) // charonChanged wakes us

@@ -3,7 +3,9 @@ package ipsec
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -146,9 +148,24 @@ func lostNone(t *testing.T, flows [2]*flow) {
 		sent, lost := f.end()
 		t.Logf("%s: %d sent, %d lost, %d twice", way, sent, len(lost), f.twice)
 		if len(lost) > 0 || sent == 0 {
-			t.Errorf("%s: of %d datagrams %d are lost: %v", way, sent, len(lost), lost[:min(len(lost), 20)])
+			t.Errorf("%s: of %d datagrams %d are lost: %s", way, sent, len(lost), runs(lost))
 		}
 	}
+}
+
+// runs writes numbers in order as runs, the first and how many: 4+6 17+1.
+func runs(all []uint64) string {
+	var b strings.Builder
+	for i := 0; i < len(all); {
+		from := i
+		for i++; i < len(all) && all[i] == all[i-1]+1; i++ {
+		}
+		fmt.Fprintf(&b, "%d+%d ", all[from], i-from)
+		if b.Len() > 500 {
+			return b.String() + "…"
+		}
+	}
+	return b.String()
 }
 
 // clear counts, from now on, what passes on the underlay in clear of what is

@@ -4,8 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
+	"strings"
+	"syscall"
+	"time"
 
+	"github.com/linkseal/linkseal/dataplane/config"
 	"github.com/linkseal/linkseal/dataplane/overlay/ipsec/strongswan"
 	"github.com/linkseal/linkseal/keymgmt/keychain"
 	"github.com/linkseal/linkseal/keymgmt/secret"
@@ -26,13 +31,51 @@ func (s *Session) readFiles() error {
 	if err != nil {
 		return err
 	}
+	changed := s.pair != nil && (!bytes.Equal(s.pair.own, pair.own) || s.keyID != id) // one file after the other
 	s.pair = pair
+	if changed {
+		s.post(s.showAnew)
+	}
 	if old := s.keyID; old != id {
 		s.c.useKey(id)
 		s.keyID = id
 		return s.c.dropKey(s.client, old)
 	}
 	return nil
+}
+
+// reread has files read again that have changed.
+func (s *Session) reread() {
+	if s.loaded && s.stamp() != s.stamped {
+		s.loaded, s.retry = false, time.Time{}
+	}
+}
+
+// stamp tells a change of the files of certificates; "" where there are none.
+func (s *Session) stamp() string {
+	if s.t.IPsec.Auth != config.AuthCertificate {
+		return ""
+	}
+	var all strings.Builder
+	for _, path := range []string{s.t.IPsec.Certificate, s.t.IPsec.PrivateKey, s.t.IPsec.CA} {
+		if i, err := os.Stat(path); err == nil {
+			fmt.Fprintln(&all, i.ModTime().UnixNano(), i.Size(), i.Sys().(*syscall.Stat_t).Ino)
+		}
+	}
+	return all.String()
+}
+
+// showAnew has the peer see the certificate that is in the file now.
+func (s *Session) showAnew() {
+	for _, m := range s.members {
+		if s.client == nil || !s.loaded || !m.up() {
+			continue // it is shown when it comes up
+		}
+		s.log.Info("authenticating anew under the certificate that is in its file now", "connection", m.name)
+		if err := s.renew(m); err != nil {
+			s.log.Warn("the tunnel cannot be made anew", "connection", m.name, "error", err)
+		}
+	}
 }
 
 // adoptCertificates finds which keys of the keychain's versions charon has, from

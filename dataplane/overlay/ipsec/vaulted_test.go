@@ -95,3 +95,32 @@ func TestVaultCertificate(t *testing.T) {
 		t.Errorf("charon has the keys %v, %v", keys, err)
 	}
 }
+
+// A certificate whose file is replaced is shown to the peer soon, make before
+// break.
+func TestCertificateFile(t *testing.T) {
+	w := newWire(t)
+	p := w.peer()
+	ca := newAuthority(t, "root")
+	cert, key := ca.issue("us.example", time.Hour)
+	theirCert, theirKey := ca.issue("them.example", time.Hour)
+	p.load(theirs(theirCert, theirKey, ca.path))
+	c := w.charon()
+	s := w.open(c, w.certified(cert, key, ca.path), keychain.PSKSelection{})
+	m := w.secured(s).Members[0]
+	flows := w.both(5*time.Millisecond, m.Interface, w.far)
+	before := p.established()
+	keys, err := c.process().Keys()
+	if err != nil || len(keys) != 1 {
+		t.Fatalf("%v, %v", keys, err)
+	}
+	ca.issue("us.example", time.Hour) // into the same files
+	waitFor(t, 30*time.Second, "the peer has another IKE_SA, and one", func() bool {
+		now := p.established()
+		return len(now) == 1 && now[0] != before[0]
+	})
+	if now, err := c.process().Keys(); err != nil || len(now) != 1 || now[0] == keys[0] {
+		t.Errorf("the keys were %v, and are %v, %v", keys, now, err)
+	}
+	lostNone(t, flows)
+}
