@@ -59,10 +59,24 @@ func (d *decoder) tunnel(i int, v strict.Value) {
 			t.MSS = max(t.MTU-t.MSSRoom(), 1)
 		}
 	}
+	d.dscp(f, t)
 	for _, key := range f.Keys() {
 		d.note(fmt.Sprintf("tunnels.%d.%s", i, key), f.Get(key))
 	}
 	d.Tunnels, d.tunnels = append(d.Tunnels, t), append(d.tunnels, f)
+}
+
+// dscp refuses to copy it where nothing does: a WireGuard of the kernel sends all of
+// DSCP 0, and so do the others, so that a tunnel does not change with where it
+// runs; charon in user space makes the outer header without a look at the inner.
+func (d *decoder) dscp(f strict.Fields, t Tunnel) {
+	switch {
+	case !t.CopyDSCP:
+	case t.WireGuard != nil:
+		f.Get("dscp").Wrong("WireGuard does not copy the DSCP of what is in it", "0; copy with type: ipsec")
+	case t.IPsec != nil && t.Dataplane == Userspace:
+		f.Get("dscp").Wrong("IPsec in user space does not copy the DSCP of what is in it", "0; copy with the kernel's dataplane")
+	}
 }
 
 const endAccepted = "an IPv4 or IPv6 address of a host"

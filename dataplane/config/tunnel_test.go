@@ -60,7 +60,7 @@ func TestTunnelsWhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	one, two, three := c.Tunnels[0], c.Tunnels[1], c.Tunnels[2]
-	if !one.CopyDSCP || *one.Probe != (Probe{netip.MustParseAddr("169.254.21.1"), time.Second, 3}) || one.Ports() != 4 || one.MemberInterface(0) != "wg-hub1" || one.MemberInterface(1) != "wg-hub1-1" {
+	if one.CopyDSCP || !two.CopyDSCP || *one.Probe != (Probe{netip.MustParseAddr("169.254.21.1"), time.Second, 3}) || one.Ports() != 4 || one.MemberInterface(0) != "wg-hub1" || one.MemberInterface(1) != "wg-hub1-1" {
 		t.Errorf("%+v", one)
 	}
 	if p := one.WireGuard.Peers; len(p) != 2 || p[0].Remote.String() != "10.20.0.9:51900" || p[0].Keychain != "hub1-psk" || p[1].Remote.IsValid() {
@@ -116,6 +116,8 @@ func TestTunnelRefuses(t *testing.T) {
 		{"transport with an interface", ipsec("hub2", ", interface: x2", ", mode: transport"), `interface does not go with mode: transport, which has no interface; accepted: leave it out`},
 		{"transport in user space", ipsec("hub2", ", dataplane: userspace", ", mode: transport"), `there is no transport mode in user space; accepted: tunnel; transport with the kernel's dataplane`},
 		{"transport protects more", ipsec("hub2", ", protect: [10.9.0.0/16]", ", mode: transport"), `transport mode protects what goes to and comes from remote, and nothing else; accepted: leave it out, or [10.9.0.6/32]`},
+		{"DSCP in WireGuard", hub(", dscp: copy", ""), `WireGuard does not copy the DSCP of what is in it; accepted: 0; copy with type: ipsec`},
+		{"DSCP in user space", ipsec("hub2", ", interface: x2, dataplane: userspace, dscp: copy, protect: [10.30.0.0/16]", ""), `IPsec in user space does not copy the DSCP of what is in it; accepted: 0; copy with the kernel's dataplane`},
 		{"two in user space", ipsec("hub2", ", interface: x2, dataplane: userspace, protect: [10.30.0.0/16]", "") + ipsec("hub3", ", interface: x3, dataplane: userspace, protect: [10.31.0.0/16]", ""), `IPsec in user space is taken by tunnel hub2: charon has one tun; accepted: one IPsec tunnel with dataplane: userspace; more with dataplane: kernel`},
 		{"count in user space", ipsec("hub2", ", interface: x2, dataplane: userspace, count: 2, protect: [10.30.0.0/16]", ""), `count 2 with IPsec in user space: charon has one tun; accepted: count: 1, or dataplane: kernel`},
 		{"rekey", ipsec("hub2", ", interface: x2, protect: [10.30.0.0/16]", ", rekey: {child: 299s}"), `rekey.child 4m59s is too often; accepted: 5m0s or more`},

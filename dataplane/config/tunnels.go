@@ -32,7 +32,8 @@ type Tunnel struct {
 	// FitMTU and FitMSS: it was absent. MTU is the most then, less where the device
 	// has no room for what the tunnel adds; MSS is as MTU leaves it, less MSSRoom.
 	FitMTU, FitMSS bool
-	// CopyDSCP puts the inner header's DSCP into the outer; false: that is 0.
+	// CopyDSCP puts the inner header's DSCP into the outer; false: that is 0. It is
+	// of the kernel's IPsec alone.
 	CopyDSCP  bool
 	Probe     *Probe // nil: none
 	WireGuard *WireGuard

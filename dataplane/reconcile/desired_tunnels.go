@@ -31,6 +31,9 @@ func chooseTunnels(c *config.Config, can plan.Capabilities, chosen map[string]pl
 		if kind == plan.XFRM && charon != "" && charon != t.Name && choice.Lack == nil {
 			choice.Lack = &plan.Lack{Cause: "IPsec runs in user space, where tunnel " + charon + " has it: charon has one tun", Remedy: "one IPsec tunnel, or dataplane: kernel for all where the kernel has ESP"}
 		}
+		if kind == plan.XFRM && t.CopyDSCP && choice.Dataplane == plan.Userspace && choice.Lack == nil {
+			choice.Lack = &plan.Lack{Cause: "IPsec runs in user space, which does not copy the DSCP of what is in it", Remedy: "dscp: 0, or a kernel with CONFIG_INET_ESP and CONFIG_XFRM_INTERFACE"}
+		}
 		chosen[t.Name] = choice
 	}
 }
