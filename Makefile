@@ -64,7 +64,7 @@ test-vm-interop test-vm-rest: deps bin/vmrun bin/linkseal
 
 # What make test runs shortened, in full.
 soak: deps bin/vmrun bin/linkseal
-	LINKSEAL_SOAK=1 go test -timeout 24h -v ./tests/userspace ./tests/kill ./dataplane/overlay/wireguard
+	LINKSEAL_SOAK=1 go test -timeout 24h -v ./tests/userspace ./tests/kill ./dataplane/overlay/wireguard ./dataplane/overlay/ipsec
 	LINKSEAL_SOAK=1 bin/vmrun -steady -timeout 4h -v -pkgs $(PKGS) -- -test.timeout=4h
 	LINKSEAL_SOAK=1 go test -timeout 24h -v -run 'Explore|Random' ./keymgmt/mka
 
