@@ -137,7 +137,7 @@ func answer(r io.Reader) (map[string]string, error) {
 		if b[0] != keyValue || len(b) < 2 || len(b) < 2+int(b[1])+2 {
 			return nil, errShape
 		}
-		key := string(b[2 : 2+b[1]])
+		key := string(b[2 : 2+int(b[1])])
 		b = b[2+int(b[1]):]
 		size := int(binary.BigEndian.Uint16(b))
 		if len(b) < 2+size {

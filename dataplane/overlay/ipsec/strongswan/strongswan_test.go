@@ -82,6 +82,9 @@ func FuzzAnswer(f *testing.F) {
 	f.Add(framed(append([]byte{cmdResponse}, element("success", "yes")...)))
 	f.Add([]byte{0, 0, 0, 3, cmdResponse, keyValue, 200})
 	f.Add([]byte{255, 255, 255, 255})
+	for _, n := range []int{253, 254, 255} { // the most that a name may have
+		f.Add(framed(append([]byte{cmdResponse}, element(strings.Repeat("k", n), "x")...)))
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if said, err := answer(bytes.NewReader(b)); err == nil && said["success"] != "yes" {
 			t.Errorf("%q is taken", said)
