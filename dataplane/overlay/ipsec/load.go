@@ -12,11 +12,16 @@ import (
 	"github.com/linkseal/linkseal/dataplane/overlay/ipsec/strongswan"
 )
 
-// reload is how long we wait before we give charon again what it did not take.
-const reload = 5 * time.Second
+const (
+	// reload is how long we wait before we give charon again what it did not take.
+	reload = 5 * time.Second
+	// A charon that is younger than young may have no tun yet: we look again soon.
+	young = time.Second
+	soon  = 50 * time.Millisecond
+)
 
-// secretID is what a PSK of the tunnel is called in charon.
-func secretID(tunnel, id string) string { return conn.Prefix + tunnel + "/" + id }
+// secretID is what a PSK of the tunnel is called in charon, by its label.
+func secretID(tunnel, label string) string { return conn.Prefix + tunnel + "/" + label }
 
 // load gives charon all that it needs of this tunnel. What it has it replaces,
 // and nothing that is established ends by it.
@@ -24,14 +29,22 @@ func (s *Session) load(now time.Time) {
 	if s.client == nil || s.loaded || now.Before(s.retry) {
 		return
 	}
-	s.retry = now.Add(reload)
 	if err := s.give(); err != nil {
-		s.log.Error("charon does not take the tunnel", "error", err)
-		s.wrong = err.Error()
+		s.notTaken(now, err)
 		return
 	}
 	s.loaded, s.wrong, s.given = true, "", time.Now()
 	s.c.glance()
+}
+
+// notTaken plans when it is tried again.
+func (s *Session) notTaken(now time.Time, err error) {
+	s.retry, s.wrong = now.Add(reload), err.Error()
+	if errors.Is(err, errNoTun) && now.Sub(s.met) < young {
+		s.retry = now.Add(soon)
+		return
+	}
+	s.log.Error("charon does not take the tunnel", "error", err)
 }
 
 func (s *Session) give() error {
@@ -83,47 +96,47 @@ func (s *Session) input(m *member) conn.Input {
 }
 
 // adoptSecrets finds which PSKs charon has of this tunnel, from a linkseal
-// before us, and loads those again that we have: their octets may be others.
+// before us, and loads those again that we have: the peers may be others. One
+// whose octets have been replaced meanwhile is not ours any more.
 func (s *Session) adoptSecrets() error {
 	have, err := s.client.Secrets()
 	if err != nil {
 		return err
 	}
-	var ids []string // the last loaded is the first that charon lists
+	var labels []string // the last loaded is the first that charon lists
 	for _, id := range slices.Backward(have) {
-		if id, ours := strings.CutPrefix(id, secretID(s.name, "")); ours {
-			ids = append(ids, id)
+		if label, ours := strings.CutPrefix(id, secretID(s.name, "")); ours {
+			labels = append(labels, label)
 		}
 	}
-	if len(ids) == 0 {
+	if len(labels) == 0 {
 		s.keys.Lost()
 		return nil
 	}
-	for _, id := range ids {
-		if err := s.loadSecret(id); err != nil && !errors.Is(err, errNoPSK) {
+	for _, label := range labels {
+		if err := s.loadSecret(label); err != nil && !errors.Is(err, errNoPSK) {
 			return err
 		}
 	}
-	s.keys.Adopt(ids)
+	s.keys.Adopt(labels)
 	return nil
 }
 
 var errNoPSK = errors.New("it is not in the keychain")
 
-// loadSecret loads the PSK of that id for the remote identities of all members.
-func (s *Session) loadSecret(id string) error {
-	for _, p := range s.psks {
-		if p.ID != id {
-			continue
-		}
-		var owners []string
-		for _, m := range s.members {
-			_, remote := conn.Identities(s.t, m.n)
-			owners = append(owners, remote)
-		}
-		return s.client.LoadSecret(secretID(s.name, id), owners, p.Secret)
+// loadSecret loads the PSK of that label for the remote identities of all
+// members.
+func (s *Session) loadSecret(label string) error {
+	p := s.labelled(label)
+	if p == nil {
+		return fmt.Errorf("PSK %s: %w", s.plain(label), errNoPSK)
 	}
-	return fmt.Errorf("PSK %s: %w", id, errNoPSK)
+	var owners []string
+	for _, m := range s.members {
+		_, remote := conn.Identities(s.t, m.n)
+		owners = append(owners, remote)
+	}
+	return s.client.LoadSecret(secretID(s.name, label), owners, p.Secret)
 }
 
 // unloadSecrets forgets the PSKs of a tunnel, all or those in only.

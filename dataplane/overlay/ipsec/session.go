@@ -52,6 +52,7 @@ type Session struct {
 	stamped string            // the files as they were when they were read
 	held    map[string]string // keys in charon of a vault's certificate, by version
 	client  *strongswan.Client
+	met     time.Time // when it became ours
 	loaded  bool      // all that charon needs of us
 	given   time.Time // when charon last took something
 	lost    time.Time
@@ -163,17 +164,14 @@ func (s *Session) SetPSKs(sel keychain.PSKSelection) {
 	s.post(func() { s.setPSKs(clones) })
 }
 
-// setPSKs replaces the clones. What is loaded and not in the keychain any more
-// stays loaded until nothing needs it: charon has it, and we need not.
+// setPSKs replaces the clones. What is loaded and not in the keychain any more,
+// or with other octets, stays loaded until nothing needs it: charon has it, and
+// we need not.
 func (s *Session) setPSKs(clones []keychain.PSKChoice) {
 	if len(s.psks) == 0 {
 		s.loaded, s.retry = false, time.Time{} // what charon has was not held against them
 	}
 	for _, old := range s.psks {
-		i := slices.IndexFunc(clones, func(p keychain.PSKChoice) bool { return p.ID == old.ID })
-		if i >= 0 && !clones[i].Secret.Equal(old.Secret) {
-			s.keys.Changed(old.ID)
-		}
 		old.Secret.Zero()
 	}
 	s.psks = clones
@@ -241,7 +239,7 @@ func (s *Session) charonChanged() {
 		} else if !s.lost.IsZero() {
 			s.keys.Lost()
 		}
-		s.client, s.loaded, s.retry = client, false, time.Time{}
+		s.client, s.met, s.loaded, s.retry = client, now, false, time.Time{}
 		for _, m := range s.members {
 			if !first {
 				m.gone()

@@ -3,6 +3,7 @@ package ipsec
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,7 +17,10 @@ import (
 // ownTun gives the tun of a charon in user space our alias and returns its name,
 // which is charon's, ipsec0: it looks its tun up by that name.
 func ownTun(ns *netns.NS, pid int, tunnel string) (string, error) {
-	name, err := tunOf(pid)
+	name, err := tunOf(fmt.Sprintf("/proc/%d/fdinfo", pid))
+	if errors.Is(err, errNoTun) {
+		return "", fmt.Errorf("charon (process %d): %w", pid, err)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -35,9 +39,12 @@ func ownTun(ns *netns.NS, pid int, tunnel string) (string, error) {
 	return name, err
 }
 
-// tunOf is the name of the tun that a process has open (proc(5), fdinfo).
-func tunOf(pid int) (string, error) {
-	dir := fmt.Sprintf("/proc/%d/fdinfo", pid)
+// errNoTun: a charon that has just started listens before it has its tun.
+var errNoTun = errors.New("it has no tun yet; it needs /dev/net/tun and libcharon-extra-plugins")
+
+// tunOf is the name of the tun that a process has open, by its fdinfo (proc(5)).
+// One that is opened and not made yet has none.
+func tunOf(dir string) (string, error) {
 	all, err := os.ReadDir(dir)
 	if err != nil {
 		return "", err
@@ -48,10 +55,11 @@ func tunOf(pid int) (string, error) {
 			continue // closed meanwhile
 		}
 		for lines := bufio.NewScanner(bytes.NewReader(b)); lines.Scan(); {
-			if name, ok := strings.CutPrefix(lines.Text(), "iff:"); ok {
-				return strings.TrimSpace(name), nil
+			name, ok := strings.CutPrefix(lines.Text(), "iff:")
+			if name = strings.TrimSpace(name); ok && name != "" {
+				return name, nil
 			}
 		}
 	}
-	return "", fmt.Errorf("charon (process %d) has no tun; it needs /dev/net/tun and libcharon-extra-plugins", pid)
+	return "", errNoTun
 }
