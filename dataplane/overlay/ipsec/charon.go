@@ -12,6 +12,7 @@ import (
 
 	"github.com/linkseal/linkseal/dataplane/overlay/ipsec/conn"
 	"github.com/linkseal/linkseal/dataplane/overlay/ipsec/strongswan"
+	"github.com/linkseal/linkseal/keymgmt/secret"
 	"github.com/linkseal/linkseal/linux/netns"
 )
 
@@ -42,6 +43,7 @@ type Charon struct {
 	sessions map[string]*Session // by tunnel
 	keys     map[string]int      // private keys by id: how many Sessions use each
 	look     chan struct{}       // a token: what is established may have changed
+	tags     *secret.Key         // see label
 }
 
 // starting is why there is no charon yet.
@@ -235,6 +237,7 @@ func (c *Charon) keep(ctx context.Context) {
 		} else {
 			c.log.Info("charon runs", "how", how, "pid", p.pid, "dir", c.o.Dir)
 			since := time.Now()
+			c.readTags()
 			c.set(p, "")
 			hung := c.serve(ctx, p)
 			c.set(nil, "charon has ended and is started again")

@@ -99,7 +99,7 @@ func (w *wire) rotate(p *peer, c *Charon, s *Session, times int) {
 		waitFor(t, 60*time.Second, "the tunnel is under "+id(n), func() bool { return s.View().Members[0].KeyID == id(n) })
 		waitFor(t, 10*time.Second, id(n-1)+" is not loaded any more", func() bool {
 			have, err := c.process().Secrets()
-			return err == nil && len(have) == 1 && have[0] == secretID("hub1", id(n))
+			return err == nil && len(have) == 1 && have[0] == w.secretID(c, id(n), octets(n))
 		})
 		// It was IKE_AUTH, and not new keys alone: both IKE_SAs were there, and the
 		// peer has one now that is another.

@@ -121,7 +121,7 @@ func (s *Session) act(now time.Time) {
 	var psks []rotation.PSK
 	certified := s.t.IPsec.Auth == config.AuthCertificate
 	for _, p := range s.psks {
-		psks = append(psks, rotation.PSK{ID: p.ID, Active: p.State == keychain.Active, Cut: p.Cut(), Fallback: p.Fallback && !certified})
+		psks = append(psks, rotation.PSK{ID: s.label(p.PSK), Active: p.State == keychain.Active, Cut: p.Cut(), Fallback: p.Fallback && !certified})
 		if certified && p.State == keychain.Active {
 			break // this end shows one
 		}
@@ -136,7 +136,7 @@ func (s *Session) act(now time.Time) {
 	}
 	for _, a := range s.keys.Step(now, psks, sas, len(s.members)) {
 		if err := s.do(a); err != nil {
-			s.log.Error("what this end shows cannot be changed in charon", s.word(), a.ID, "error", err)
+			s.log.Error("what this end shows cannot be changed in charon", s.word(), s.told(a.ID), "error", err)
 			s.loaded, s.retry = false, now.Add(reload) // and all anew
 			return
 		}
@@ -149,7 +149,7 @@ func (s *Session) word() string { return s.t.IPsec.Auth }
 func (s *Session) do(a rotation.Action) error {
 	switch a.Kind {
 	case rotation.Load:
-		s.log.Info("loaded", s.word(), a.ID)
+		s.log.Info("loaded", s.word(), s.plain(a.ID))
 		load := s.loadSecret
 		if s.t.IPsec.Auth == config.AuthCertificate {
 			load = s.loadCertificate
@@ -159,15 +159,15 @@ func (s *Session) do(a rotation.Action) error {
 		s.c.glance()
 		return err
 	case rotation.Unload:
-		s.log.Info("not used any more", s.word(), a.ID)
+		s.log.Info("not used any more", s.word(), s.told(a.ID))
 		if s.t.IPsec.Auth == config.AuthCertificate {
 			return s.unloadCertificate(a.ID)
 		}
 		return s.client.UnloadSecret(secretID(s.name, a.ID))
 	case rotation.End:
-		s.log.Warn("what is established was made under what is over, and ends", s.word(), a.ID)
+		s.log.Warn("what is established was made under what is over, and ends", s.word(), s.told(a.ID))
 		return s.client.TerminateID(a.SA)
 	}
-	s.log.Info("authenticating anew", "member", a.Member, s.word(), a.ID)
+	s.log.Info("authenticating anew", "member", a.Member, s.word(), s.plain(a.ID))
 	return s.renew(s.members[a.Member])
 }

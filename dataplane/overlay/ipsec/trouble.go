@@ -24,7 +24,7 @@ func (s *Session) trouble(m *member) (problem, remedy string) {
 		if s.t.IPsec.Auth == config.AuthCertificate {
 			remedy = "there: the CA that issued it; or disable that version in the vault"
 		}
-		return fmt.Sprintf("remote %s has not accepted %s %s yet, and the tunnel goes on under the one before", s.t.Remote, s.noun(), id), remedy
+		return fmt.Sprintf("remote %s has not accepted %s %s yet, and the tunnel goes on under the one before", s.t.Remote, s.noun(), s.plain(id)), remedy
 	}
 	return m.finding.Explain(set)
 }

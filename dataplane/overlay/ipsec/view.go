@@ -88,8 +88,8 @@ func (s *Session) member(now time.Time, m *member) overlay.MemberView {
 		v.Local, v.Remote = ike.Local, ike.Remote
 		v.Handshake = now.Add(-ike.Established)
 		v.IKE, v.ESP = ike.Suite, child.Suite
-		if s.keyed() {
-			v.KeyID = s.keys.Key(m.n)
+		if label := s.keys.Key(m.n); s.keyed() && !s.replaced(label) {
+			v.KeyID = s.plain(label)
 		}
 	}
 	if m.probe != nil {
@@ -111,7 +111,7 @@ func (s *Session) settings(m *member) diagnose.Settings {
 		Certificate: s.t.IPsec.Certificate, CA: s.t.IPsec.CA,
 	}
 	if id, _, _ := s.keys.Pending(); s.t.IPsec.Auth == config.AuthPSK {
-		d.PSK = id
+		d.PSK = s.plain(id)
 	} else if s.keyed() {
 		d.Certificate = "version " + or(id, "(none)") + " of keychain " + s.t.IPsec.Keychain
 	}

@@ -21,9 +21,9 @@ import (
 
 // PSK is one of the keychain's, in order of preference.
 type PSK struct {
-	ID       string
-	Active   bool // inside its window
-	Cut      bool // may not be used even while it carries traffic
+	ID       string // other octets have another
+	Active   bool   // inside its window
+	Cut      bool   // may not be used even while it carries traffic
 	Fallback bool
 }
 
@@ -88,17 +88,6 @@ type member struct {
 // thing is known: if there is one PSK, that it was made under it.
 func (s *State) Adopt(ids []string) {
 	s.loaded, s.unmarks = slices.Clone(ids), true
-}
-
-// Changed: the PSK of that id has other octets now. It is loaded again, and what
-// was made under it was made under another.
-func (s *State) Changed(id string) {
-	s.loaded = slices.DeleteFunc(s.loaded, func(have string) bool { return have == id })
-	for _, m := range s.members {
-		if m.key == id {
-			m.key = ""
-		}
-	}
 }
 
 // Lost: charon is another, which has nothing.

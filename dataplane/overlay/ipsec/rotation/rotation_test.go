@@ -141,9 +141,10 @@ func TestAdopted(t *testing.T) {
 		t.Errorf("two: %q, %q", got, s.Key(0))
 	}
 	s.Renumbered(5, 6)
-	s.Changed("b")
-	if got := say(s.Step(at(1), active("b", "a"), []SA{ours(6)}, 1)); got != "load b" {
-		t.Errorf("other octets: %q", got)
+	s = State{}
+	s.Adopt([]string{"a#1"})
+	if got := say(s.Step(t0, active("a#2"), []SA{theirs(5)}, 1)); got != "load a#2" || s.Key(0) != "a#1" {
+		t.Errorf("other octets: %q, %q", got, s.Key(0))
 	}
 }
 
