@@ -2,6 +2,7 @@ package status
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -80,7 +81,7 @@ func (t Tunnel) carried(line func(label, format string, args ...any), now time.T
 		if f.Gaps > 0 {
 			missing = fmt.Sprintf(", about %d missing", f.Gaps)
 		}
-		line(label, "%s%s %s, %s with %s: packets %d, octets %d, %s ago%s", f.Protocol, spi, f.Direction, f.Local, f.Remote, f.Packets, f.Octets, Age(now.Sub(*f.LastSeen)), missing)
+		line(label, "%s%s %s, %s with %s: packets %d, octets %d, %s ago%s", f.Protocol, spi, f.Direction, End(f.Local), End(f.Remote), f.Packets, f.Octets, Age(now.Sub(*f.LastSeen)), missing)
 		label = ""
 	}
 	if more > most {
@@ -133,5 +134,17 @@ func (m Member) lines(line func(label, format string, args ...any), now time.Tim
 	if len(m.SPIIn)+len(m.SPIOut) > 0 {
 		line("  SPIs", "in %s, out %s", strings.Join(m.SPIIn, " "), strings.Join(m.SPIOut, " "))
 	}
-	line("  traffic", "in %d octets in %d packets, out %d in %d", m.RxOctets, m.RxPackets, m.TxOctets, m.TxPackets)
+	if m.RxPackets+m.TxPackets == 0 && m.RxOctets+m.TxOctets > 0 { // WireGuard counts none
+		line("  traffic", "in %d octets, out %d", m.RxOctets, m.TxOctets)
+	} else {
+		line("  traffic", "in %d octets in %d packets, out %d in %d", m.RxOctets, m.RxPackets, m.TxOctets, m.TxPackets)
+	}
+}
+
+// End is one end of a Flow in words: ESP has no ports.
+func End(s string) string {
+	if a, err := netip.ParseAddrPort(s); err == nil && a.Port() == 0 {
+		return a.Addr().String()
+	}
+	return s
 }

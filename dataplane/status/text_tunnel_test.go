@@ -40,7 +40,7 @@ func TestTunnelText(t *testing.T) {
   member 1     not live, ipsec-hub1-1
     why        no answer of 10.20.0.5
     traffic    in 0 octets in 0 packets, out 0 in 0
-  carried by   esp SPI c0ffee01 ingress, 10.0.0.4:0 with 10.20.0.5:0: packets 39, octets 3900, 1s ago, about 1 missing
+  carried by   esp SPI c0ffee01 ingress, 10.0.0.4 with 10.20.0.5: packets 39, octets 3900, 1s ago, about 1 missing
   filter       egress_protected_packets 2
 `
 	var b strings.Builder

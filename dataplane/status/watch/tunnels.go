@@ -28,6 +28,18 @@ func traffic(m *status.Member) map[string]uint64 {
 	return map[string]uint64{"rx_packets": m.RxPackets, "rx_octets": m.RxOctets, "tx_packets": m.TxPackets, "tx_octets": m.TxOctets}
 }
 
+// packets is a rate of packets; WireGuard counts octets alone.
+func packets(rate float64, members ...status.Member) string {
+	var n, octets uint64
+	for _, m := range members {
+		n, octets = n+m.RxPackets+m.TxPackets, octets+m.RxOctets+m.TxOctets
+	}
+	if n == 0 && octets > 0 {
+		return "-"
+	}
+	return short(rate)
+}
+
 // memberRates are those of each member of t.
 func (v View) memberRates(t *status.Tunnel) []rates {
 	all := make([]rates, len(t.Members))
@@ -82,7 +94,7 @@ func (v View) tunnels() table {
 		t.alarm[i] = n.State != status.Secured || len(n.ClearRoutes) > 0
 		members := v.memberRates(n)
 		t.row(n.Name, state, since, n.Type, n.Dataplane, fmt.Sprintf("%d of %d", live, len(n.Members)),
-			short(sum(members, "rx_packets")), short(8*sum(members, "rx_octets")), short(sum(members, "tx_packets")), short(8*sum(members, "tx_octets")),
+			packets(sum(members, "rx_packets"), n.Members...), short(8*sum(members, "rx_octets")), packets(sum(members, "tx_packets"), n.Members...), short(8*sum(members, "tx_octets")),
 			short(filter.of("ingress_protected_packets", "egress_protected_packets")))
 	}
 	return t
@@ -111,7 +123,7 @@ func (v View) members() table {
 			}
 			t.alarm[len(t.rows)] = !m.Live
 			t.row(n.Name, strconv.Itoa(m.N), dash(m.Interface), live, dash(m.Remote), handshake, dash(m.KeyID), strconv.FormatUint(m.Rekeys, 10), trip, lost,
-				short(r.of("rx_packets")), short(8*r.of("rx_octets")), short(r.of("tx_packets")), short(8*r.of("tx_octets")))
+				packets(r.of("rx_packets"), *m), short(8*r.of("rx_octets")), packets(r.of("tx_packets"), *m), short(8*r.of("tx_octets")))
 		}
 	}
 	return t
@@ -140,7 +152,7 @@ func (v View) flows() table {
 			if f.SPI != "" {
 				missing = strconv.FormatUint(f.Gaps, 10)
 			}
-			t.row(n.Name, f.Protocol, way, dash(f.SPI), f.Local, f.Remote, short(r.of("packets")), short(8*r.of("octets")), strconv.FormatUint(f.Packets, 10), missing)
+			t.row(n.Name, f.Protocol, way, dash(f.SPI), status.End(f.Local), status.End(f.Remote), short(r.of("packets")), short(8*r.of("octets")), strconv.FormatUint(f.Packets, 10), missing)
 		}
 	}
 	return t

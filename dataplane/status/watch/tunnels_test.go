@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"testing"
 	"time"
 
 	"github.com/linkseal/linkseal/dataplane/status"
@@ -40,4 +41,19 @@ func grown(wireguard, ipsec *status.Tunnel) {
 	wireguard.Flows[0].Octets += 80_000
 	wireguard.Filter["egress_protected_packets"] += 5
 	ipsec.Flows[0].SPI = "c0ffee02"
+}
+
+func TestPackets(t *testing.T) {
+	for _, c := range []struct {
+		m    status.Member
+		want string
+	}{
+		{status.Member{RxOctets: 9000}, "-"},
+		{status.Member{RxOctets: 9000, RxPackets: 9}, "7.0"},
+		{status.Member{}, "7.0"},
+	} {
+		if got := packets(7, c.m); got != c.want {
+			t.Errorf("%+v: %q, want %q", c.m, got, c.want)
+		}
+	}
 }

@@ -12,9 +12,9 @@ const hidden = "[hidden]"
 // secretKeys are names whose values are not shown: what somebody may have put
 // where a reference belongs. A quoted value ends with its quote, if nothing
 // follows that YAML would not let follow; any other may have commas and braces
-// in it, and goes on to the end of the line.
+// in it, and goes on to the end of the line. hub1-psk is a keychain's name.
 var (
-	secretKeys = regexp.MustCompile(`(?im)["']?\b(?:cak|sak|ick|kek|psk|psk_text|psk_hex|private_key|password|passphrase|secret|client_secret|token|key)["']?[ \t]*:[ \t]*` +
+	secretKeys = regexp.MustCompile(`(?im)(?:["']?\b(?:cak|sak|ick|kek|psk_text|psk_hex|private_key|password|passphrase|secret|client_secret|token|key)|(?:^|[^-\w])psk)["']?[ \t]*:[ \t]*` +
 		`(?:("(?:[^"\\]|\\.)*"|'(?:[^']|'')*')[ \t]*(?:[,}\]]|[ \t]#|$)|([^\s].*))`)
 	// keyLike are 8 octets in hex or more, also in pairs with a separator
 	// between them, and 32 octets in base64. A MAC address has 6 octets.

@@ -121,11 +121,14 @@ func TestSecretShowsNothing(t *testing.T) {
 
 func TestHide(t *testing.T) {
 	for in, want := range map[string]string{
-		"destination: 01:80:c2:00:00:03":                     "destination: 01:80:c2:00:00:03",
-		"path: /etc/linkseal/keys/link1.yaml":                "path: /etc/linkseal/keys/link1.yaml",
-		"name: " + leak + " # x":                             "name: [hidden] # x",
-		"x: c0:ff:ee:11:c0:ff:ee:22":                         "x: [hidden]",
-		"{cak: 0011, ckn: ab}":                               "{cak: [hidden]", // in block style, the comma is of the value
+		"destination: 01:80:c2:00:00:03":           "destination: 01:80:c2:00:00:03",
+		"path: /etc/linkseal/keys/link1.yaml":      "path: /etc/linkseal/keys/link1.yaml",
+		"name: " + leak + " # x":                   "name: [hidden] # x",
+		"x: c0:ff:ee:11:c0:ff:ee:22":               "x: [hidden]",
+		"{cak: 0011, ckn: ab}":                     "{cak: [hidden]", // in block style, the comma is of the value
+		"keychain hub1-psk: open /x: no such file": "keychain hub1-psk: open /x: no such file",
+		"psk: horse":                                         "psk: [hidden]",
+		"{x: 1, 'psk': 'horse'}":                             "{x: 1, 'psk': [hidden]}",
 		"psk_text: \"correct, horse\"":                       "psk_text: [hidden]",
 		"psk_text: correct, horse # battery":                 "psk_text: [hidden]",
 		"{\"psk_text\": \"a \\\" } ] # , b\", \"x\": 1}":     "{\"psk_text\": [hidden], \"x\": 1}",
