@@ -52,11 +52,15 @@ test-vm: deps bin/vmrun bin/linkseal
 # Of what two appliances do to each other these take long on emulated processors,
 # and are make soak's alone.
 LONG := TestForgotten|TestThreeMembers|TestVanished|TestVaultSupplicant|TestSupplicantStays|TestStoppedAndStarted|TestRolloverSupplicant
-# Of the filter these flood, or load programs again and again; the host has them
-# too.
-FLOODS := TestReload|TestSocketsStay|TestWithoutAFXDP|TestEvents|TestOlderVersion|Test[A-Z][a-z]*Truth|TestUnderlayLive|Test[A-Z][a-z]*UnderFlood|TestIngressMoves|TestWays[A-Z].*|TestGuardLasts|TestNumbers|TestRulesCompiled|TestMoved|TestOpened|TestEAPOLLimit|TestGuardSweeps|TestUnderlayRandom
+# These the host has with user space at both ends (tests/userspace). Of user space
+# against the kernel TestUserspaceKernel and TestUserspaceSupplicant stay, of
+# tunnels in the kernel what is in clear, changes of PSK, sizes and DSCP.
+BOTH := TestUserspace(Rollover|Rekey|Killed|Jumbo)|Test(Tunnel|IPsec)(Reload|Size|Path|Around)|TestTunnel(Members|Many)
+# Of the filter these flood, or load programs again and again, or are about what
+# no kernel does otherwise; the host has them too.
+FLOODS := TestReload|TestSocketsStay|TestWithoutAFXDP|TestEvents|TestOlderVersion|Test[A-Z][a-z]*Truth|TestUnderlayLive|Test[A-Z][a-z]*UnderFlood|TestIngressMoves|TestWays[A-Z].*|TestGuardLasts|TestNumbers|TestRulesCompiled|TestMoved|TestOpened|TestEAPOLLimit|TestGuardSweeps|TestUnderlayRandom|TestDetach|TestHalfGone|TestNotJoinedBeforeTC|TestAccountsStay|TestNothingKnown|TestUnderlaySet|TestCircuitsFull|TestCircuitsOfNobody|TestOuterCircuits|TestTagsBesideGate|TestTagsCountSegments|TestLostEvents|TestEventsEnd|TestLostEventIsNoSilence
 test-vm-interop: PKGS = $(INTEROP)
-test-vm-interop: SKIP = -test.skip='^($(LONG))$$'
+test-vm-interop: SKIP = -test.skip='^($(LONG)|$(BOTH))$$'
 test-vm-rest: SKIP = -test.skip='^($(FLOODS))$$'
 test-vm-rest: PKGS = $(shell go list ./... | grep -v /tests/interop$$)
 test-vm-interop test-vm-rest: deps bin/vmrun bin/linkseal

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -52,16 +53,38 @@ func compile(ctx context.Context, dir string, patterns []string) ([]pkg, error) 
 	if len(pkgs) == 0 {
 		return nil, fmt.Errorf("no package in %s has tests that import %s", strings.Join(patterns, " "), probetestPath)
 	}
+	return pkgs, build(ctx, dir, pkgs)
+}
+
+// build compiles them, in as few runs of go as there are packages of one name:
+// each run looks at all that they import.
+func build(ctx context.Context, dir string, pkgs []pkg) error {
+	var rounds [][]string // import paths
+	seen := map[string]int{}
 	for i := range pkgs {
-		pkgs[i].binary = filepath.Join(dir, strconv.Itoa(i)+".test")
-		cmd := exec.CommandContext(ctx, "go", "test", "-c", "-o", pkgs[i].binary, pkgs[i].path)
+		name := path.Base(pkgs[i].path)
+		n := seen[name]
+		seen[name]++
+		if n == len(rounds) {
+			rounds = append(rounds, nil)
+		}
+		rounds[n] = append(rounds[n], pkgs[i].path)
+		pkgs[i].binary = filepath.Join(dir, strconv.Itoa(n), name+".test")
+	}
+	for n, paths := range rounds {
+		out := filepath.Join(dir, strconv.Itoa(n))
+		if err := os.Mkdir(out, 0o755); err != nil {
+			return err
+		}
+		// What a debugger needs is left out: the guest reads the rest over 9p.
+		cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-c", "-ldflags=-s -w", "-o", out + "/"}, paths...)...)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOEXPERIMENT=runtimesecret") // there is no compiler in the guest; as make has it
 		cmd.Stderr = os.Stderr
 		if err := cmd.Run(); err != nil {
-			return nil, fmt.Errorf("compile the tests of %s: %w", pkgs[i].path, err)
+			return fmt.Errorf("compile the tests of %s: %w", strings.Join(paths, " "), err)
 		}
 	}
-	return pkgs, nil
+	return nil
 }
 
 // summary adds up what the packages' tests did.
