@@ -97,3 +97,24 @@ func TestJudge(t *testing.T) {
 		}
 	}
 }
+
+// Packages of one name have a directory each.
+func TestBuild(t *testing.T) {
+	const of = "github.com/linkseal/linkseal/tests/vm/"
+	dir := t.TempDir()
+	pkgs := []pkg{{path: of + "wire"}, {path: of + "verdict"}, {path: of + "wire"}}
+	if err := build(t.Context(), dir, pkgs); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"0/wire.test", "0/verdict.test", "1/wire.test"} {
+		if want = filepath.Join(dir, want); pkgs[i].binary != want {
+			t.Errorf("%s is in %s, want %s", pkgs[i].path, pkgs[i].binary, want)
+		}
+		if st, err := os.Stat(pkgs[i].binary); err != nil || st.Mode()&0o100 == 0 {
+			t.Errorf("%s: %v", pkgs[i].binary, err)
+		}
+	}
+	if err := build(t.Context(), t.TempDir(), []pkg{{path: of + "nosuch"}}); err == nil {
+		t.Error("a package that is not there is built")
+	}
+}
