@@ -12,6 +12,7 @@ import (
 	"github.com/linkseal/linkseal/dataplane/overlay"
 	"github.com/linkseal/linkseal/dataplane/overlay/ipsec"
 	"github.com/linkseal/linkseal/dataplane/overlay/wireguard"
+	"github.com/linkseal/linkseal/keymgmt/identity"
 	"github.com/linkseal/linkseal/keymgmt/sealed"
 	"github.com/linkseal/linkseal/linux/echo"
 	"github.com/linkseal/linkseal/linux/netns"
@@ -61,7 +62,7 @@ func (t *tunnels) open(c config.Tunnel, at overlay.Place) (overlay.Session, erro
 		if err != nil {
 			return nil, fmt.Errorf("the private key of tunnel %s cannot be unsealed: %w", c.Name, err)
 		}
-		return wireguard.Open(t.ns, c, at, wireguard.Options{Log: t.log, Sealer: sealer})
+		return wireguard.Open(t.ns, c, at, wireguard.Options{Log: t.log, Sealers: identity.Sealers{Now: sealer, Named: t.sealer.Named}})
 	case config.TypeIPsec:
 		return t.ipsec.Open(c, at)
 	}

@@ -14,6 +14,9 @@
 // base64, and a line feed. Either is refused if others than its owner may read
 // it.
 //
+// One that was sealed with another sealer than keys now are, as before the machine
+// had a TPM, is opened with that one, and sealed anew.
+//
 // What is sealed to a TPM's PCRs opens only while these have their values, and
 // then the tunnel has no key: as with a disk that is lost, a new one has to be
 // made, and the other end told.
@@ -58,19 +61,40 @@ func ParsePublic(text string) (p Public, err error) {
 type Pair struct {
 	Private *secret.Key
 	Public  Public
+	// Stays is why the file is still sealed with another sealer than keys now are;
+	// nil: it is not.
+	Stays error
+}
+
+// Sealers are what keys are sealed with.
+type Sealers struct {
+	// Now seals what is made; nil: nothing is sealed.
+	Now sealed.Sealer
+	// Named is one that a key may have been sealed with before; nil: there is none.
+	Named func(name string) (sealed.Sealer, error)
+}
+
+// named is the sealer that a file names.
+func (s Sealers) named(name string) (sealed.Sealer, error) {
+	switch {
+	case s.Now != nil && s.Now.Name() == name:
+		return s.Now, nil
+	case s.Named == nil:
+		return nil, errors.New("there is nothing to open it with")
+	}
+	return s.Named(name)
 }
 
 // making lets one key be made at a time: tunnels may share a file.
 var making sync.Mutex
 
-// Open reads the key in path. If nothing is there it makes one, sealed with s,
-// and says so; its folder must be there. A nil s seals nothing. The caller
-// zeroes the private key.
-func Open(path string, s sealed.Sealer) (p *Pair, made bool, err error) {
+// Open reads the key in path. If nothing is there it makes one, sealed with
+// s.Now, and says so; its folder must be there. The caller zeroes the private key.
+func Open(path string, s Sealers) (p *Pair, made bool, err error) {
 	making.Lock()
 	defer making.Unlock()
 	if p, err = read(path, s); errors.Is(err, fs.ErrNotExist) {
-		p, err = create(path, s)
+		p, err = create(path, s.Now)
 		made = err == nil
 	}
 	if err != nil {
@@ -90,21 +114,19 @@ func ReadPublic(path string) (Public, error) {
 	return f.public, nil
 }
 
-func read(path string, s sealed.Sealer) (p *Pair, err error) {
+func read(path string, s Sealers) (p *Pair, err error) {
 	f, err := load(path)
 	if err != nil {
 		return nil, err
 	}
 	if f.key != nil {
-		return &Pair{f.key, f.public}, nil
+		return &Pair{Private: f.key, Public: f.public}, nil
 	}
-	switch {
-	case s == nil:
-		return nil, fmt.Errorf("%s is sealed with: %s, and there is nothing to open it with", path, f.sealer)
-	case s.Name() != f.sealer:
-		return nil, fmt.Errorf("%s is sealed with: %s, and keys are now sealed with: %s; seal with that again, or remove the file: then a new key is made, whose public key the other end has to be told", path, f.sealer, s.Name())
+	was, err := s.named(f.sealer)
+	if err != nil {
+		return nil, fmt.Errorf("%s is sealed with: %s: %w; repair that, or remove the file: then a new key is made, whose public key the other end has to be told", path, f.sealer, err)
 	}
-	key, err := s.Unseal(f.blob)
+	key, err := was.Unseal(f.blob)
 	if err != nil {
 		return nil, fmt.Errorf("%s cannot be opened: %w; if that stays, remove the file: then a new key is made, whose public key the other end has to be told", path, err)
 	}
@@ -116,7 +138,40 @@ func read(path string, s sealed.Sealer) (p *Pair, err error) {
 		key.Zero()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return &Pair{key, public}, nil
+	p = &Pair{Private: key, Public: public}
+	if s.Now != nil && s.Now != was {
+		p.Stays = reseal(path, p, s.Now)
+	}
+	return p, nil
+}
+
+// reseal replaces the file by one that s seals, and that s has opened again.
+func reseal(path string, p *Pair, s sealed.Sealer) error {
+	text, err := sealedText(path, p.Private, p.Public, s)
+	if err != nil {
+		return err
+	}
+	f, err := parse(text)
+	if err != nil {
+		return err
+	}
+	again, err := s.Unseal(f.blob)
+	if err != nil {
+		return fmt.Errorf("%s: what is sealed with: %s does not open again: %w", path, s.Name(), err)
+	}
+	defer again.Zero()
+	if !again.Equal(p.Private) {
+		return fmt.Errorf("%s: what is sealed with: %s opens as another key", path, s.Name())
+	}
+	return durable.Write(path, text)
+}
+
+func sealedText(path string, key *secret.Key, public Public, s sealed.Sealer) ([]byte, error) {
+	blob, err := s.Seal(key)
+	if err != nil {
+		return nil, fmt.Errorf("%s is to be sealed with: %s: %w", path, s.Name(), err)
+	}
+	return stored{public: public, sealer: s.Name(), blob: blob}.text(), nil
 }
 
 func create(path string, s sealed.Sealer) (p *Pair, err error) {
@@ -141,17 +196,13 @@ func create(path string, s sealed.Sealer) (p *Pair, err error) {
 	if s == nil {
 		erase.Do(func() { text = append(base64.StdEncoding.AppendEncode(nil, key.Bytes()), '\n') })
 		defer clear(text)
-	} else {
-		blob, err := s.Seal(key)
-		if err != nil {
-			return nil, fmt.Errorf("%s is to be sealed with: %s: %w", path, s.Name(), err)
-		}
-		text = stored{public: public, sealer: s.Name(), blob: blob}.text()
+	} else if text, err = sealedText(path, key, public, s); err != nil {
+		return nil, err
 	}
 	if err := durable.Write(path, text); err != nil {
 		return nil, err
 	}
-	return &Pair{key, public}, nil
+	return &Pair{Private: key, Public: public}, nil
 }
 
 // publicOf computes the public key.

@@ -23,7 +23,7 @@ func TestMade(t *testing.T) {
 	if _, err := ReadPublic(path); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("with no file: %v", err)
 	}
-	first, made, err := Open(path, seal)
+	first, made, err := Open(path, Sealers{Now: seal})
 	if err != nil || !made {
 		t.Fatalf("made %v, %v", made, err)
 	}
@@ -40,7 +40,7 @@ func TestMade(t *testing.T) {
 			t.Error("the key is in its file, unsealed")
 		}
 	}
-	again, made, err := Open(path, seal)
+	again, made, err := Open(path, Sealers{Now: seal})
 	if err != nil || made || !again.Private.Equal(first.Private) || again.Public != first.Public {
 		t.Errorf("made %v, %v; the same key: %v", made, err, again != nil && again.Public == first.Public)
 	}
@@ -62,7 +62,7 @@ func TestMadeOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range publics {
 		all.Go(func() {
-			p, _, err := Open(filepath.Join(dir, "wg.key"), sealed.KeyFile(dir, ""))
+			p, _, err := Open(filepath.Join(dir, "wg.key"), Sealers{Now: sealed.KeyFile(dir, "")})
 			if err != nil {
 				t.Error(err)
 				return
@@ -82,7 +82,7 @@ func TestMadeOnce(t *testing.T) {
 func TestPlain(t *testing.T) {
 	probetest.NeedTool(t, "wg")
 	path := filepath.Join(t.TempDir(), "wg.key")
-	made, _, err := Open(path, nil)
+	made, _, err := Open(path, Sealers{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func TestPlain(t *testing.T) {
 	if err := os.WriteFile(path, key, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	theirs, was, err := Open(path, nil)
+	theirs, was, err := Open(path, Sealers{})
 	if err != nil || was || theirs.Public.String() != public() {
 		t.Errorf("made %v, %v", was, err)
 	}
@@ -119,7 +119,7 @@ func TestRefused(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "wg.key")
 	seal := sealed.KeyFile(dir, "")
-	a, _, err := Open(path, seal)
+	a, _, err := Open(path, Sealers{Now: seal})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,12 +127,12 @@ func TestRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, _, err := Open(filepath.Join(dir, "other.key"), seal)
+	other, _, err := Open(filepath.Join(dir, "other.key"), Sealers{Now: seal})
 	if err != nil {
 		t.Fatal(err)
 	}
 	elsewhere := t.TempDir()
-	if _, _, err := Open(filepath.Join(elsewhere, "x"), sealed.KeyFile(elsewhere, "")); err != nil {
+	if _, _, err := Open(filepath.Join(elsewhere, "x"), Sealers{Now: sealed.KeyFile(elsewhere, "")}); err != nil {
 		t.Fatal(err)
 	}
 	for _, tc := range []struct {
@@ -159,7 +159,7 @@ func TestRefused(t *testing.T) {
 			if err := os.Chmod(path, tc.mode); err != nil {
 				t.Fatal(err)
 			}
-			_, made, err := Open(path, tc.seal)
+			_, made, err := Open(path, Sealers{Now: tc.seal})
 			if err == nil || made || !strings.Contains(err.Error(), tc.says) {
 				t.Errorf("made %v, %v; want %q", made, err, tc.says)
 			}

@@ -71,6 +71,16 @@ func Choose(o Options) (s Sealer, reason string, err error) {
 	return s, fmt.Sprintf("auto: the service has no credential %s, and no TPM can be used: %v", CredentialName, noTPM), nil
 }
 
+// Named is the sealer of that name, tried: for what was sealed with it, whichever
+// Choose has for what is sealed from now on.
+func (o Options) Named(with string) (Sealer, error) {
+	s, err := o.try(with)
+	if err != nil {
+		return nil, fmt.Errorf("sealing with: %s: %w", with, err)
+	}
+	return s, nil
+}
+
 // try makes a sealer and tries what of it can be tried without sealing.
 func (o Options) try(with string) (Sealer, error) {
 	switch with {

@@ -30,7 +30,7 @@ func (l *Lab) Underlay(sites int) error {
 		if err != nil {
 			return fmt.Errorf("underlay of %s: %w", a.Name, err)
 		}
-		pair, _, err := identity.Open(a.PrivateKey(), nil)
+		pair, _, err := identity.Open(a.PrivateKey(), identity.Sealers{})
 		if err != nil {
 			return err
 		}

@@ -37,7 +37,7 @@ func openTunnel(ctx context.Context, b *bench, dataplane string) (*ends, error) 
 	var public [2]identity.Public
 	for i, a := range e.lab.Appliances {
 		under[i] = netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 51, 100, byte(i + 1)}), 24)
-		pair, _, err := identity.Open(privateKey(a), nil)
+		pair, _, err := identity.Open(privateKey(a), identity.Sealers{})
 		if err != nil {
 			return e, err
 		}

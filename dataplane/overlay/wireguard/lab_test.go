@@ -101,7 +101,7 @@ func cable(t *testing.T) (a, b *end) {
 			device: fmt.Sprintf("wg%d%s%d", os.Getpid()%100000, name, serial.Add(1)%1000),
 		}
 		h.keyFile = filepath.Join(h.dir, "wg.key")
-		pair, _, err := identity.Open(h.keyFile, nil)
+		pair, _, err := identity.Open(h.keyFile, identity.Sealers{})
 		if err != nil {
 			t.Fatal(err)
 		}

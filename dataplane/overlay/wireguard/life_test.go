@@ -110,7 +110,7 @@ func TestPeers(t *testing.T) {
 		third := *b
 		third.device, third.inner = b.device+"x", netip.MustParsePrefix("10.99.0.3/24")
 		third.keyFile = filepath.Join(t.TempDir(), "wg.key")
-		pair, _, err := identity.Open(third.keyFile, nil)
+		pair, _, err := identity.Open(third.keyFile, identity.Sealers{})
 		if err != nil {
 			t.Fatal(err)
 		}

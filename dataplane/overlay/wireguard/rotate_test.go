@@ -214,7 +214,7 @@ func TestSecond(t *testing.T) {
 			l.orders = rollover.Orders{Second: order, SecondPSK: l.keys.add("one", one.Secret)}
 			session := &Session{ns: h.ns, log: h.log, tunnel: config.Tunnel{Local: h.at}}
 			s := &second{open: func() device { return session.aside(0) }, ahead: 1}
-			pair, _, err := identity.Open(h.keyFile, nil)
+			pair, _, err := identity.Open(h.keyFile, identity.Sealers{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -13,7 +13,6 @@ import (
 	"github.com/linkseal/linkseal/dataplane/overlay/probing"
 	"github.com/linkseal/linkseal/keymgmt/identity"
 	"github.com/linkseal/linkseal/keymgmt/keychain"
-	"github.com/linkseal/linkseal/keymgmt/sealed"
 	"github.com/linkseal/linkseal/linux/netns"
 )
 
@@ -31,8 +30,8 @@ const (
 // Options are what Open needs beside the tunnel.
 type Options struct {
 	Log *slog.Logger
-	// Sealer seals a private key that is made; nil: it is kept as wg(8) does.
-	Sealer sealed.Sealer
+	// Sealers seal the private key; none: one that is made is kept as wg(8) does.
+	Sealers identity.Sealers
 }
 
 // Session is an overlay.Session.
@@ -67,7 +66,7 @@ var (
 // private key that is not there is made.
 func Open(ns *netns.NS, t config.Tunnel, p overlay.Place, o Options) (*Session, error) {
 	log := o.Log.With("tunnel", t.Name)
-	pair, made, err := identity.Open(t.WireGuard.PrivateKey, o.Sealer)
+	pair, made, err := identity.Open(t.WireGuard.PrivateKey, o.Sealers)
 	if err != nil {
 		return nil, fmt.Errorf("tunnel %s: %w", t.Name, err)
 	}
@@ -83,6 +82,9 @@ func Open(ns *netns.NS, t config.Tunnel, p overlay.Place, o Options) (*Session, 
 		return nil, fmt.Errorf("tunnel %s: %w", t.Name, err)
 	}
 	log.Info("WireGuard is open", "public_key", pair.Public.String(), "key_made", made, "userspace", p.Userspace, "members", len(p.Members))
+	if pair.Stays != nil {
+		log.Warn("the private key stays sealed with what it was sealed with before", "path", t.WireGuard.PrivateKey, "err", pair.Stays)
+	}
 	go s.run()
 	return s, nil
 }

@@ -242,7 +242,7 @@ func newPlace(t *testing.T, lazy bool) *place {
 // host makes one with a key of its own, and no peers yet.
 func (p *place) host(t *testing.T, name string, n byte) *desktop {
 	t.Helper()
-	pair, _, err := identity.Open(filepath.Join(t.TempDir(), "wg.key"), nil)
+	pair, _, err := identity.Open(filepath.Join(t.TempDir(), "wg.key"), identity.Sealers{})
 	if err != nil {
 		t.Fatal(err)
 	}
