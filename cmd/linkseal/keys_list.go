@@ -112,14 +112,18 @@ func daemonUse(ctx context.Context, socket string) use {
 		}
 	}
 	for _, t := range s.Tunnels {
-		under := map[string]int{}
-		for _, m := range t.Members {
-			if m.Live && m.KeyID != "" {
-				under[m.KeyID]++
-			}
-		}
 		for _, chain := range t.Keychains {
-			for id, n := range under {
+			each := map[string]int{}
+			for _, m := range t.Members {
+				ids := under(m, chain)
+				slices.Sort(ids)
+				for _, id := range slices.Compact(ids) {
+					if id != "" {
+						each[string(id)]++
+					}
+				}
+			}
+			for id, n := range each {
 				at := [2]string{chain, id}
 				u.byPSK[at] = append(u.byPSK[at], pskUse{Tunnel: t.Name, Members: n})
 			}

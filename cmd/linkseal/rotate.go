@@ -33,7 +33,8 @@ traffic goes on under the old key.
 
 A tunnel gets a new PSK, which starts a little later, when the other end can be
 expected to have it too: in a vault after one poll (poll: 5m). It is followed until
-all of the tunnel's members have had a handshake, or an IKE_AUTH, under it, and
+all of the tunnel's members, and of WireGuard all live peers of that keychain, have
+had a handshake, or an IKE_AUTH, under it, and
 what was lost is counted by the tunnel's interfaces.
 
 A rotation goes on in the daemon when this is interrupted, and after a restart

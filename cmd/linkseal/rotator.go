@@ -108,25 +108,25 @@ func octetsFor(c *config.Config, keychain string) (octets int) {
 	return octets
 }
 
-// seenTunnels are the tunnels whose members have handshakes under PSKs of a
-// keychain that can be told apart: of WireGuard those with the first peer.
+// seenTunnels are the tunnels that have handshakes under PSKs of a keychain: of
+// WireGuard with any of their peers.
 func seenTunnels(c *config.Config, name string) (names []string) {
 	for _, t := range c.Tunnels {
-		if ownKeychain(t) == name {
+		if slices.Contains(t.Keychains(), name) {
 			names = append(names, t.Name)
 		}
 	}
 	return names
 }
 
-// ownKeychain is the keychain that t's handshakes are followed by; empty if it
-// has none.
+// ownKeychain is the keychain that is meant by t's name: its other end's, or the
+// only one that its peers have; empty if it has none.
 func ownKeychain(t config.Tunnel) string {
-	switch {
-	case t.WireGuard != nil:
+	switch all := t.Keychains(); {
+	case t.WireGuard != nil && t.WireGuard.Keychain != "":
 		return t.WireGuard.Keychain
-	case t.IPsec != nil:
-		return t.IPsec.Keychain
+	case len(all) == 1:
+		return all[0]
 	}
 	return ""
 }
@@ -257,7 +257,7 @@ func (r *rotator) keychainOf(name string) (string, error) {
 	case k != nil && (octetsFor(c, name) > 0 || seenTunnels(c, name) != nil):
 		return name, nil
 	case k != nil && c.PSKs(*k):
-		return "", &status.Refusal{Status: http.StatusNotImplemented, Err: fmt.Errorf("keychain %s is no tunnel's own, so that no move to a new PSK would be seen; linkseal keys generate adds one", name)}
+		return "", &status.Refusal{Status: http.StatusNotImplemented, Err: fmt.Errorf("no tunnel uses keychain %s, so that no move to a new PSK would be seen; linkseal keys generate adds one", name)}
 	case k != nil:
 		return "", &status.Refusal{Status: http.StatusNotImplemented, Err: fmt.Errorf("no port uses keychain %s, so that nothing would move to a new key; linkseal keys generate adds one", name)}
 	}

@@ -26,6 +26,12 @@ func TestViewTunnel(t *testing.T) {
 	at := func(h int) *time.Time { t := time.Date(2026, 11, 1, h, 0, 0, 0, time.UTC); return &t }
 	keys := []status.Key{{ID: "new", NotBefore: at(2)}, {ID: "old", FirstSeen: at(1)}, {ID: "spare", NotBefore: at(0), Fallback: true}}
 	member := func(id string, live bool) status.Member { return status.Member{KeyID: id, Live: live} }
+	hub := func(peers ...status.TunnelPeer) status.Member {
+		return status.Member{KeyID: peers[0].KeyID, Live: true, Peers: peers}
+	}
+	peer := func(chain, id string, live bool) status.TunnelPeer {
+		return status.TunnelPeer{Keychain: chain, KeyID: id, Live: live}
+	}
 	for _, tc := range []struct {
 		name     string
 		state    string
@@ -41,6 +47,9 @@ func TestViewTunnel(t *testing.T) {
 		{"moved", status.Secured, []status.Member{member("new", true), member("new", true)}, "new", []course.Participant{{CKN: "new", Live: 2}}, 2},
 		{"under one that is gone", status.Secured, []status.Member{member("new", true), member("gone", true)}, "gone",
 			[]course.Participant{{CKN: "new", Live: 1}, {CKN: "gone", Live: 1}}, 2},
+		{"a further peer has not moved", status.Secured, []status.Member{hub(peer("k1", "new", true), peer("k1", "old", true), peer("k2", "other", true), peer("k1", "old", false))}, "old",
+			[]course.Participant{{CKN: "new", Live: 1}, {CKN: "old", Live: 1}}, 2},
+		{"all peers have", status.Secured, []status.Member{hub(peer("", "", true), peer("k1", "new", true)), hub(peer("", "", true), peer("k1", "new", true))}, "new", []course.Participant{{CKN: "new", Live: 2}}, 2},
 		{"not known under which", status.Secured, []status.Member{member("", true)}, "", []course.Participant{{Live: 1}}, 1},
 	} {
 		s := status.Status{Keychains: []status.Keychain{{Name: "k1", Keys: keys}},
@@ -97,7 +106,7 @@ tunnels:
 	for name, want := range map[string]string{
 		"link1": "cak", "hub1": "wg", "hub2": "ipsec", "cak": "cak", "wg": "wg", "ipsec": "ipsec",
 		"hub3":  "tunnel hub3 has no keychain",
-		"peer":  "keychain peer is no tunnel's own",
+		"peer":  "peer",
 		"spare": "no port uses keychain spare",
 		"hub9":  "there is no port and no tunnel hub9; accepted: link1, hub1, hub2, hub3, or",
 	} {
@@ -109,8 +118,10 @@ tunnels:
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
-	if got := r.tunnels("wg"); len(got) != 1 || got[0] != "hub1" {
-		t.Errorf("%q", got)
+	for _, chain := range []string{"wg", "peer"} {
+		if got := r.tunnels(chain); len(got) != 1 || got[0] != "hub1" {
+			t.Errorf("%s: %q", chain, got)
+		}
 	}
 }
 

@@ -36,15 +36,16 @@ func viewOf(s status.Status, name string, tunnels []string) (v course.View) {
 	}
 	for _, t := range s.Tunnels {
 		if slices.Contains(tunnels, t.Name) {
-			v.Ports = append(v.Ports, tunnelView(t, v.Keys))
+			v.Ports = append(v.Ports, tunnelView(t, name, v.Keys))
 		}
 	}
 	return v
 }
 
-// tunnelView has the live members as participants of the PSKs that their last
-// handshakes were made under; the oldest of these carries what has yet to move.
-func tunnelView(t status.Tunnel, keys []course.Key) course.Port {
+// tunnelView has the live members, of WireGuard all their peers whose keychain is
+// the one called chain, as participants of the PSKs that their last handshakes were
+// made under; the oldest of these carries what has yet to move.
+func tunnelView(t status.Tunnel, chain string, keys []course.Key) course.Port {
 	out := course.Port{Name: t.Name, Secured: t.State == status.Secured, PeersEncode: true, Interfaces: t.Dropped}
 	started := func(id keychain.CKN) (at time.Time) { // of one that is not ours any more: never
 		for _, k := range keys {
@@ -54,11 +55,11 @@ func tunnelView(t status.Tunnel, keys []course.Key) course.Port {
 		}
 		return at
 	}
+	var all []keychain.CKN
 	for _, m := range t.Members {
-		if !m.Live {
-			continue
-		}
-		id := keychain.CKN(m.KeyID)
+		all = append(all, under(m, chain)...)
+	}
+	for _, id := range all {
 		if len(out.SAs) == 0 || started(id).Before(started(out.Encoding)) {
 			out.Encoding = id
 		}
@@ -70,6 +71,20 @@ func tunnelView(t status.Tunnel, keys []course.Key) course.Port {
 		out.Participants[i].Live++
 	}
 	return out
+}
+
+// under names the PSK of a keychain for each handshake of a member that lives;
+// empty: it is not known under which.
+func under(m status.Member, chain string) (ids []keychain.CKN) {
+	if len(m.Peers) == 0 && m.Live {
+		ids = append(ids, keychain.CKN(m.KeyID))
+	}
+	for _, p := range m.Peers {
+		if p.Live && p.Keychain == chain {
+			ids = append(ids, keychain.CKN(p.KeyID))
+		}
+	}
+	return ids
 }
 
 func keyView(k status.Key) course.Key {

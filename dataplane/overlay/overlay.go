@@ -81,6 +81,19 @@ type MemberView struct {
 	RTT                                      time.Duration // of the probe; 0: none answered
 	ProbeLost                                float64       // share of the last probes, 0 to 1
 	Problem                                  string
+	Peers                                    []PeerView // of WireGuard, the tunnel's other end first
+}
+
+// PeerView is how one of a member's peers is.
+type PeerView struct {
+	PublicKey          string // base64
+	Keychain           string // "": it has no PSK
+	Live               bool   // it has a session
+	Remote             netip.AddrPort
+	Handshake          time.Time
+	KeyID              string // of the PSK under which it was made
+	RxOctets, TxOctets uint64
+	Problem            string
 }
 
 // Live tells whether a member is.

@@ -113,7 +113,9 @@ func (v tunnelView) report(below underlays) status.Tunnel {
 	}
 	t.Dropped = below.machine.Dropped(countedBy(c, v.choice.Dataplane, t.Members))
 	switch {
-	case t.State == status.Secured:
+	// Unsecured, a member may be live: on what is left of a session under a PSK that
+	// is not wanted any more.
+	case t.State == status.Secured, slices.ContainsFunc(t.Members, func(m status.Member) bool { return m.Live }):
 		t.Passing = status.PassingProtected
 	case !c.Must:
 		t.Passing = status.PassingClear
@@ -193,6 +195,14 @@ func reportView(v overlay.View, t *status.Tunnel) {
 		if m.RTT > 0 || m.ProbeLost > 0 {
 			rtt, lost := m.RTT.Seconds(), m.ProbeLost
 			r.RTT, r.ProbeLost = &rtt, &lost
+		}
+		for _, p := range m.Peers {
+			q := status.TunnelPeer{PublicKey: p.PublicKey, Keychain: p.Keychain, Live: p.Live, Handshake: status.Given(p.Handshake), KeyID: p.KeyID,
+				RxOctets: p.RxOctets, TxOctets: p.TxOctets, Problem: p.Problem}
+			if p.Remote.IsValid() {
+				q.Remote = p.Remote.String()
+			}
+			r.Peers = append(r.Peers, q)
 		}
 		t.Members = append(t.Members, r)
 	}

@@ -128,6 +128,11 @@ func (m Member) lines(line func(label, format string, args ...any), now time.Tim
 	if m.Problem != "" {
 		line("  why", "%s", m.Problem)
 	}
+	if len(m.Peers) > 1 {
+		for _, p := range m.Peers {
+			line("  peer", "%s", p.text(now))
+		}
+	}
 	if m.IKE != "" || m.ESP != "" {
 		line("  suites", "IKE %s, ESP %s, rekeyed %d times", m.IKE, m.ESP, m.Rekeys)
 	}
@@ -147,4 +152,25 @@ func End(s string) string {
 		return a.Addr().String()
 	}
 	return s
+}
+
+func (p TunnelPeer) text(now time.Time) string {
+	words := []string{p.PublicKey, "not live"}
+	if p.Live {
+		words[1] = "live"
+	}
+	if p.Remote != "" {
+		words = append(words, "with "+p.Remote)
+	}
+	if p.Handshake != nil {
+		words = append(words, "handshake "+Age(now.Sub(*p.Handshake))+" ago")
+	}
+	if p.KeyID != "" {
+		words = append(words, "PSK "+p.KeyID)
+	}
+	text := strings.Join(words, ", ")
+	if p.Problem != "" {
+		text += "; " + p.Problem
+	}
+	return text
 }

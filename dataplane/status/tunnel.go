@@ -2,8 +2,8 @@ package status
 
 import "time"
 
-// Tunnel is an overlay. Its State is Secured while a member is live, Unsecured
-// while none is, Down while its interfaces or what encrypts are missing.
+// Tunnel is an overlay. Its State is Secured while a member is live, under a
+// PSK of its keychain if it has one, Unsecured while none is, Down while its interfaces or what encrypts are missing.
 type Tunnel struct {
 	Name      string `json:"name"`
 	Type      string `json:"type"`   // wireguard or ipsec
@@ -90,6 +90,22 @@ type Member struct {
 	RTT       *float64 `json:"rtt_seconds,omitempty"`
 	ProbeLost *float64 `json:"probe_lost,omitempty"`
 	Problem   string   `json:"problem,omitempty"`
+	// Peers are those of WireGuard, the tunnel's other end first.
+	Peers []TunnelPeer `json:"peers,omitempty"`
+}
+
+// TunnelPeer is one of a WireGuard member's peers.
+type TunnelPeer struct {
+	PublicKey string     `json:"public_key"`
+	Keychain  string     `json:"keychain,omitempty"` // absent: it has no PSK
+	Live      bool       `json:"live"`               // it has a session
+	Remote    string     `json:"remote,omitempty"`
+	Handshake *time.Time `json:"handshake"`
+	// KeyID is of the PSK under which that was made; absent: none, or not known.
+	KeyID    string `json:"key_id,omitempty"`
+	RxOctets uint64 `json:"rx_octets"`
+	TxOctets uint64 `json:"tx_octets"`
+	Problem  string `json:"problem,omitempty"`
 }
 
 // Flow counts one direction of what carries a tunnel, since the filter has known

@@ -3,6 +3,7 @@ package wireguard
 import (
 	"bytes"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/linkseal/linkseal/dataplane/overlay/wireguard/rollover"
@@ -53,10 +54,11 @@ func (l *link) wait(now time.Time) {
 // yield is how long. It is a few round trips.
 const yield = 500 * time.Millisecond
 
-// none is what a peer without a keychain is told: to have no PSK.
+// none is what a peer without a keychain is told: to have no PSK. One that it had
+// carries until the other end has none either.
 func (l *link) none(now time.Time) {
 	l.told = true
-	l.roll.SetKeys(rollover.Keys{Usable: []string{""}}, now)
+	l.roll.SetKeys(rollover.Keys{Usable: []string{""}, Lapsed: l.keys.all()}, now)
 }
 
 // adopt takes over a peer of the device's, whose PSK this is; nil is none.
@@ -105,6 +107,9 @@ func (l *link) session(now time.Time) bool {
 	return !l.at.mono.IsZero() && now.Sub(l.at.mono) < rollover.RejectAfter
 }
 
+// secured tells whether there is one under a PSK that the keychain has.
+func (l *link) secured(now time.Time) bool { return l.session(now) && l.roll.Valid() }
+
 // step decides what is to be.
 func (l *link) step(now time.Time) {
 	if !l.told {
@@ -150,6 +155,14 @@ func (l *link) forget() {
 // zero zeroes all.
 func (l *link) zero() { l.keys.forget(func(string) bool { return false }) }
 
+// remote is where the peer was last heard, else where it is configured to be.
+func (l *link) remote() netip.AddrPort {
+	if l.last.endpoint.IsValid() {
+		return l.last.endpoint
+	}
+	return l.endpoint
+}
+
 // keyID names the PSK under which the last handshake was made.
 func (l *link) keyID() string {
 	if name, ok := l.roll.Carried(); ok {
@@ -167,24 +180,46 @@ func (l *link) problem(now time.Time) (what, remedy string) {
 		return l.keys.problem, "correct it in keychain " + l.keychain
 	case !l.told:
 		return who + ": the PSKs of keychain " + l.keychain + " are not known yet", "see the keychain's own problem"
+	case l.session(now) && !l.roll.Valid():
+		return fmt.Sprintf("%s: its session is under %s, and ends in %v: the other end does not take %s", who, l.former(), l.left(now), l.wanted()),
+			"the PSK in its keychain too, with the same not_before"
 	case l.roll.Wanted() == rollover.Nobody:
 		return who + ": no PSK of keychain " + l.keychain + " is inside its window: nothing is sent", "add one, or correct not_before and expires; linkseal keys list shows them"
+	case !l.session(now) && !l.roll.Valid():
+		return fmt.Sprintf("%s: it does not take %s; the last session was under %s", who, l.wanted(), l.former()),
+			"the PSK in its keychain too, with the same not_before; else it may be down, or UDP be blocked"
 	case !l.session(now) && l.last.refused > l.refused+1:
 		return who + ": it answers, and its answers do not verify: it has another PSK than ours", "the same PSK in both keychains"
 	case !l.session(now) && !l.last.endpoint.IsValid() && !l.endpoint.IsValid():
 		return who + ": it has not come yet, and no remote is configured", "start it; it needs our address and public key"
 	case !l.session(now):
-		to := l.endpoint
-		if l.last.endpoint.IsValid() {
-			to = l.last.endpoint
-		}
-		return fmt.Sprintf("%s: no handshake with %s", who, to),
+		return fmt.Sprintf("%s: no handshake with %s", who, l.remote()),
 			"it may be down, UDP may be blocked, or one end does not have the other's public key; compare with public_key of both"
 	case phase != rollover.Settled && now.Sub(since) >= rollover.GiveUp:
 		return fmt.Sprintf("%s: the other end does not take PSK %q; it is on %q", who, l.keys.id(l.roll.Wanted()), l.keyID()),
 			"the new PSK in its keychain too, with the same not_before; both clocks right"
 	case len(l.keys.inside) == 0 && l.keychain != "":
-		return fmt.Sprintf("%s: PSK %q is outside its window or was removed, and carries traffic until there is another", who, l.keyID()), "add one to keychain " + l.keychain
+		return fmt.Sprintf("%s: PSK %q is outside its window, and carries traffic until there is another", who, l.keyID()), "add one to keychain " + l.keychain
 	}
 	return "", ""
+}
+
+// former is the PSK of the last handshake in words, of a link that may not have it.
+func (l *link) former() string {
+	if name, _ := l.roll.Carried(); name == "" {
+		return "no PSK, which keychain " + l.keychain + " demands"
+	}
+	return fmt.Sprintf("PSK %q, which is not in keychain %s any more", l.keyID(), l.keychain)
+}
+
+func (l *link) wanted() string {
+	if l.roll.Wanted() == rollover.Nobody {
+		return "anything: no PSK is inside its window here"
+	}
+	return fmt.Sprintf("PSK %q", l.keys.id(l.roll.Wanted()))
+}
+
+// left is how long the session lasts.
+func (l *link) left(now time.Time) time.Duration {
+	return (rollover.RejectAfter - now.Sub(l.at.mono)).Round(time.Second)
 }

@@ -144,6 +144,11 @@ func (m *member) live(now time.Time) bool {
 	return m.session(now) && (m.probe == nil || m.probe.answered())
 }
 
+// secured tells whether it carries traffic under a PSK that is wanted.
+func (m *member) secured(now time.Time) bool {
+	return m.live(now) && slices.ContainsFunc(m.links, func(l *link) bool { return l.secured(now) })
+}
+
 // next is when to step again.
 func (m *member) next(now time.Time) time.Time {
 	at := now.Add(idle)

@@ -44,9 +44,11 @@ func (r *ring) add(id string, psk *secret.Key) (name string) {
 // left it is kept until forget.
 func (r *ring) take(s keychain.PSKSelection) (k rollover.Keys) {
 	r.problem = ""
+	if len(s.All) == 0 {
+		k.Lapsed = r.all() // an empty source changes nothing
+	}
 	for _, c := range s.All {
 		switch {
-		case c.State == keychain.NotYet:
 		case c.Secret.Len() != identity.Size:
 			r.problem = fmt.Sprintf("PSK %q has %d octets; accepted: %d, as psk: of 64 hex digits", c.ID, c.Secret.Len(), identity.Size)
 		case c.Cut():
@@ -54,12 +56,23 @@ func (r *ring) take(s keychain.PSKSelection) (k rollover.Keys) {
 		case c.State == keychain.Active:
 			k.Usable = append(k.Usable, r.add(c.ID, c.Secret))
 		case r.held[c.Secret.Fingerprint()].psk != nil:
-			// Expired, and maybe in use: its name may have changed.
-			r.add(c.ID, c.Secret)
+			// Outside its window, and maybe in use: its name may have changed.
+			k.Lapsed = append(k.Lapsed, r.add(c.ID, c.Secret))
 		}
 	}
 	r.inside = k.Usable
 	return k
+}
+
+// all names what is held, and none.
+func (r *ring) all() []string {
+	names := []string{""}
+	for name := range r.held {
+		if name != rollover.Nobody {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // find is the name of the PSK that has k's octets, of the keychain or held.

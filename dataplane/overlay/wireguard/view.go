@@ -14,16 +14,19 @@ import (
 func (s *Session) judge(now time.Time) {
 	state := overlay.Unsecured
 	live := make([]bool, len(s.members))
-	gone := 0
+	gone, secured := 0, false
 	for i, m := range s.members {
 		live[i] = m.live(now)
+		secured = secured || m.secured(now)
 		if m.gone {
 			gone++
 		}
 	}
 	switch {
-	case slices.Contains(live, true):
+	case secured:
 		state = overlay.Secured
+	case slices.Contains(live, true):
+		// What is left of a session under a PSK that is not wanted any more.
 	case gone == len(s.members):
 		state = overlay.Down
 	case s.state == overlay.Unknown && now.Sub(s.opened) < grace:
@@ -74,10 +77,7 @@ func (s *Session) member(m *member, now time.Time) (v overlay.MemberView, remedy
 		v.RxOctets += l.last.rx
 		v.TxOctets += l.last.tx
 		if i == 0 {
-			v.Remote, v.KeyID = l.endpoint, l.keyID()
-			if l.last.endpoint.IsValid() {
-				v.Remote = l.last.endpoint
-			}
+			v.Remote, v.KeyID = l.remote(), l.keyID()
 		}
 		if l.last.handshake.After(v.Handshake) {
 			v.Handshake = l.last.handshake
@@ -95,7 +95,9 @@ func (s *Session) member(m *member, now time.Time) (v overlay.MemberView, remedy
 		say(m.err.Error(), "")
 	}
 	for _, l := range m.links {
-		say(l.problem(now))
+		p, then := l.view(now)
+		say(p.Problem, then)
+		v.Peers = append(v.Peers, p)
 	}
 	if m.probe != nil {
 		r := m.probe.Result()
@@ -106,4 +108,14 @@ func (s *Session) member(m *member, now time.Time) (v overlay.MemberView, remedy
 		say(r.Problem, "an address at the other end that answers pings, in its allowed_ips and in ours")
 	}
 	return v, remedy
+}
+
+// view is how the link is, and what to do about its problem.
+func (l *link) view(now time.Time) (p overlay.PeerView, remedy string) {
+	p = overlay.PeerView{
+		PublicKey: l.public.String(), Keychain: l.keychain, Live: l.session(now), Remote: l.remote(),
+		Handshake: l.last.handshake, KeyID: l.keyID(), RxOctets: l.last.rx, TxOctets: l.last.tx,
+	}
+	p.Problem, remedy = l.problem(now)
+	return p, remedy
 }

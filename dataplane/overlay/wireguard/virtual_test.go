@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -224,9 +225,10 @@ type desktop struct {
 
 // place is how hosts of a test are made.
 type place struct {
-	air  *air
-	ns   *netns.NS
-	lazy bool
+	air     *air
+	ns      *netns.NS
+	lazy    bool
+	keyless bool // what is opened has no keychains
 }
 
 func newPlace(t *testing.T, lazy bool) *place {
@@ -236,7 +238,7 @@ func newPlace(t *testing.T, lazy bool) *place {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { ns.Close() })
-	return &place{&air{at: map[netip.AddrPort]chan datagram{}}, ns, lazy}
+	return &place{air: &air{at: map[netip.AddrPort]chan datagram{}}, ns: ns, lazy: lazy}
 }
 
 // host makes one with a key of its own, and no peers yet.
@@ -272,6 +274,9 @@ func (p *place) open(t *testing.T, h *desktop, peers ...*desktop) {
 		h.tunnel.WireGuard.Peers = append(h.tunnel.WireGuard.Peers, config.Peer{
 			PublicKey: q.pair.Public.String(), Remote: addrPort(q.under), AllowedIPs: only(q.inner), Keychain: q.name,
 		})
+	}
+	if p.keyless {
+		keyless(&h.tunnel)
 	}
 	dev := pinned{newEmbedded(p.ns, host(h.desk, 1400), &radio{air: p.air, addr: h.under}, h.log), p.lazy}
 	err := h.add(overlay.Member{}, dev, func() device {
@@ -326,6 +331,16 @@ func (f *flow) end(t *testing.T) {
 	if got := f.to.desk.arrived(f.from.inner); uint64(got) != f.sent || got == 0 {
 		t.Errorf("%s to %s: %d of %d lost", f.from.name, f.to.name, f.sent-uint64(got), f.sent)
 	}
+}
+
+// keyless takes the keychains away, before it is open.
+func keyless(c *config.Tunnel) {
+	w := *c.WireGuard
+	w.Keychain, w.Peers = "", slices.Clone(w.Peers)
+	for i := range w.Peers {
+		w.Peers[i].Keychain = ""
+	}
+	c.WireGuard = &w
 }
 
 // carries waits until the n-th peer's last handshake was under the PSK of that id.

@@ -40,6 +40,10 @@
 // public key, which leads, changes faster: in the time that the other keeps one
 // it has had each.
 //
+// A PSK that has left the keychain, or none where a keychain is new, is not put
+// back: its session lasts its 180 s, in which the other end has to come, and no
+// handshake is made under it.
+//
 // Handshakes are begun by the leader, and by the other end only if nothing comes
 // of that: two that cross in flight void each other, and what is under way under
 // the session before is lost. For the same reason a failed one is not repeated

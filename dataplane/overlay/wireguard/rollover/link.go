@@ -89,9 +89,12 @@ func (s Second) String() string {
 // Keys are the PSKs that a link may have, by names that differ if their octets
 // do. The empty name is the PSK of no octets, where no PSK is configured.
 type Keys struct {
-	// Usable are those inside their window, the preferred first. Empty: the
-	// one that carries is kept, or there is Nobody.
+	// Usable are those inside their window, the preferred first.
 	Usable []string
+	// Lapsed are those that are not, and are kept while they carry. What is in none
+	// of the lists carries what its session lasts, and no handshake is made under
+	// it.
+	Lapsed []string
 	// Cut are those that may not carry any more.
 	Cut []string
 }
@@ -178,7 +181,7 @@ func (l *Link) Needs(name string) bool {
 // SetKeys replaces the keys at now.
 func (l *Link) SetKeys(k Keys, now time.Time) {
 	old, had := l.want(), !l.start.IsZero()
-	l.keys = Keys{slices.Clone(k.Usable), slices.Clone(k.Cut)}
+	l.keys = Keys{slices.Clone(k.Usable), slices.Clone(k.Lapsed), slices.Clone(k.Cut)}
 	cut := func(name string) bool { return slices.Contains(k.Cut, name) }
 	if l.known && cut(l.carried) || !l.known && had && (cut(l.set) || cut(l.before)) {
 		l.known, l.carried, l.drop = false, "", true
@@ -207,17 +210,26 @@ func (l *Link) want() string {
 	switch {
 	case len(l.keys.Usable) > 0:
 		return l.keys.Usable[0]
-	case l.known:
+	case l.known && l.may(l.carried):
 		return l.carried
 	}
 	return Nobody
 }
 
+// may tells whether handshakes may be made under the PSK.
+func (l *Link) may(name string) bool {
+	return l.start.IsZero() || slices.Contains(l.keys.Usable, name) || slices.Contains(l.keys.Lapsed, name)
+}
+
+// Valid tells whether the last handshake was made under a PSK that the link may
+// have: not if that has left the keys since, or there was none before them.
+func (l *Link) Valid() bool { return !l.known || l.may(l.carried) }
+
 // fallback is the PSK to try if the wanted one fails: the one that carries,
 // else the next best.
 func (l *Link) fallback() (string, bool) {
 	want := l.want()
-	if l.known && l.carried != want {
+	if l.known && l.carried != want && l.may(l.carried) {
 		return l.carried, true
 	}
 	for _, k := range l.keys.Usable {

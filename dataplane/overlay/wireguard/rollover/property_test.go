@@ -32,7 +32,7 @@ func TestNothingIsLost(t *testing.T) {
 		// Of an old PSK that is retired at the change its end keeps what carries.
 		keys := rapid.SampledFrom([]func(bool) Keys{oldNew, func(changed bool) Keys {
 			if changed {
-				return Keys{Usable: []string{"new"}}
+				return Keys{Usable: []string{"new"}, Lapsed: []string{"old"}}
 			}
 			return Keys{Usable: []string{"old"}}
 		}}).Draw(t, "keychain")
