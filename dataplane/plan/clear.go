@@ -12,6 +12,7 @@ import (
 type Elsewhere struct {
 	Routes []OtherRoute
 	Rules  []OtherRule
+	VRFs   []int // their tables
 }
 
 // OtherRoute is a unicast route of another table.
@@ -21,11 +22,15 @@ type OtherRoute struct {
 	Devices []string
 }
 
-// OtherRule has a table looked up.
+// OtherRule is a policy rule. One that is none of what is named here drops what it
+// matches (blackhole, unreachable, prohibit), or does nothing: neither leads anything
+// past a tunnel.
 type OtherRule struct {
 	Family   Family
 	Priority uint32
-	Table    int // 0: none
+	Table    int    // that it has looked up; 0: none
+	L3       bool   // l3mdev: the table of the VRF that a packet or its socket is in
+	Goto     uint32 // the priority of the rule that is asked next; 0: the one behind it
 }
 
 // The kernel's tables: of routes that have no other, and of its own addresses.
@@ -38,12 +43,15 @@ const (
 type ClearRoute struct {
 	Tunnel  string
 	Protect netip.Prefix
-	Route   netip.Prefix
+	Route   netip.Prefix // the zero one: any, by a rule
 	Devices []string
 	Why     string
 }
 
 func (c ClearRoute) String() string {
+	if !c.Route.IsValid() {
+		return fmt.Sprintf("protected %s: %s", c.Protect, c.Why)
+	}
 	return fmt.Sprintf("%s of protected %s by %s: %s", c.Route, c.Protect, by(c.Devices), c.Why)
 }
 
@@ -83,27 +91,75 @@ func Astray(desired Desired, e Elsewhere) map[string]string {
 	return astray
 }
 
-// ClearRoutes finds the routes that lead around tunnels, in order: those that
-// the kernel takes before RouteTable, and those in main that are as specific as
-// what is protected, or more. The first carry what is protected past the tunnel;
-// the second do not, but somebody tells of another way to there, and the other
-// end may take it.
-func ClearRoutes(desired Desired, e Elsewhere) (all []ClearRoute) {
-	before := make(map[Family]map[int]uint32) // tables that are looked up before, by the rule's priority
+// passes are the rules that lead past RouteTable: which tables of a family are
+// looked up before it, and the rules that leave it out.
+type passes struct {
+	tables map[int]string
+	gotos  []string
+}
+
+// passed reads e's rules, which are in the order in which they are asked. A rule
+// may match a few packets only: what those are is not looked into.
+func (e Elsewhere) passed() map[Family]*passes {
+	all := make(map[Family]*passes)
+	own := make(map[Family]bool) // linkseal's has been asked
 	for _, r := range e.Rules {
-		if r.Priority >= RulePriority || r.Table == 0 || r.Table == RouteTable || r.Table == tableLocal {
-			continue
+		p := all[r.Family]
+		if p == nil {
+			p = &passes{tables: make(map[int]string)}
+			all[r.Family] = p
 		}
-		if before[r.Family] == nil {
-			before[r.Family] = make(map[int]uint32)
+		add := func(table int, why string) {
+			if _, twice := p.tables[table]; !twice && table != RouteTable && table != tableLocal && table != 0 {
+				p.tables[table] = why
+			}
 		}
-		if _, twice := before[r.Family][r.Table]; !twice {
-			before[r.Family][r.Table] = r.Priority
+		switch {
+		case r.Priority > RulePriority || own[r.Family]:
+		case r.Priority == RulePriority && r.Table == RouteTable:
+			own[r.Family] = true
+		case r.Goto > RulePriority:
+			p.gotos = append(p.gotos, fmt.Sprintf("rule %d goes on at rule %d and leaves out linkseal's, %d", r.Priority, r.Goto, RulePriority))
+		case r.L3:
+			for _, table := range e.VRFs {
+				add(table, fmt.Sprintf("rule %d (l3mdev) has table %d, of a VRF, looked up before linkseal's", r.Priority, table))
+			}
+		default:
+			add(r.Table, fmt.Sprintf("rule %d has table %d looked up before linkseal's", r.Priority, r.Table))
 		}
+	}
+	return all
+}
+
+// heldBack says what becomes of what is led past a tunnel, of prefix p.
+func heldBack(p netip.Prefix, f *Fence) string {
+	if f != nil && slices.ContainsFunc(f.Protect, func(q netip.Prefix) bool { return q.Bits() <= p.Bits() && q.Contains(p.Addr()) }) {
+		return "; the fence holds it back: it is dropped, and not sent in clear"
+	}
+	return "; it leaves in clear"
+}
+
+// ClearRoutes finds the ways that lead around tunnels, in order: rules that leave
+// out RouteTable, routes that the kernel takes before it, and those in main that
+// are as specific as what is protected, or more. The first two carry what is
+// protected past the tunnel, as far as the fence; the last do not, but somebody
+// tells of another way to there, and the other end may take it.
+func ClearRoutes(desired Desired, e Elsewhere, fence *Fence) (all []ClearRoute) {
+	passed := e.passed()
+	of := func(p netip.Prefix) passes {
+		if found := passed[familyOf(p.Addr())]; found != nil {
+			return *found
+		}
+		return passes{}
 	}
 	for _, t := range desired.Tunnels {
 		if t.Transport {
 			continue
+		}
+		for _, p := range t.Protect {
+			for _, why := range of(p).gotos {
+				all = append(all, ClearRoute{Tunnel: t.Name, Protect: p, Why: why + heldBack(p, fence)})
+			}
 		}
 		for _, r := range e.Routes {
 			if slices.ContainsFunc(r.Devices, func(name string) bool {
@@ -111,14 +167,14 @@ func ClearRoutes(desired Desired, e Elsewhere) (all []ClearRoute) {
 			}) {
 				continue // into the tunnel itself
 			}
-			priority, first := before[familyOf(r.Prefix.Addr())][r.Table]
+			before := of(r.Prefix).tables[r.Table]
 			for _, p := range t.Protect {
 				why := ""
 				switch {
 				case !p.Overlaps(r.Prefix):
 					continue
-				case first:
-					why = fmt.Sprintf("rule %d has table %d looked up before linkseal's", priority, r.Table)
+				case before != "":
+					why = before + heldBack(p, fence)
 				case r.Table == tableMain && r.Prefix.Bits() >= p.Bits():
 					why = "a second way to there; what the other end sends may come in clear"
 				default:

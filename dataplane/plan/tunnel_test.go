@@ -143,7 +143,10 @@ func TestClearRoutes(t *testing.T) {
 	in := func(table int, prefix string, devices ...string) OtherRoute {
 		return OtherRoute{Table: table, Prefix: p(prefix), Devices: devices}
 	}
-	rule := func(priority uint32, table int) OtherRule { return OtherRule{IPv4, priority, table} }
+	rule := func(priority uint32, table int) OtherRule {
+		return OtherRule{Family: IPv4, Priority: priority, Table: table}
+	}
+	const clear = "; it leaves in clear"
 	const second = ": a second way to there; what the other end sends may come in clear"
 	for name, c := range map[string]struct {
 		e    Elsewhere
@@ -157,22 +160,39 @@ func TestClearRoutes(t *testing.T) {
 		"into the tunnel":       {Elsewhere{Routes: []OtherRoute{in(254, "10.20.3.0/24", "wg1")}}, nil},
 		"nobody looks there":    {Elsewhere{Routes: []OtherRoute{in(77, "10.20.3.0/24", "eth1")}}, nil},
 		"looked at after":       {Elsewhere{Routes: []OtherRoute{in(77, "0.0.0.0/0", "eth1")}, Rules: []OtherRule{rule(5211, 77)}}, nil},
-		"looked at before":      {Elsewhere{Routes: []OtherRoute{in(77, "0.0.0.0/0", "eth1")}, Rules: []OtherRule{rule(100, 77)}}, []string{"0.0.0.0/0 of protected 10.20.0.0/16 by eth1: rule 100 has table 77 looked up before linkseal's"}},
-		"of the other family":   {Elsewhere{Routes: []OtherRoute{in(77, "::/0", "eth1")}, Rules: []OtherRule{{IPv6, 100, 77}}}, nil},
+		"looked at before":      {Elsewhere{Routes: []OtherRoute{in(77, "0.0.0.0/0", "eth1")}, Rules: []OtherRule{rule(100, 77)}}, []string{"0.0.0.0/0 of protected 10.20.0.0/16 by eth1: rule 100 has table 77 looked up before linkseal's" + clear}},
+		"of the other family":   {Elsewhere{Routes: []OtherRoute{in(77, "::/0", "eth1")}, Rules: []OtherRule{{Family: IPv6, Priority: 100, Table: 77}}}, nil},
 		"the local table":       {Elsewhere{Routes: []OtherRoute{in(255, "10.20.3.0/24", "eth1")}, Rules: []OtherRule{rule(0, 255)}}, nil},
-		"main before it":        {Elsewhere{Routes: []OtherRoute{in(254, "0.0.0.0/0", "eth1")}, Rules: []OtherRule{rule(5209, 254)}}, []string{"0.0.0.0/0 of protected 10.20.0.0/16 by eth1: rule 5209 has table 254 looked up before linkseal's"}},
+		"main before it":        {Elsewhere{Routes: []OtherRoute{in(254, "0.0.0.0/0", "eth1")}, Rules: []OtherRule{rule(5209, 254)}}, []string{"0.0.0.0/0 of protected 10.20.0.0/16 by eth1: rule 5209 has table 254 looked up before linkseal's" + clear}},
+		"with ours, before it":  {Elsewhere{Routes: []OtherRoute{in(77, "0.0.0.0/0", "eth1")}, Rules: []OtherRule{rule(5210, 77), rule(5210, 19539)}}, []string{"0.0.0.0/0 of protected 10.20.0.0/16 by eth1: rule 5210 has table 77 looked up before linkseal's" + clear}},
+		"with ours, after it":   {Elsewhere{Routes: []OtherRoute{in(77, "0.0.0.0/0", "eth1")}, Rules: []OtherRule{rule(5210, 19539), rule(5210, 77)}}, nil},
+		"goto past it":          {Elsewhere{Rules: []OtherRule{{Family: IPv4, Priority: 80, Goto: 32766}}}, []string{"protected 10.20.0.0/16: rule 80 goes on at rule 32766 and leaves out linkseal's, 5210" + clear}},
+		"goto before it":        {Elsewhere{Rules: []OtherRule{{Family: IPv4, Priority: 80, Goto: 5210}}}, nil},
+		"goto behind it":        {Elsewhere{Rules: []OtherRule{{Family: IPv4, Priority: 5300, Goto: 32766}}}, nil},
+		"goto of IPv6":          {Elsewhere{Rules: []OtherRule{{Family: IPv6, Priority: 80, Goto: 32766}}}, nil},
+		"a VRF's":               {Elsewhere{Routes: []OtherRoute{in(78, "0.0.0.0/0", "eth2"), in(77, "10.0.0.0/8", "eth3")}, Rules: []OtherRule{{Family: IPv4, Priority: 1000, L3: true}}, VRFs: []int{78}}, []string{"0.0.0.0/0 of protected 10.20.0.0/16 by eth2: rule 1000 (l3mdev) has table 78, of a VRF, looked up before linkseal's" + clear}},
+		"a VRF's, behind it":    {Elsewhere{Routes: []OtherRoute{in(78, "0.0.0.0/0", "eth2")}, Rules: []OtherRule{{Family: IPv4, Priority: 32765, L3: true}}, VRFs: []int{78}}, nil},
+		"dropped, or nothing":   {Elsewhere{Routes: []OtherRoute{in(77, "0.0.0.0/0", "eth1")}, Rules: []OtherRule{rule(100, 0)}}, nil},
 		"with a nexthop object": {Elsewhere{Routes: []OtherRoute{in(254, "10.20.0.0/16")}}, []string{"10.20.0.0/16 of protected 10.20.0.0/16 by an unknown interface" + second}},
 	} {
 		var got []string
-		for _, r := range ClearRoutes(Desired{Tunnels: []Tunnel{g}}, c.e) {
+		for _, r := range ClearRoutes(Desired{Tunnels: []Tunnel{g}}, c.e, nil) {
 			got = append(got, r.String())
 		}
 		if d := cmp.Diff(c.want, got); d != "" {
 			t.Errorf("%s (-want +got):\n%s", name, d)
 		}
 	}
+	for fence, want := range map[string]string{"10.16.0.0/12": "; the fence holds it back: it is dropped, and not sent in clear", "10.20.0.0/17": clear} {
+		f := &Fence{Protect: []netip.Prefix{p("10.1.0.0/16"), p(fence)}}
+		e := Elsewhere{Routes: []OtherRoute{in(77, "0.0.0.0/0", "eth1")}, Rules: []OtherRule{rule(100, 77), {Family: IPv4, Priority: 101, Goto: 32766}}}
+		got := ClearRoutes(Desired{Tunnels: []Tunnel{g}}, e, f)
+		if len(got) != 2 || !strings.HasSuffix(got[0].Why, want) || !strings.HasSuffix(got[1].Why, want) {
+			t.Errorf("with a fence around %s: %v", fence, got)
+		}
+	}
 	g.Transport = true
-	if got := ClearRoutes(Desired{Tunnels: []Tunnel{g}}, Elsewhere{Routes: []OtherRoute{in(254, "10.20.0.0/16", "eth1")}}); got != nil {
+	if got := ClearRoutes(Desired{Tunnels: []Tunnel{g}}, Elsewhere{Routes: []OtherRoute{in(254, "10.20.0.0/16", "eth1")}}, nil); got != nil {
 		t.Errorf("of transport mode: %v", got)
 	}
 }

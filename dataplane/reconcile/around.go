@@ -13,7 +13,7 @@ func (r *Reconciler) around(d plan.Desired, o plan.Observed) {
 		return
 	}
 	found := make(map[string][]string)
-	for _, c := range plan.ClearRoutes(d, *o.Elsewhere) {
+	for _, c := range plan.ClearRoutes(d, *o.Elsewhere, o.Fence) {
 		found[c.Tunnel] = append(found[c.Tunnel], c.String())
 	}
 	for name, astray := range plan.Astray(d, *o.Elsewhere) {

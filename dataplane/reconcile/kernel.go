@@ -180,7 +180,7 @@ func (k *Kernel) Observe(d plan.Desired) (plan.Observed, error) {
 		o.Links[l.Name] = seen
 	}
 	k.closed.Store(&closed)
-	return o, k.observeRoutes(d, names, &o)
+	return o, k.observeRoutes(d, links, names, &o)
 }
 
 // secYs lists the MACsec devices by ifindex.

@@ -9,6 +9,7 @@ import (
 	"github.com/linkseal/linkseal/bpf"
 	"github.com/linkseal/linkseal/dataplane/plan"
 	"github.com/linkseal/linkseal/dataplane/status"
+	"github.com/linkseal/linkseal/linux/link"
 	"github.com/linkseal/linkseal/linux/route"
 )
 
@@ -51,7 +52,7 @@ func withCounted(want plan.Filter, have *bpf.UnderlayState) plan.Filter {
 }
 
 // observeRoutes fills in routes, rules and MSS.
-func (k *Kernel) observeRoutes(d plan.Desired, names map[int]string, o *plan.Observed) error {
+func (k *Kernel) observeRoutes(d plan.Desired, links []link.Link, names map[int]string, o *plan.Observed) error {
 	o.Rules, o.MSS = make(map[plan.Family]bool), make(map[string]int)
 	var rules []route.Rule
 	for f, is := range families {
@@ -95,7 +96,7 @@ func (k *Kernel) observeRoutes(d plan.Desired, names map[int]string, o *plan.Obs
 		return nil
 	}
 	k.elsewhere = time.Now()
-	return k.observeElsewhere(rules, names, o)
+	return k.observeElsewhere(rules, links, names, o)
 }
 
 // planned is r as a plan has it. A type that linkseal makes none of equals none
@@ -111,8 +112,13 @@ func planned(r route.Route, names map[int]string) plan.Route {
 	return out
 }
 
-func (k *Kernel) observeElsewhere(rules []route.Rule, names map[int]string, o *plan.Observed) error {
+func (k *Kernel) observeElsewhere(rules []route.Rule, links []link.Link, names map[int]string, o *plan.Observed) error {
 	e := &plan.Elsewhere{}
+	for _, l := range links {
+		if l.Table != 0 {
+			e.VRFs = append(e.VRFs, int(l.Table))
+		}
+	}
 	for f, is := range families {
 		all, err := k.routes.List(is, 0)
 		if err != nil && f == plan.IPv4 {
@@ -126,7 +132,7 @@ func (k *Kernel) observeElsewhere(rules []route.Rule, names map[int]string, o *p
 		}
 		for _, r := range rules {
 			if r.Family == is {
-				e.Rules = append(e.Rules, plan.OtherRule{Family: f, Priority: r.Priority, Table: r.Table})
+				e.Rules = append(e.Rules, plan.OtherRule{Family: f, Priority: r.Priority, Table: r.Table, L3: r.L3, Goto: r.Goto})
 			}
 		}
 	}

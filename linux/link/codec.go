@@ -33,6 +33,9 @@ func (i info) encode(attrs func(*netlink.AttributeEncoder)) ([]byte, error) {
 // IFLA_TUN_TYPE is an octet.
 const iflaTunType = 3
 
+// iflaVRFTable is a VRF's attribute (include/uapi/linux/if_link.h).
+const iflaVRFTable = 1
+
 // decodeKind reads IFLA_LINKINFO. The kernel puts the kind before its data.
 func (l *Link) decodeKind(ad *netlink.AttributeDecoder) error {
 	for ad.Next() {
@@ -44,6 +47,15 @@ func (l *Link) decodeKind(ad *netlink.AttributeDecoder) error {
 				for ad.Next() {
 					if ad.Type() == iflaXfrmIfID {
 						l.IfID = ad.Uint32()
+					}
+				}
+				return ad.Err()
+			})
+		case ad.Type() == unix.IFLA_INFO_DATA && l.Kind == "vrf":
+			ad.Nested(func(ad *netlink.AttributeDecoder) error {
+				for ad.Next() {
+					if ad.Type() == iflaVRFTable {
+						l.Table = ad.Uint32()
 					}
 				}
 				return ad.Err()

@@ -91,6 +91,27 @@ func TestDecodeTap(t *testing.T) {
 	}
 }
 
+func TestDecodeVRF(t *testing.T) {
+	for kind, want := range map[string]uint32{"vrf": 77, "bridge": 0} {
+		b, err := info{index: 7}.encode(func(ae *netlink.AttributeEncoder) {
+			ae.Nested(unix.IFLA_LINKINFO, func(ae *netlink.AttributeEncoder) error {
+				ae.String(unix.IFLA_INFO_KIND, kind)
+				ae.Nested(unix.IFLA_INFO_DATA, func(ae *netlink.AttributeEncoder) error {
+					ae.Uint32(iflaVRFTable, 77)
+					return nil
+				})
+				return nil
+			})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l, ok, err := decodeLink(b); !ok || err != nil || l.Table != want {
+			t.Errorf("%s: %+v, %v, %v", kind, l, ok, err)
+		}
+	}
+}
+
 func FuzzDecodeLink(f *testing.F) {
 	f.Add(message(f, 0, 1))
 	f.Fuzz(func(t *testing.T, b []byte) {

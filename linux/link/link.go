@@ -23,6 +23,7 @@ type Link struct {
 	Kind   string // "macsec", "veth", "tun", ...; empty for hardware
 	Tap    bool   // Kind is tun, and it carries Ethernet frames
 	IfID   uint32 // of an XFRM interface
+	Table  uint32 // of a VRF: its routing table
 	Parent int    // ifindex of the device under it (IFLA_LINK), 0 if none
 	Master int    // ifindex of the bridge or bond over it, 0 if none
 	MTU    int

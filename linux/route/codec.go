@@ -14,6 +14,7 @@ var native = binary.NativeEndian
 
 // Attributes of a rule (include/uapi/linux/fib_rules.h) that are no selector.
 const (
+	fraGoto              = 4
 	fraPriority          = 6
 	fraSuppressIfgroup   = 13
 	fraSuppressPrefixLen = 14
@@ -23,7 +24,9 @@ const (
 	fraProtocol          = 21
 	fraFlow              = 11
 	fibRuleInvert        = 0x2
-	actionToTable        = 1 // FR_ACT_TO_TBL
+	fibRuleUnresolved    = 0x4 // there is no rule to go to
+	actionToTable        = 1   // FR_ACT_TO_TBL
+	actionGoto           = 2   // FR_ACT_GOTO
 	rtmCloned            = 0x200
 	sizeofRtnexthop      = 8
 )
@@ -209,7 +212,7 @@ func decodeRule(b []byte) (r Rule, err error) {
 	}
 	r = Rule{Family: Family(b[0]), Table: int(b[4])}
 	r.All = b[1] == 0 && b[2] == 0 && b[3] == 0 && native.Uint32(b[8:])&fibRuleInvert == 0
-	toTable := b[7] == actionToTable
+	toTable, goes := b[7] == actionToTable, b[7] == actionGoto && native.Uint32(b[8:])&fibRuleUnresolved == 0
 	ad, err := netlink.NewAttributeDecoder(b[unix.SizeofRtMsg:])
 	if err != nil {
 		return r, fmt.Errorf("rule message: %w", err)
@@ -220,6 +223,8 @@ func decodeRule(b []byte) (r Rule, err error) {
 			r.Priority = ad.Uint32()
 		case fraTable:
 			r.Table = int(ad.Uint32())
+		case fraGoto:
+			r.Goto = ad.Uint32()
 		case fraL3mdev:
 			r.L3, r.All = ad.Uint8() != 0, false
 		case fraPad, fraProtocol, fraFlow:
@@ -232,6 +237,9 @@ func decodeRule(b []byte) (r Rule, err error) {
 	}
 	if !toTable {
 		r.Table = 0
+	}
+	if !goes {
+		r.Goto = 0
 	}
 	if err := ad.Err(); err != nil {
 		return r, fmt.Errorf("rule message: %w", err)

@@ -110,11 +110,18 @@ func TestDecodeRule(t *testing.T) {
 	source[2] = 8
 	unreachable := slices.Clone(plain)
 	unreachable[7] = 7
+	onward := with(8, 0, fraGoto, 0, 0, 0, 0, 0)
+	native.PutUint32(onward[len(onward)-4:], 32766)
+	onward[7] = actionGoto
+	nowhere := slices.Clone(onward)
+	native.PutUint32(nowhere[8:], fibRuleUnresolved)
 	want := Rule{Family: IPv4, Priority: 5210, Table: 19539, All: true}
 	selective := want
 	selective.All = false
 	l3, none := selective, want
 	l3.L3, none.Table = true, 0
+	goes := none
+	goes.Goto = 32766
 	for name, c := range map[string]struct {
 		b    []byte
 		want Rule
@@ -128,6 +135,8 @@ func TestDecodeRule(t *testing.T) {
 		"a source":   {source, selective},
 		"of VRFs":    {with(5, 0, fraL3mdev, 0, 1, 0, 0, 0), l3},
 		"no table":   {unreachable, none},
+		"goto":       {onward, goes},
+		"no target":  {nowhere, none},
 	} {
 		got, err := decodeRule(c.b)
 		if d := cmp.Diff(c.want, got); d != "" || err != nil {

@@ -97,6 +97,9 @@ type Rule struct {
 	All bool
 	// L3 is the rule of VRFs, whose table is that of the device.
 	L3 bool
+	// Goto is the priority of the rule at which the lookup goes on, past those
+	// between; 0: it does not, or there is none.
+	Goto uint32
 }
 
 // ErrNoFamily says that the kernel has none of that family.

@@ -198,13 +198,15 @@ func TestRules(t *testing.T) {
 		}
 	}
 	// What others make is read as what it is.
-	for _, args := range [][]string{{"rule", "add", "pref", "100", "fwmark", "7", "lookup", "77"}, {"rule", "add", "pref", "101", "to", "10.0.0.0/8", "unreachable"}} {
+	for _, args := range [][]string{{"rule", "add", "pref", "100", "fwmark", "7", "lookup", "77"}, {"rule", "add", "pref", "101", "to", "10.0.0.0/8", "unreachable"},
+		{"rule", "add", "pref", "102", "goto", "32766"}, {"rule", "add", "pref", "103", "goto", "32765"}} {
 		if out, err := ns.Command("ip", args...).CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
 	}
 	all, err := h.Rules(IPv4)
 	want := []Rule{{Family: IPv4, Priority: 0, Table: TableLocal, All: true}, {Family: IPv4, Priority: 100, Table: 77}, {Family: IPv4, Priority: 101},
+		{Family: IPv4, Priority: 102, All: true, Goto: 32766}, {Family: IPv4, Priority: 103, All: true},
 		{Family: IPv4, Priority: 32766, Table: TableMain, All: true}, {Family: IPv4, Priority: 32767, Table: TableDefault, All: true}}
 	if d := cmp.Diff(want, all); d != "" || err != nil {
 		t.Errorf("%v %s", err, d)
