@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -63,27 +64,27 @@ func by(devices []string) string {
 }
 
 // Astray says of must-secure tunnels, by name, that their own packets do not leave
-// by their device, where alone what they protect is kept out.
+// by their device, where alone all frames are looked at, routed here or not.
 func Astray(desired Desired, e Elsewhere) map[string]string {
 	astray := make(map[string]string)
+	main := make(map[netip.Prefix][]OtherRoute)
+	for _, r := range e.Routes {
+		if r.Table == tableMain {
+			main[r.Prefix.Masked()] = append(main[r.Prefix.Masked()], r)
+		}
+	}
 	for _, t := range desired.Tunnels {
 		for _, a := range t.Remotes {
-			var best []OtherRoute // the longest prefixes of main
-			for _, r := range e.Routes {
-				if r.Table != tableMain || !r.Prefix.Contains(a) || len(best) > 0 && r.Prefix.Bits() < best[0].Prefix.Bits() {
-					continue
-				}
-				if len(best) > 0 && r.Prefix.Bits() > best[0].Prefix.Bits() {
-					best = nil
-				}
-				best = append(best, r)
+			var best []OtherRoute // the longest prefixes
+			for bits := a.BitLen(); bits >= 0 && best == nil; bits-- {
+				best = main[netip.PrefixFrom(a, bits).Masked()]
 			}
 			for i, r := range best {
 				if slices.Contains(r.Devices, t.Device) || len(r.Devices) == 0 || !t.Must {
 					break
 				}
 				if i == len(best)-1 {
-					astray[t.Name] = fmt.Sprintf("%s is routed by %s, not by device %s: what is protected is kept off %s alone", a, by(r.Devices), t.Device, t.Device)
+					astray[t.Name] = fmt.Sprintf("%s is routed by %s, not by device %s: its filter is on %s alone", a, by(r.Devices), t.Device, t.Device)
 				}
 			}
 		}
@@ -152,37 +153,37 @@ func ClearRoutes(desired Desired, e Elsewhere, fence *Fence) (all []ClearRoute) 
 		}
 		return passes{}
 	}
-	for _, t := range desired.Tunnels {
-		if t.Transport {
+	list := newProtected(desired)
+	var found []placed
+	for _, w := range list {
+		for i, why := range of(w.prefix).gotos {
+			found = append(found, placed{w, i - len(of(w.prefix).gotos), ClearRoute{Tunnel: desired.Tunnels[w.tunnel].Name, Protect: w.prefix, Why: why + heldBack(w.prefix, fence)}})
+		}
+	}
+	for n, r := range e.Routes {
+		before := of(r.Prefix).tables[r.Table]
+		if before == "" && r.Table != tableMain {
 			continue
 		}
-		for _, p := range t.Protect {
-			for _, why := range of(p).gotos {
-				all = append(all, ClearRoute{Tunnel: t.Name, Protect: p, Why: why + heldBack(p, fence)})
-			}
-		}
-		for _, r := range e.Routes {
-			if slices.ContainsFunc(r.Devices, func(name string) bool {
-				return slices.ContainsFunc(t.Members, func(m Member) bool { return m.Interface == name })
-			}) {
+		for _, w := range list.overlapping(r.Prefix) {
+			t, p := desired.Tunnels[w.tunnel], w.prefix
+			if slices.ContainsFunc(t.Members, func(m Member) bool { return slices.Contains(r.Devices, m.Interface) }) {
 				continue // into the tunnel itself
 			}
-			before := of(r.Prefix).tables[r.Table]
-			for _, p := range t.Protect {
-				why := ""
-				switch {
-				case !p.Overlaps(r.Prefix):
-					continue
-				case before != "":
-					why = before + heldBack(p, fence)
-				case r.Table == tableMain && r.Prefix.Bits() >= p.Bits():
-					why = "a second way to there; what the other end sends may come in clear"
-				default:
-					continue
-				}
-				all = append(all, ClearRoute{Tunnel: t.Name, Protect: p, Route: r.Prefix, Devices: r.Devices, Why: why})
+			why := "a second way to there; what the other end sends may come in clear"
+			if before != "" {
+				why = before + heldBack(p, fence)
+			} else if r.Prefix.Bits() < p.Bits() {
+				continue
 			}
+			found = append(found, placed{w, n, ClearRoute{Tunnel: t.Name, Protect: p, Route: r.Prefix, Devices: r.Devices, Why: why}})
 		}
+	}
+	slices.SortStableFunc(found, func(a, b placed) int {
+		return cmp.Or(a.of.tunnel-b.of.tunnel, a.route-b.route, a.of.n-b.of.n)
+	})
+	for _, f := range found {
+		all = append(all, f.ClearRoute)
 	}
 	return all
 }

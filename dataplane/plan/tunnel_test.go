@@ -201,7 +201,7 @@ func TestAstray(t *testing.T) {
 	in := func(prefix string, devices ...string) OtherRoute {
 		return OtherRoute{Table: 254, Prefix: netip.MustParsePrefix(prefix), Devices: devices}
 	}
-	const astray = "10.20.0.5 is routed by eth2, not by device eth1: what is protected is kept off eth1 alone"
+	const astray = "10.20.0.5 is routed by eth2, not by device eth1: its filter is on eth1 alone"
 	for name, c := range map[string]struct {
 		routes []OtherRoute
 		must   bool
