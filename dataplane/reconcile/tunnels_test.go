@@ -309,7 +309,7 @@ func TestClearRoute(t *testing.T) {
 		w.machine.change(func() { w.machine.o.Elsewhere = &plan.Elsewhere{Routes: other} })
 		w.settle()
 		want := []string{"10.20.0.0/16 of protected 10.20.0.0/16 by eth1: a second way to there; what the other end sends may come in clear",
-			"10.20.0.5 is routed by eth1, not by device eth2: what is protected is kept off eth2 alone"}
+			"10.20.0.5 is routed by eth1, not by device eth2: its filter is on eth2 alone"}
 		w.want("alarm", want, w.tunnel("hub1").ClearRoutes)
 		w.logged("what a tunnel protects has another way")
 		w.machine.change(func() { w.machine.o.Elsewhere = &plan.Elsewhere{} })
