@@ -201,6 +201,19 @@ func (a *Appliance) end(ctx context.Context, s os.Signal) error {
 	return errors.Join(fmt.Errorf("appliance %s did not end within %v of %v and was killed", a.Name, endsWithin, s), a.leaks(shown))
 }
 
+// ended is an error if the daemon has ended, and nobody has asked it to.
+func (a *Appliance) ended() error {
+	if a.daemon == nil {
+		return nil
+	}
+	select {
+	case <-a.exited:
+		return fmt.Errorf("the daemon of %s has ended: %v", a.Name, a.daemon.ProcessState)
+	default:
+		return nil
+	}
+}
+
 // Log is what the daemons have written so far.
 func (a *Appliance) Log() string { return a.log.String() }
 

@@ -95,6 +95,9 @@ func WaitTunnels(ctx context.Context, what string, ok func(status.Tunnel) bool, 
 		}
 		last := ""
 		for i, a := range appliances {
+			if err := a.ended(); err != nil {
+				return nil, fmt.Errorf("waiting for %s: %w", what, err)
+			}
 			var err error
 			all[i], err = a.Tunnels(ctx)
 			bad := slices.IndexFunc(all[i], func(t status.Tunnel) bool { return !ok(t) })

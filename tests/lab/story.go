@@ -243,6 +243,9 @@ func (s *story) flows(ctx context.Context, t *Traffic, more uint64) (Count, erro
 		if c := t.Count(); c.Answered >= want {
 			return c, nil
 		}
+		if err := errors.Join(s.west.ended(), s.east.ended()); err != nil {
+			return t.Count(), err
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

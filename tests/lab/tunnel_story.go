@@ -162,6 +162,9 @@ func (s *story) newPSK(ctx context.Context) (id string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	err = poll(ctx, "a new PSK in west's keychain", func() bool {
+		if err := errors.Join(s.west.ended(), s.east.ended()); err != nil {
+			s.fail(err)
+		}
 		ids, err := s.west.PSKIDs()
 		for _, known := range ids {
 			if known != "first" {

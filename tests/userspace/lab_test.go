@@ -26,6 +26,8 @@ func TestLab(t *testing.T) {
 		"auto":      {nil, link},
 		"wireguard": {[]string{"--tunnel", "wireguard", "--dataplane", "userspace"},
 			[]string{"it is in user space", "secured: ChaCha20-Poly1305", "both ends are secured under PSK", "0 lost", "lost 0", " 0 in clear", "are removed"}},
+		"ipsec": {[]string{"--tunnel", "ipsec", "--dataplane", "userspace"},
+			[]string{"it is in user space", "secured: IKE ", "both ends are secured under PSK", "0 lost", "lost 0", " 0 in clear", "are removed"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
