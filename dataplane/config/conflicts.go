@@ -10,17 +10,49 @@ import (
 
 // conflicts holds tunnels against ports and against each other.
 func (d *decoder) conflicts() {
+	interfaces := make(map[string]string) // of tunnels, whose
+	for _, t := range d.Tunnels {
+		for n := range t.Count {
+			if name := t.MemberInterface(n); name != "" && interfaces[name] == "" {
+				interfaces[name] = t.Name
+			}
+		}
+	}
+	taken := d.taken()
 	for i, f := range d.tunnels {
-		d.underlay(f, d.Tunnels[i])
-		d.protected(f, i)
+		d.underlay(f, d.Tunnels[i], interfaces)
+		d.protected(f, i, taken)
+		d.inner(f, d.Tunnels[i])
 		d.charonTun(f, i)
 	}
 	d.room()
 }
 
+// taken are the networks that are reached without a tunnel.
+func (d *decoder) taken() *trie {
+	all := &trie{}
+	for _, t := range d.Tunnels {
+		if t.Local.IsValid() {
+			all.add(netip.PrefixFrom(t.Local, t.Local.BitLen()))
+		}
+		for _, a := range t.Addresses {
+			all.add(a)
+		}
+	}
+	for _, p := range d.Ports {
+		for _, a := range p.Addresses {
+			all.add(a)
+		}
+	}
+	return all
+}
+
 // underlay refuses devices that cannot be a tunnel's.
-func (d *decoder) underlay(f strict.Fields, t Tunnel) {
+func (d *decoder) underlay(f strict.Fields, t Tunnel, interfaces map[string]string) {
 	at := f.Get("device")
+	if t.Device == "lo" {
+		at.Wrong("device lo leads to no other machine", "the device that carries the tunnel's packets")
+	}
 	for _, p := range d.Ports {
 		if p.Must && p.Device == t.Device && t.Device != "" {
 			at.Wrong(fmt.Sprintf("device %s is that of port %s, on which nothing but MACsec may pass", t.Device, p.Name),
@@ -30,20 +62,21 @@ func (d *decoder) underlay(f strict.Fields, t Tunnel) {
 			f.Get("interface").Wrong(fmt.Sprintf("interface %s is the device of port %s", t.Interface, p.Name), "a name that no device has")
 		}
 	}
-	for _, o := range d.Tunnels {
-		for n := range o.Count {
-			if name := o.MemberInterface(n); name != "" && name == t.Device && o.Name != t.Name {
-				at.Wrong(fmt.Sprintf("device %s is an interface of tunnel %s", t.Device, o.Name), "the device that carries the tunnel's packets")
-				return
-			}
-		}
+	if o := interfaces[t.Device]; o != "" && (o != t.Name || t.Device != t.Interface) {
+		at.Wrong(fmt.Sprintf("device %s is an interface of tunnel %s", t.Device, o), "the device that carries the tunnel's packets")
 	}
 }
 
 // protected is the clear-text trap of private peering: what is protected must be
 // reachable by one way alone.
-func (d *decoder) protected(f strict.Fields, i int) {
+func (d *decoder) protected(f strict.Fields, i int, taken *trie) {
 	t := d.Tunnels[i]
+	// What is taken is told by whom where anything is; the others are many.
+	defer func() {
+		for _, p := range t.Protect {
+			taken.add(p)
+		}
+	}()
 	list := f.Get("protect").List("address", prefixAccepted)
 	at := func(n int) strict.Value {
 		if len(list) == len(t.Protect) {
@@ -55,7 +88,11 @@ func (d *decoder) protected(f strict.Fields, i int) {
 		return f.Get("remote") // of transport mode
 	}
 	for n, p := range t.Protect {
-		if why, accepted := d.reachable(p, i); why != "" {
+		if nowhere(p) {
+			at(n).Wrong(fmt.Sprintf("protected prefix %s never leaves a link or a machine, and is not routed", p), "networks behind remote")
+			continue
+		}
+		if why, accepted := d.reachable(p, i, taken); why != "" {
 			at(n).Wrong(fmt.Sprintf("protected prefix %s %s", p, why), accepted)
 		}
 	}
@@ -83,11 +120,14 @@ func (w *WireGuard) allowed() []netip.Prefix {
 
 // reachable says by what else p, which tunnel i protects, is reached; "" if by
 // nothing that is configured.
-func (d *decoder) reachable(p netip.Prefix, i int) (why, accepted string) {
+func (d *decoder) reachable(p netip.Prefix, i int, taken *trie) (why, accepted string) {
 	const disjoint = "networks that are reached through this tunnel alone"
 	t := d.Tunnels[i]
 	if !t.Transport() && p == netip.PrefixFrom(t.Remote, p.Addr().BitLen()) {
 		return "is remote itself, to which the tunnel's own packets go beside it", "the networks behind remote, or mode: transport"
+	}
+	if !taken.overlaps(p) {
+		return "", ""
 	}
 	for j, o := range d.Tunnels {
 		if o.Local.IsValid() && p.Contains(o.Local) {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -33,6 +34,10 @@ func (d *decoder) ipsec(v strict.Value, t Tunnel) *IPsec {
 		AllowWeak: f.Get("allow_weak").Bool(false),
 		DPD:       f.Get("dpd").Duration(10 * time.Second),
 	}
+	if s.Auth == AuthPSK && anyone(s.RemoteID) {
+		f.Get("remote_id").Wrong(fmt.Sprintf("remote_id %s is that of anybody, whom the PSK would then admit, also in the place of another tunnel's remote", s.RemoteID),
+			"the remote's own identity, or none: its address; or auth: certificate")
+	}
 	seconds(f.Get("dpd"), s.DPD, time.Second, maxSALife)
 	switch s.Auth {
 	case AuthPSK:
@@ -54,6 +59,12 @@ func (d *decoder) ipsec(v strict.Value, t Tunnel) *IPsec {
 		at(f, v, p.Path).Wrong(p.What, p.Accepted)
 	}
 	return s
+}
+
+// anyone tells of an identity that charon takes for all (identification_create_from_string,
+// contains_wildcards).
+func anyone(id string) bool {
+	return strings.HasPrefix(id, "%any") || strings.Contains(id, "*") || id == "0.0.0.0" || id == "::" || id == "0::0"
 }
 
 // settings are those that s has for its suites.

@@ -9,6 +9,9 @@ import (
 	"github.com/linkseal/linkseal/keymgmt/file/strict"
 )
 
+// making is the name of an interface until it has its own: plan.UnfinishedName.
+const making = "linkseal.new"
+
 // maxInterface is the longest name of an interface, in octets.
 const maxInterface = 15
 
@@ -97,6 +100,9 @@ func (d *decoder) members(f strict.Fields, t Tunnel) {
 	at := f.Get("interface")
 	if t.Interface == "" {
 		return
+	}
+	if t.Interface == "lo" || t.Interface == making {
+		at.Wrong("interface "+t.Interface+" is not a tunnel's", "a name that no interface has")
 	}
 	if t.Interface == t.Device {
 		at.Wrong("interface and device are both "+t.Device, "another name than the device's: the tunnel's end is made beside it")

@@ -54,6 +54,21 @@ func TestTunnelDefaults(t *testing.T) {
 	}
 }
 
+// What is odd, and can be.
+func TestTunnelTakes(t *testing.T) {
+	for _, text := range []string{
+		hub(", addresses: [10.0.0.4/32]", ""), // without a number of its own
+		hub(", addresses: [10.0.0.8/30]", ""),
+		strings.Replace(hub("", ""), "10.20.0.0/16", "224.0.0.0/4", 1), // IPv4 routes groups as all
+		strings.Replace(hub("", ""), "10.20.0.0/16", "169.254.0.0/16", 1),
+		strings.Replace(strings.Replace(hub("", ""), "type: wireguard", "type: ipsec", 1), "wireguard: {peer_public_key: \""+oneKey+"\"}", "ipsec: {auth: certificate, ca: /c, certificate: /c, private_key: /k, remote_id: \"%any\"}", 1),
+	} {
+		if _, err := Parse("t.yaml", tunnelsOf(text)); err != nil {
+			t.Errorf("%v\nin %s", err, text)
+		}
+	}
+}
+
 func TestTunnelsWhole(t *testing.T) {
 	c, err := Parse("testdata/whole.yaml", whole(t))
 	if err != nil {
@@ -120,6 +135,19 @@ func TestTunnelRefuses(t *testing.T) {
 		{"DSCP in user space", ipsec("hub2", ", interface: x2, dataplane: userspace, dscp: copy, protect: [10.30.0.0/16]", ""), `IPsec in user space does not copy the DSCP of what is in it; accepted: 0; copy with the kernel's dataplane`},
 		{"two in user space", ipsec("hub2", ", interface: x2, dataplane: userspace, protect: [10.30.0.0/16]", "") + ipsec("hub3", ", interface: x3, dataplane: userspace, protect: [10.31.0.0/16]", ""), `IPsec in user space is taken by tunnel hub2: charon has one tun; accepted: one IPsec tunnel with dataplane: userspace; more with dataplane: kernel`},
 		{"count in user space", ipsec("hub2", ", interface: x2, dataplane: userspace, count: 2, protect: [10.30.0.0/16]", ""), `count 2 with IPsec in user space: charon has one tun; accepted: count: 1, or dataplane: kernel`},
+		{"interface lo", strings.Replace(hub("", ""), "wg1", "lo", 1), `interface lo is not a tunnel's; accepted: a name that no interface has`},
+		{"device lo", strings.Replace(hub("", ""), "eth1", "lo", 1), `device lo leads to no other machine; accepted: the device that carries the tunnel's packets`},
+		{"what is being made", strings.Replace(hub("", ""), "wg1", "linkseal.new", 1), `interface linkseal.new is not a tunnel's; accepted: a name that no interface has`},
+		{"protect loopback", strings.Replace(hub("", ""), "10.20.0.0/16", "127.0.0.0/8", 1), `protected prefix 127.0.0.0/8 never leaves a link or a machine, and is not routed; accepted: networks behind remote`},
+		{"protect link-local", strings.Replace(hub("", ""), "10.20.0.0/16", `"fe80::/64"`, 1), `protected prefix fe80::/64 never leaves a link or a machine`},
+		{"protect groups", strings.Replace(hub("", ""), "10.20.0.0/16", `"ff00::/8"`, 1), `protected prefix ff00::/8 never leaves a link or a machine`},
+		{"address is remote", hub(", addresses: [10.20.0.5/32]", ""), `address 10.20.0.5/32 is remote 10.20.0.5: with it the machine would talk to itself; accepted: an address of a network of its own, as 169.254.21.2/30|protected prefix 10.20.0.0/16 has the network of address 10.20.0.5/32`},
+		{"address is a further remote", hub(", addresses: [10.8.0.5/32]", `, peers: [{public_key: "`+otherKey+`", remote: 10.8.0.5, allowed_ips: [10.9.0.0/16]}]`), `address 10.8.0.5/32 is remote 10.8.0.5`},
+		{"address beside local", hub(", addresses: [10.0.0.9/24]", ""), `the network of address 10.0.0.9/24 has local 10.0.0.4 in it: what is beside local would go into the tunnel; accepted: an address of a network of its own, as 169.254.21.2/30, or 10.0.0.4/32`},
+		{"probe of itself", hub(", addresses: [10.8.0.1/30], probe: {address: 10.8.0.1}", ""), `probe address 10.8.0.1 is the tunnel's own; accepted: an address of the other end that answers pings`},
+		{"probe to local", ipsec("hub2", ", interface: x2, protect: [10.30.0.0/16], probe: {address: 10.0.0.4}", ""), `probe address 10.0.0.4 is local; accepted: an address of the other end`},
+		{"a PSK for anybody", ipsec("hub2", ", interface: x2, protect: [10.30.0.0/16]", `, remote_id: "%any"`), `remote_id %any is that of anybody, whom the PSK would then admit, also in the place of another tunnel's remote; accepted: the remote's own identity, or none: its address; or auth: certificate`},
+		{"a PSK for many", ipsec("hub2", ", interface: x2, protect: [10.30.0.0/16]", `, remote_id: "*.example"`), `remote_id *.example is that of anybody`},
 		{"rekey", ipsec("hub2", ", interface: x2, protect: [10.30.0.0/16]", ", rekey: {child: 299s}"), `rekey.child 4m59s is too often; accepted: 5m0s or more`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
