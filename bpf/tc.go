@@ -159,6 +159,11 @@ func (h hook) findClsact() (*program, error) {
 		if !ok {
 			return nil, foreign
 		}
+		if tagger, err := h.beside(b); err != nil {
+			return nil, err
+		} else if tagger {
+			continue
+		}
 		p, name, err := find(ebpf.ProgramID(b.Id), h.name)
 		if err != nil {
 			return nil, err
@@ -170,6 +175,24 @@ func (h hook) findClsact() (*program, error) {
 		return p, nil
 	}
 	return nil, nil
+}
+
+// beside tells the filter that counts and tags what a secured interface, which is
+// the underlay of a tunnel, passes: it has a handle of its own in the same place,
+// and whichever of them is asked first, it leaves the verdict to the other.
+func (h hook) beside(b *netlink.BpfFilter) (bool, error) {
+	for _, other := range taggerHooks(h.link) {
+		if other.parent != h.parent || b.Attrs().Handle != other.handle {
+			continue
+		}
+		t, err := openTagger(ebpf.ProgramID(b.Id), other.name, Clsact)
+		if t == nil || err != nil {
+			return false, err
+		}
+		t.Close()
+		return true, nil
+	}
+	return false, nil
 }
 
 // attachClsact puts p in our place, in one step if one of ours is there.
