@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/linkseal/linkseal/dataplane/overlay"
 	"github.com/linkseal/linkseal/linux/netns"
 	"github.com/linkseal/linkseal/linux/probe"
@@ -193,6 +195,23 @@ func (p *peer) start() {
 		}
 		return err == nil
 	})
+	if p.w.userspace {
+		p.deepen()
+	}
+}
+
+// deepen gives the other end too what a machine with a processor for each would
+// not need: what it has no room for would be taken for our loss.
+func (p *peer) deepen() {
+	pid := p.cmd.Process.Pid
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err == nil {
+		err = deepen(fd, pid)
+		unix.Close(fd)
+	}
+	if err != nil {
+		p.w.t.Fatal(err)
+	}
 }
 
 func (p *peer) stop() {
