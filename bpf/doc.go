@@ -175,10 +175,15 @@
 //
 // Later fragments have no ports and no SPI: they are a tunnel's only where ESP
 // passes by its addresses (AnySPI), and else dropped where its far end is in a
-// protected prefix. A tunnel's packets are to fit its underlay's MTU.
+// protected prefix: whoever may send UDP to there could else have all but the
+// first fragment of it in clear. A tunnel's packets are to fit the path: its MTU is
+// that of the underlay less what is added, or set by hand to less, and IKE takes
+// its own messages apart (RFC 7383).
 //
 // A tunnel in UDP that is not named here (VXLAN, Geneve, another WireGuard)
-// between addresses that are not protected passes unseen.
+// between addresses that are not protected passes unseen: UDP does not tell what
+// is in it, its ports are anybody's, and it may be sealed. What this machine routes
+// into such a tunnel the fence holds back (package nft); what it bridges is not.
 //
 // The prefixes are one map in a slot, replaced in one step; flows that are new
 // come before those that go. Both are in the maps of the programs, and stay

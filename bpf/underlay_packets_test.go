@@ -153,6 +153,8 @@ var underlayPackets = []struct {
 	{"ike out", overlay, ether("0800", v4(local4, remote4, 17, 0, udp(500, 500, zeros(28)))), dropped, tunnels},
 	{"ike at 4500", overlay, ether("0800", v4(remote4, local4, 17, 0, udp(4500, 4500, zeros(32)))), tunnels, dropped},
 	{"keepalive at 4500", overlay, ether("0800", v4(remote4, local4, 17, 0, udp(4500, 4500, "ff"))), tunnels, dropped},
+	{"ike, later fragment", overlay, ether("0800", v4(local4, remote4, 17, 0x0010, zeros(40))), dropped, dropped},
+	{"ipv6 ike, later fragment", overlay, ether("86dd", v6(local6, remote6, 44, 64, "1100001000000001"+zeros(40))), dropped, dropped},
 	{"an octet at 4500", overlay, ether("0800", v4(remote4, local4, 17, 0, udp(4500, 4500, "fe"))), dropped, dropped},
 	{"ike, another port", overlay, ether("0800", v4(remote4, local4, 17, 0, udp(501, 500, zeros(28)))), dropped, dropped},
 
@@ -176,6 +178,8 @@ var underlayPackets = []struct {
 	{"gretap", overlay, ether("0800", v4(local4, elsewhere4, 47, 0, "00006558"+ether("0800", v4(local4, inside4, 6, 0, tcp)))), dropped, dropped},
 	{"gretap, arp", overlay, ether("0800", v4(local4, elsewhere4, 47, 0, "00006558"+ether("0806", zeros(28)))), passed, passed},
 	{"pptp", overlay, ether("0800", v4(local4, elsewhere4, 47, 0, "3001880b"+zeros(30))), dropped, dropped},
+	{"vxlan, which is not looked into", overlay, ether("0800", v4(local4, elsewhere4, 17, 0, udp(7, 4789, "0800000000000700"+ether("0800", v4(local4, inside4, 6, 0, tcp))))), passed, passed},
+	{"vxlan to a protected host", overlay, ether("0800", v4(local4, inside4, 17, 0, udp(7, 4789, "0800000000000700"+ether("0800", v4(local4, inside4, 6, 0, tcp))))), dropped, dropped},
 	{"l2tp", overlay, ether("0800", v4(local4, elsewhere4, 115, 0, zeros(30))), dropped, dropped},
 	{"ah over ipip", overlay, ether("0800", v4(local4, elsewhere4, 51, 0, "0404"+zeros(22)+v4(inside4, elsewhere4, 6, 0, tcp))), dropped, dropped},
 	{"ah over tcp", overlay, ether("0800", v4(local4, elsewhere4, 51, 0, "0604"+zeros(22)+tcp)), passed, passed},
