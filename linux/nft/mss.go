@@ -1,6 +1,7 @@
 // Package nft has what linkseal does in nftables, in tables of its own: it clamps
 // the MSS of TCP connections that go through tunnels, and fences in what may only
-// leave by some interfaces (Fence).
+// leave by some interfaces (Fence), and sets the source of packets that leave from an
+// unbound socket (Source).
 //
 // The table of MSS, "linkseal" of family inet, has a chain in each of the hooks
 // forward, input and output, and a map from the name of an interface to the

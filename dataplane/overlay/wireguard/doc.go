@@ -20,6 +20,11 @@
 // member's own device, whose session lives on. So nothing is routed anew and no
 // frame is lost; see rollover.
 //
+// # Where packets leave from
+//
+// From the tunnel's local, whichever address routing would choose. WireGuard has no
+// such setting: see source.
+//
 // # Where keys are
 //
 // PSKs and the private key are secret.Keys, in locked pages; to WireGuard they

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,18 +38,20 @@ type Options struct {
 
 // Session is an overlay.Session.
 type Session struct {
-	ns      *netns.NS
-	log     *slog.Logger
-	pair    *identity.Pair
-	changed chan struct{}
-	kick    chan struct{}
-	stop    chan struct{}
-	done    chan struct{}
-	ending  sync.Once
+	ns        *netns.NS
+	userspace bool
+	log       *slog.Logger
+	pair      *identity.Pair
+	changed   chan struct{}
+	kick      chan struct{}
+	stop      chan struct{}
+	done      chan struct{}
+	ending    sync.Once
 
 	mu      sync.Mutex
 	tunnel  config.Tunnel
 	members []*member
+	source  *source // nil: it is not looked at
 	opened  time.Time
 	looked  time.Time
 	state   overlay.State
@@ -71,8 +75,12 @@ func Open(ns *netns.NS, t config.Tunnel, p overlay.Place, o Options) (*Session, 
 		return nil, fmt.Errorf("tunnel %s: %w", t.Name, err)
 	}
 	s := &Session{
-		ns: ns, log: log, pair: pair, tunnel: t, opened: time.Now(),
+		ns: ns, userspace: p.Userspace, log: log, pair: pair, tunnel: t, opened: time.Now(),
 		changed: make(chan struct{}, 1), kick: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
+	}
+	s.source = &source{
+		ns: ns, name: t.Interface, local: t.Local, remote: netip.AddrPortFrom(t.Remote, t.WireGuard.Port),
+		ports: [2]uint16{t.WireGuard.Port, t.WireGuard.Port + uint16(t.Count) - 1},
 	}
 	if err := s.open(p); err != nil {
 		for _, m := range s.members {
@@ -199,6 +207,7 @@ func (s *Session) run() {
 func (s *Session) step() (next time.Time) {
 	now := time.Now()
 	next = now.Add(idle)
+	s.source.look(now, slices.ContainsFunc(s.members, func(m *member) bool { return m.session(now) }))
 	for _, m := range s.members {
 		m.step(now)
 		if at := m.next(now); at.Before(next) {
@@ -273,6 +282,12 @@ func (s *Session) end(remove bool) (err error) {
 		// Without the lock: a probe that ends may wait for it.
 		for _, m := range members {
 			err = errors.Join(err, m.close(remove))
+		}
+		if remove || s.userspace {
+			err = errors.Join(err, s.source.have(false))
+		}
+		if s.userspace {
+			free()
 		}
 		s.pair.Private.Zero()
 	})

@@ -64,6 +64,9 @@ func (s *Session) View() overlay.View {
 	if s.err != nil && v.Problem == "" {
 		v.Problem = s.err.Error()
 	}
+	if s.source != nil && s.source.err != nil && (v.Problem == "" || v.State != overlay.Secured) {
+		v.Problem, v.Remedy = s.source.err.Error(), "" // it may well be why
+	}
 	return v
 }
 
