@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -147,6 +148,55 @@ func TestTunnelAsShown(t *testing.T) {
 		l, err := k.links.ByName("wg1")
 		if err != nil || l.Alias != "linkseal:hub1.1" || l.MTU != 1400 || !l.Up {
 			t.Errorf("%+v, %v", l, err)
+		}
+	})
+}
+
+// Rules without a table of their own lead past a tunnel too: one that goes on
+// behind linkseal's, and that of VRFs, where the kernel has them.
+func TestRulesWithoutTable(t *testing.T) {
+	probetest.Need(t, tunnelNeeds...)
+	inNamespace(t, func(t *testing.T, k *Kernel) {
+		up(t, "eth1", "lo")
+		d := plan.Desired{Tunnels: []plan.Tunnel{desiredTun(1)}}
+		applyAll(t, k, d, nil)
+		told := func() (all []string) {
+			k.elsewhere = time.Time{} // now
+			o := observe(t, k, d)
+			for _, c := range plan.ClearRoutes(d, *o.Elsewhere, o.Fence) {
+				all = append(all, c.String())
+			}
+			return all
+		}
+		run := func(line string) error {
+			args := strings.Fields(line)
+			if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+				return fmt.Errorf("%s: %w: %s", line, err, out)
+			}
+			return nil
+		}
+		must := func(line string) {
+			t.Helper()
+			if err := run(line); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if d := cmp.Diff([]string(nil), told()); d != "" {
+			t.Error(d)
+		}
+		const held = "; the fence holds it back: it is dropped, and not sent in clear"
+		want := []string{"protected 10.20.0.0/16: rule 80 goes on at rule 32766 and leaves out linkseal's, 5210" + held}
+		must("ip rule add pref 80 from all goto 32766")
+		must("ip rule add pref 81 from all goto 5210")
+		must("ip rule add pref 82 blackhole from 192.0.2.0/24")
+		if run("ip link add vrf1 type vrf table 78") == nil { // which makes rule 1000
+			want = append(want, "10.0.0.0/8 of protected 10.20.0.0/16 by eth1: rule 1000 (l3mdev) has table 78, of a VRF, looked up before linkseal's"+held)
+			must("ip route add 10.0.0.0/8 dev eth1 table 78")
+		} else if probetest.InGuest() {
+			t.Error("no VRF")
+		}
+		if d := cmp.Diff(want, told()); d != "" {
+			t.Error(d)
 		}
 	})
 }

@@ -81,6 +81,7 @@ func (s Suite) Around(t *testing.T) {
 		{"a connected network", "addr add " + near + " dev " + outside, "addr del " + near + " dev " + outside, network(26) + " of protected"},
 		{"another table, looked up first", "rule add pref 99 lookup 777", "rule del pref 99", "rule 99 has table 777"},
 		{"main, looked up first", "rule add pref 98 lookup main", "rule del pref 98", "rule 98 has table 254"},
+		{"past linkseal's", "rule add pref 97 goto 32766", "rule del pref 97", "rule 97 goes on at rule 32766 and leaves out linkseal's"},
 	}
 	for _, way := range ways {
 		ip(t, p.west, way.set)
