@@ -87,7 +87,10 @@ func (s Suite) Around(t *testing.T) {
 		ip(t, p.west, way.set)
 		more(way.what)
 	}
-	told := func() string { return strings.Join(p.tunnel(t, p.west).ClearRoutes, "\n") }
+	// It is looked for every few seconds: to ask all the time costs more than the rest.
+	ask := time.NewTicker(200 * time.Millisecond)
+	defer ask.Stop()
+	told := func() string { <-ask.C; return strings.Join(p.tunnel(t, p.west).ClearRoutes, "\n") }
 	for _, way := range ways {
 		p.eventually(t, "an alarm of "+way.what, func() bool { return strings.Contains(told(), way.told) })
 		if log := p.west.Log(); !strings.Contains(log, way.told) {
@@ -150,7 +153,7 @@ func (p *pair) taken(t *testing.T, more func(string)) {
 		{"the rule, again", func() { ip(t, p.west, fmt.Sprintf("rule del pref %d", plan.RulePriority)) }, ruled},
 	} {
 		var longest time.Duration
-		for range times(p.Suite, 50, 3) {
+		for range times(p.Suite, 50, 2) {
 			start := time.Now()
 			c.cut()
 			p.eventually(t, c.what+" to be back", c.back)
