@@ -152,10 +152,12 @@ var _ io.Writer = reader{}
 
 func (e *embedded) adopt() (map[identity.Public]*secret.Key, error) { return nil, nil }
 
-// close ends it, with the keys in its structures overwritten.
+// close ends it, with the keys in its structures overwritten: PSKs before their
+// peers go, the private key when nothing runs any more. A device that has that
+// changed while it reads the answer to a handshake stops for good: each waits for
+// what the other has locked (SetPrivateKey, ConsumeMessageResponse).
 func (e *embedded) close() error {
 	err := e.set(func(b []byte) []byte {
-		b = appendHex(b, "private_key", zeroKey)
 		for _, p := range e.have.peers {
 			b = append(appendHex(b, "public_key", p.public[:]), "update_only=true\n"...)
 			b = appendPSK(b, nil)
@@ -163,6 +165,7 @@ func (e *embedded) close() error {
 		return b
 	})
 	e.dev.Close()
+	err = errors.Join(err, e.set(func(b []byte) []byte { return appendHex(b, "private_key", zeroKey) }))
 	if errors.Is(err, net.ErrClosed) || e.gone() {
 		return nil
 	}
