@@ -369,6 +369,11 @@ func (r *Reconciler) reconcile() bool {
 	for _, name := range slices.Sorted(maps.Keys(r.ports)) {
 		ok = r.ports[name].resume(r, observed, failed[name]) && ok
 	}
+	for _, d := range want.Tunnels {
+		if t := r.tunnels[d.Name]; t != nil {
+			t.routed = failed[d.Name] == nil && (d.Transport || len(d.Live) > 0)
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(r.tunnels)) {
 		ok = r.tunnels[name].resume(r, observed, failed[name]) && ok
 	}

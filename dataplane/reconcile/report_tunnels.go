@@ -19,6 +19,7 @@ type tunnelView struct {
 	cfg       config.Tunnel
 	choice    plan.Choice
 	session   overlay.Session
+	routed    bool
 	problem   *plan.Problem
 	clear     []string
 	unguarded string
@@ -29,7 +30,7 @@ func (r *Reconciler) tunnelViews() (all []tunnelView) {
 	for _, c := range r.cfg.Tunnels {
 		v := tunnelView{all: r.cfg.Tunnels, cfg: c, choice: r.chosen[c.Name]}
 		if t := r.tunnels[c.Name]; t != nil {
-			v.session, v.problem, v.clear, v.unguarded = t.session, t.problem, slices.Clone(t.clear), string(t.guarded)
+			v.session, v.routed, v.problem, v.clear, v.unguarded = t.session, t.routed, t.problem, slices.Clone(t.clear), string(t.guarded)
 		}
 		if r.failed != "" {
 			v.problem = &plan.Problem{Tunnel: c.Name, Cause: "the machine cannot be observed: " + r.failed, Remedy: "it is tried again"}
@@ -110,6 +111,10 @@ func (v tunnelView) report(below underlays) status.Tunnel {
 	if v.session != nil {
 		reportView(v.session.View(), &t)
 		v.strayed(&t)
+		// Until then nothing goes into it, and who waits for it may not begin.
+		if t.State == status.Secured && !v.routed {
+			t.State, t.Problem, t.Remedy = status.Unsecured, "its routes are not there yet", "they follow within a second; the log says why if they do not"
+		}
 	}
 	t.Dropped = below.machine.Dropped(countedBy(c, v.choice.Dataplane, t.Members))
 	switch {

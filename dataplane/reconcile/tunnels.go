@@ -25,6 +25,7 @@ type tunnel struct {
 	place   overlay.Place
 	opened  time.Time
 	view    overlay.View  // as of the last look
+	routed  bool          // what it protects goes by its live members, as of the last pass
 	problem *plan.Problem // what keeps it from being built; nil if nothing does
 	told    string        // the problem that was logged last
 	clear   []string      // ways around it that there are
@@ -245,7 +246,7 @@ func (t *tunnel) end(r *Reconciler, remove bool, why string) {
 	if err != nil {
 		r.log.Warn("tunnel did not end well", "tunnel", t.cfg.Name, "error", err)
 	}
-	t.session, t.view = nil, overlay.View{}
+	t.session, t.view, t.routed = nil, overlay.View{}, false
 	r.log.Info("tunnel ends", "tunnel", t.cfg.Name, "why", why)
 }
 

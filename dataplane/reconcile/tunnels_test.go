@@ -91,6 +91,9 @@ func TestTunnel(t *testing.T) {
 		}
 
 		s.SetLive(0)
+		if got := w.tunnel("hub1"); got.State != status.Unsecured || got.Passing != status.PassingNone || got.Problem != "its routes are not there yet" {
+			t.Errorf("before it is routed: %+v", got)
+		}
 		w.settle()
 		w.want("live", []string{"route " + byWG1, "route " + innerByWG1}, w.ofTunnel())
 		if got := w.tunnel("hub1"); got.State != status.Secured || got.Passing != status.PassingProtected || !got.Members[0].Live || got.Protect[0] != "10.20.0.0/16" {
