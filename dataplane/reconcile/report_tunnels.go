@@ -120,7 +120,7 @@ func (v tunnelView) report(below underlays) status.Tunnel {
 	switch {
 	// Unsecured, a member may be live: on what is left of a session under a PSK that
 	// is not wanted any more.
-	case t.State == status.Secured, slices.ContainsFunc(t.Members, func(m status.Member) bool { return m.Live }):
+	case v.routed && (t.State == status.Secured || slices.ContainsFunc(t.Members, func(m status.Member) bool { return m.Live })):
 		t.Passing = status.PassingProtected
 	case !c.Must:
 		t.Passing = status.PassingClear
