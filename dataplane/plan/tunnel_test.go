@@ -2,6 +2,7 @@ package plan
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -291,5 +292,23 @@ func TestChooseTunnel(t *testing.T) {
 		if got.Dataplane != c.want || got.Reason != c.reason || lack != c.lack {
 			t.Errorf("%s: %+v, lack %q", c.name, got, lack)
 		}
+	}
+}
+
+// What the tunnels of one underlay protect does not go by another either.
+func TestUnderlaysOfTwo(t *testing.T) {
+	tunnel := func(name, device, protect string, must bool) Tunnel {
+		return Tunnel{Name: name, Device: device, Must: must, Protect: []netip.Prefix{netip.MustParsePrefix(protect)},
+			Flows: []Flow{{Protocol: WireGuard, Local: netip.MustParseAddr("10.0.0.4"), LocalPort: 51820, Roams: true}}}
+	}
+	d := Desired{Tunnels: []Tunnel{tunnel("a", "eth1", "10.20.0.0/16", true), tunnel("b", "eth2", "10.30.0.0/16", true), tunnel("c", "eth3", "10.40.0.0/16", false)}}
+	for _, device := range []string{"eth1", "eth2"} {
+		f, wanted := d.Filter(device)
+		if !wanted || len(f.Underlay.Flows) != 1 || fmt.Sprint(f.Underlay.Protect) != "[10.20.0.0/16 10.30.0.0/16]" {
+			t.Errorf("%s: %+v, %v", device, f.Underlay, wanted)
+		}
+	}
+	if f, wanted := d.Filter("eth3"); wanted {
+		t.Errorf("eth3: %+v", f)
 	}
 }

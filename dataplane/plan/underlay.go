@@ -112,10 +112,17 @@ func (d Desired) Filter(device string) (f Filter, wanted bool) {
 		if u == nil {
 			u = &Underlay{}
 		}
-		u.Protect, u.Flows = append(u.Protect, t.Protect...), append(u.Flows, t.Flows...)
+		u.Flows = append(u.Flows, t.Flows...)
 	}
 	if u == nil {
 		return f, wanted
+	}
+	// What another device's tunnels protect may not go by this one either: the
+	// fence leaves an underlay to its filter.
+	for _, t := range d.Tunnels {
+		if t.Must {
+			u.Protect = append(u.Protect, t.Protect...)
+		}
 	}
 	if !wanted {
 		f = noPort

@@ -87,7 +87,7 @@ func example() status.Status {
 			Rotation:  &status.Rotation{Phase: "settled", CKN: a, Since: before(time.Minute), RetireAt: before(-time.Hour), Next: before(-24 * time.Hour), Error: "rotated by ce-ams-2"},
 			Rotations: map[string]uint64{"done": 4, "failed": 1, "refused": 0},
 			Vault: &status.Vault{LastSuccess: before(5 * time.Minute), NextPoll: before(-10 * time.Second), Refused: []string{"pair 11: only its CKN is there", "pair 12: only its CKN is there"},
-				Faults:   []status.Fault{{Kind: "refused_pair", Text: "pair 11", Since: now, Polls: 3}, {Kind: "refused_pair", Text: "pair 12", Since: now, Polls: 2}, {Kind: "server_error", Text: "503", Since: now, Polls: 3}},
+				Faults:   []status.Fault{{Kind: "refused_pair", Text: "pair 11", Since: now, Polls: 3}, {Kind: "refused_pair", Text: "pair 12", Since: now, Polls: 2}, {Kind: "server_error", Text: "503 of the vault", Since: now, Polls: 3}},
 				Counters: map[string]uint64{"polls": 40, "failures": 5, "faults_refused_pair": 2, "faults_server_error": 1, "faults_lying": 1, "faults_local": 0}}},
 		{Name: "link2", Source: "file", From: "/etc/linkseal/keys/link\xff2.yaml",
 			Keys: []status.Key{{CKN: b, State: "expired", Expires: before(time.Hour), FirstSeen: before(2 * time.Hour), Fallback: true, Fingerprint: "8899aabbccddeeff"}}},
@@ -180,7 +180,7 @@ linkseal_tx_sa_age_seconds{an="1",ckn="96437a93ccf10d9dfe347846cce52c7d",port="l
 // each would be a series of its own. So are the addresses of what was dropped.
 func TestNoTexts(t *testing.T) {
 	_, _, body := get(t, Handler(collector(example()), slog.New(newJournal())), "GET", Path)
-	for _, text := range []string{"device has no room", "torn", "read-only", "busy", "gone", "no cgroup", "unknown key", "lockout", "rotated by", "only its CKN", "503", "not read yet", "02:00:00:00:00:09", "192.0.2.1"} {
+	for _, text := range []string{"device has no room", "torn", "read-only", "busy", "gone", "no cgroup", "unknown key", "lockout", "rotated by", "only its CKN", "503 of the vault", "not read yet", "02:00:00:00:00:09", "192.0.2.1"} {
 		if strings.Contains(body, text) {
 			t.Errorf("%q is in a scrape", text)
 		}
