@@ -82,9 +82,10 @@ func (s *source) chosen() (from netip.Addr, err error) {
 	return from.WithZone(""), err
 }
 
-// have sets it or takes it away.
+// have sets it, though it be set: somebody may have flushed all of nftables; or
+// takes it away.
 func (s *source) have(set bool) error {
-	if s == nil || s.known && s.set == set {
+	if s == nil || !set && s.known && !s.set {
 		return nil
 	}
 	var h *nft.Handle

@@ -75,3 +75,31 @@ func TestLocalIsNone(t *testing.T) {
 		})
 	})
 }
+
+// Whoever flushes nftables, as a reload of its service does, takes it away for one
+// look.
+func TestSourceIsPutBack(t *testing.T) {
+	probetest.NeedTool(t, "nft")
+	a, b := cable(t)
+	second := netip.MustParsePrefix("198.51.100.11/24")
+	a.do(t, func(nl *netlink.Handle) error {
+		l, err := nl.LinkByName(under)
+		if err != nil {
+			return err
+		}
+		return nl.AddrAdd(l, address(second))
+	})
+	s := &source{ns: a.ns, name: "t", local: second.Addr(), remote: netip.AddrPortFrom(b.at, 51820), ports: [2]uint16{51820, 51820}}
+	now := time.Now()
+	for range 2 {
+		s.look(now, false)
+		if text := a.run(t, "nft", "list", "ruleset"); s.err != nil || !strings.Contains(text, second.Addr().String()) {
+			t.Fatalf("%v; %s", s.err, text)
+		}
+		a.run(t, "nft", "flush", "ruleset")
+		now = now.Add(sought)
+	}
+	if err := s.have(false); err != nil {
+		t.Error(err)
+	}
+}
