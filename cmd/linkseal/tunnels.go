@@ -37,7 +37,20 @@ func openTunnels(c *config.Config, log *slog.Logger) (*tunnels, error) {
 	if err := t.ipsec.Configured(ipsecTunnels(c)); err != nil {
 		log.Warn("what an earlier linkseal left in charon does not go", "error", err)
 	}
+	if err := wireguard.KeepSources(ns, sources(c)); err != nil {
+		log.Warn("what an earlier linkseal left in nftables (table linkseal-source) does not go", "error", err)
+	}
 	return t, nil
+}
+
+// sources names what tunnels of WireGuard may have in nftables: their interfaces.
+func sources(c *config.Config) (names []string) {
+	for _, t := range c.Tunnels {
+		if t.Type == config.TypeWireGuard {
+			names = append(names, t.Interface)
+		}
+	}
+	return names
 }
 
 // ipsecTunnels names the tunnels of IPsec.

@@ -78,6 +78,7 @@ type MemberView struct {
 	IKE, ESP                                 string // suites in strongSwan's words
 	SPIIn, SPIOut                            []uint32
 	Rekeys                                   uint64
+	Handed                                   uint64        // of the kernel's IPsec: came before their SA, and were handed over
 	RTT                                      time.Duration // of the probe; 0: none answered
 	ProbeLost                                float64       // share of the last probes, 0 to 1
 	Problem                                  string

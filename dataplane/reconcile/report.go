@@ -75,6 +75,9 @@ func (r *Reconciler) Status() status.Status {
 	}
 	below := newUnderlays(r.o.Machine)
 	for _, v := range tunnels {
+		below.handed += v.handed()
+	}
+	for _, v := range tunnels {
 		t := v.report(below)
 		if r.o.Drops != nil && v.cfg.Must {
 			t.Drops = r.o.Drops.Report(underlayName(t.Device))

@@ -50,6 +50,7 @@ type underlays struct {
 	machine Machine
 	seen    map[string]*underlay
 	fenced  func() *status.Fenced
+	handed  uint64 // by all tunnels of the kernel's IPsec
 }
 
 type underlay struct {
@@ -65,7 +66,7 @@ type ends struct {
 }
 
 func newUnderlays(m Machine) underlays {
-	return underlays{m, make(map[string]*underlay), sync.OnceValue(m.Fenced)}
+	return underlays{machine: m, seen: make(map[string]*underlay), fenced: sync.OnceValue(m.Fenced)}
 }
 
 func (u underlays) of(device string) *underlay {
@@ -117,6 +118,9 @@ func (v tunnelView) report(below underlays) status.Tunnel {
 		}
 	}
 	t.Dropped = below.machine.Dropped(countedBy(c, v.choice.Dataplane, t.Members))
+	if x := t.Dropped[status.XFRM]; x != nil { // the kernel dropped them, and they arrived
+		x["rx_errors"] -= min(x["rx_errors"], below.handed)
+	}
 	switch {
 	// Unsecured, a member may be live: on what is left of a session under a PSK that
 	// is not wanted any more.
@@ -147,6 +151,16 @@ func (v tunnelView) report(below underlays) status.Tunnel {
 		t.Enforcement = &own
 	}
 	return t
+}
+
+// handed is how many packets arrived by a second way: see overlay.MemberView.
+func (v tunnelView) handed() (n uint64) {
+	if v.session != nil {
+		for _, m := range v.session.View().Members {
+			n += m.Handed
+		}
+	}
+	return n
 }
 
 // strayed tells of members whose peer was last heard from an address to which

@@ -283,7 +283,7 @@ func (r *Reconciler) endTunnels() {
 		}
 		enforcement := "none: secure: should"
 		if t.cfg.Must {
-			enforcement = "filter and unreachable routes stay: nothing that is protected goes in clear"
+			enforcement = "filter, fence and unreachable routes stay: nothing that is protected goes in clear"
 		}
 		r.log.Info(what, "tunnel", t.cfg.Name, "interface", t.cfg.Interface, "device", t.cfg.Device, "enforcement", enforcement)
 		if t.place.Userspace && !t.cfg.Must {

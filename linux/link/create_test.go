@@ -44,6 +44,12 @@ func TestCreateXFRM(t *testing.T) {
 	if err != nil || l.Kind != KindXFRM || l.IfID != 0xdeadbeef || l.Parent != a.Index || l.Up {
 		t.Errorf("%+v, %v", l, err)
 	}
+	if err := h.SetUp(l.Index); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := h.AllAddresses(); err != nil || len(all[l.Index]) > 0 {
+		t.Errorf("addresses %v, %v; want none", all[l.Index], err)
+	}
 	if err := h.CreateXFRM("x1", a.Index, 0xdeadbeef); !errors.Is(err, unix.EEXIST) {
 		t.Errorf("a second of that if_id: %v", err)
 	}

@@ -3,6 +3,7 @@ package nft
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 
@@ -49,6 +50,7 @@ const (
 const (
 	destination4 = 16
 	destination6 = 24
+	hopLimit6    = 7
 )
 
 // chunk is how many elements a message has at most: the list of them is an
@@ -104,10 +106,37 @@ func fenceRules(ipsec bool, counted [2]expr.Counter) (rules [][]expr.Any) {
 			append(remote, meta(expr.MetaKeyL4PROTO), is(unix.IPPROTO_UDP),
 				&expr.Payload{DestRegister: one, Base: expr.PayloadBaseTransportHeader, Offset: 0, Len: 2}, in(setPorts), accept))
 	}
+	// What leaves no link is in no tunnel, however wide a protected prefix is.
+	for _, p := range onLink {
+		rules = append(rules, append(toPrefix(p), accept))
+	}
+	const neighbours, last = 133, 137 // router solicitation to redirect (RFC 4861), from a hop limit of 255
+	rules = append(rules, []expr.Any{meta(expr.MetaKeyL4PROTO), is(unix.IPPROTO_ICMPV6),
+		&expr.Payload{DestRegister: one, Base: expr.PayloadBaseNetworkHeader, Offset: hopLimit6, Len: 1}, is(255),
+		&expr.Payload{DestRegister: one, Base: expr.PayloadBaseTransportHeader, Offset: 0, Len: 1},
+		&expr.Range{Op: expr.CmpOpEq, Register: one, FromData: []byte{neighbours}, ToData: []byte{last}}, accept})
 	for i, f := range fenceFamilies {
 		rules = append(rules, append(to(f, setProtect), &counted[i], drop))
 	}
 	return rules
+}
+
+// onLink are destinations that no router forwards (RFC 4291, 5771, 919).
+var onLink = []netip.Prefix{netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("ff02::/16"),
+	netip.MustParsePrefix("224.0.0.0/24"), netip.MustParsePrefix("255.255.255.255/32")}
+
+// toPrefix matches what goes there.
+func toPrefix(p netip.Prefix) []expr.Any {
+	const one = 1 // register
+	f := fenceFamilies[0]
+	if p.Addr().Is6() {
+		f = fenceFamilies[1]
+	}
+	mask := net.CIDRMask(p.Bits(), p.Addr().BitLen())
+	return []expr.Any{&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: one}, &expr.Cmp{Op: expr.CmpOpEq, Register: one, Data: []byte{f.proto}},
+		&expr.Payload{DestRegister: one, Base: expr.PayloadBaseNetworkHeader, Offset: f.offset, Len: f.len},
+		&expr.Bitwise{SourceRegister: one, DestRegister: one, Len: f.len, Mask: mask, Xor: make([]byte, f.len)},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: one, Data: p.Addr().AsSlice()}}
 }
 
 // fenceSets are the sets with their elements.

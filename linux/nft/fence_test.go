@@ -164,6 +164,14 @@ func TestFenceHolds(t *testing.T) {
 	if after, _, _, _ := h.Fenced(); after <= before {
 		t.Errorf("a changed fence counts from the beginning: %d, %d", before, after)
 	}
+	// However wide: what leaves no link goes on.
+	f.Protect = prefixesOf("0.0.0.0/0", "::/0")
+	held(true, 9000, "192.0.2.9:9", true)
+	held(false, 9000, "[2001:db8:77::9]:9", true)
+	held(false, 9000, "[fe80::9%eth0]:9", false)
+	held(false, 9000, "[ff02::9%eth0]:9", false)
+	held(false, 9000, "224.0.0.5:9", false)
+	held(false, 9000, "224.0.1.5:9", true)
 }
 
 // Intervals are prefixes again, next to each other and to the last address too.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/google/nftables"
@@ -14,7 +15,8 @@ import (
 // Source says with which address as their source this machine's packets of UDP
 // leave that come from the ports First to Last: for a socket that is not bound to
 // an address, as WireGuard's. Each is a chain of the table "linkseal-source" of
-// family inet, in the hook output, and applies to the packets of Local's family.
+// family inet, in the hook output, and applies to the packets of Local's family. It
+// is before connection tracking, which would take the answers for nobody's.
 type Source struct {
 	Local       netip.Addr
 	First, Last uint16
@@ -70,7 +72,7 @@ func (h *Handle) SetSource(name string, s Source) error {
 	defer sourcing.Unlock()
 	err := h.do(func(c *nftables.Conn) error {
 		t := c.AddTable(sourceTable())
-		chain := c.AddChain(&nftables.Chain{Name: name, Table: t, Type: nftables.ChainTypeRoute, Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityMangle})
+		chain := c.AddChain(&nftables.Chain{Name: name, Table: t, Type: nftables.ChainTypeRoute, Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityRaw})
 		c.FlushChain(chain)
 		c.AddRule(&nftables.Rule{Table: t, Chain: chain, Exprs: s.rule()})
 		return c.Flush() // all or nothing
@@ -79,6 +81,25 @@ func (h *Handle) SetSource(name string, s Source) error {
 		return fail("source", "set "+name, err)
 	}
 	return nil
+}
+
+// KeepSources removes all whose names are not among these, as an earlier process
+// may have left them.
+func (h *Handle) KeepSources(names []string) error {
+	var all []*nftables.Chain
+	err := h.do(func(c *nftables.Conn) (err error) {
+		all, err = c.ListChainsOfTableFamily(nftables.TableFamilyINet)
+		return err
+	})
+	if err != nil {
+		return fail("source", "list", err)
+	}
+	for _, chain := range all {
+		if chain.Table.Name == sourceName && !slices.Contains(names, chain.Name) {
+			err = errors.Join(err, h.RemoveSource(chain.Name))
+		}
+	}
+	return err
 }
 
 // RemoveSource undoes SetSource; what is not set is no error.

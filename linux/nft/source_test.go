@@ -25,7 +25,7 @@ func TestSource(t *testing.T) {
 		t.Error(err)
 	}
 	text := nft(t, ns, "list", "table", "inet", sourceName)
-	for _, want := range []string{"chain wg0", "type route hook output priority mangle; policy accept;",
+	for _, want := range []string{"chain wg0", "type route hook output priority raw; policy accept;",
 		"udp sport 51820-51823 ip saddr != 10.0.0.4 ip saddr set 10.0.0.4", "51900 ip6 saddr != 2001:db8::4 ip6 saddr set 2001:db8::4"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("nft has no %q:\n%s", want, text)
@@ -33,6 +33,12 @@ func TestSource(t *testing.T) {
 	}
 	if strings.Contains(text, "192.0.2.1") || strings.Contains(text, "wg2") {
 		t.Errorf("nft has what was replaced:\n%s", text)
+	}
+	if err := h.KeepSources([]string{"wg0", "none"}); err != nil {
+		t.Error(err)
+	}
+	if text := nft(t, ns, "list", "table", "inet", sourceName); strings.Contains(text, "wg1") || !strings.Contains(text, "wg0") {
+		t.Errorf("kept:\n%s", text)
 	}
 	for _, name := range []string{"wg0", "wg1", "wg0"} {
 		if err := h.RemoveSource(name); err != nil {

@@ -25,6 +25,25 @@ type SA struct {
 	IfID      uint32
 	ReqID     uint32
 	Added     time.Time // to the second
+
+	last   uint32   // the highest sequence number that came
+	seen   []uint32 // of the last ones: window bits, a ring
+	window uint32   // in packets
+}
+
+// Received tells whether the packet of this sequence number, with ESN its lower
+// half, has come already, or came too late to be taken (RFC 4303, 3.4.3).
+func (sa SA) Received(sequence uint32) bool {
+	behind := sa.last - sequence
+	switch {
+	case int32(behind) < 0 || sa.window == 0:
+		return false
+	case behind >= sa.window:
+		return true
+	}
+	// net/xfrm/xfrm_replay.c, xfrm_replay_check_bmp: bit (last-1) mod window is last's.
+	bit := ((sa.last-1)%sa.window + sa.window - behind) % sa.window
+	return sa.seen[bit/32]&(1<<(bit%32)) != 0
 }
 
 // The layout of struct xfrm_usersa_info (include/uapi/linux/xfrm.h), in octets:
@@ -42,11 +61,13 @@ const (
 	atMode   = atFamily + 2
 	infoLen  = 224
 
-	attrIfID  = 31 // XFRMA_IF_ID
-	msgNewSA  = 16 // XFRM_MSG_NEWSA
-	msgDelSA  = 17
-	msgGetSA  = 18
-	transport = 0 // XFRM_MODE_TRANSPORT
+	attrReplay    = 10 // XFRMA_REPLAY_VAL: struct xfrm_replay_state
+	attrReplayESN = 23 // XFRMA_REPLAY_ESN_VAL: struct xfrm_replay_state_esn
+	attrIfID      = 31 // XFRMA_IF_ID
+	msgNewSA      = 16 // XFRM_MSG_NEWSA
+	msgDelSA      = 17
+	msgGetSA      = 18
+	transport     = 0 // XFRM_MODE_TRANSPORT
 )
 
 // errShort is a message that ends too soon.
@@ -141,12 +162,51 @@ func parseSA(b []byte) (SA, error) {
 		if size < 4 || size > len(b) {
 			return SA{}, errShort
 		}
-		if binary.NativeEndian.Uint16(b[2:]) == attrIfID && size >= 8 {
-			sa.IfID = binary.NativeEndian.Uint32(b[4:])
+		switch body := b[4:size]; binary.NativeEndian.Uint16(b[2:]) {
+		case attrIfID:
+			if len(body) >= 4 {
+				sa.IfID = binary.NativeEndian.Uint32(body)
+			}
+		case attrReplay:
+			sa.replay(body)
+		case attrReplayESN:
+			sa.replayESN(body)
 		}
 		b = b[min((size+3)&^3, len(b)):]
 	}
 	return sa, nil
+}
+
+// replay is of struct xfrm_replay_state: oseq, seq, bitmap, of which bit n is that
+// of the number n before seq.
+func (sa *SA) replay(b []byte) {
+	if len(b) < 12 {
+		return
+	}
+	const window = 32
+	sa.last, sa.window, sa.seen = binary.NativeEndian.Uint32(b[4:]), window, make([]uint32, 1)
+	for n := range uint32(window) {
+		if binary.NativeEndian.Uint32(b[8:])>>n&1 != 0 {
+			sa.seen[0] |= 1 << (((sa.last-1)%window + window - n) % window)
+		}
+	}
+}
+
+// replayESN is of struct xfrm_replay_state_esn: bmp_len in words, oseq, seq,
+// oseq_hi, seq_hi, replay_window in bits, and the words.
+func (sa *SA) replayESN(b []byte) {
+	const header = 24
+	if len(b) < header {
+		return
+	}
+	words, window := binary.NativeEndian.Uint32(b), binary.NativeEndian.Uint32(b[20:])
+	if uint64(len(b)-header) < 4*uint64(words) || uint64(window) > 32*uint64(words) {
+		return
+	}
+	sa.last, sa.window, sa.seen = binary.NativeEndian.Uint32(b[8:]), window, make([]uint32, words)
+	for i := range sa.seen {
+		sa.seen[i] = binary.NativeEndian.Uint32(b[header+4*i:])
+	}
 }
 
 func address(b []byte, family uint16) netip.Addr {

@@ -1,14 +1,17 @@
 package xfrm
 
 import (
+	"bytes"
 	"encoding/binary"
 	"net"
 	"net/netip"
+	"reflect"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+	"pgregory.net/rapid"
 
 	"github.com/linkseal/linkseal/linux/netns"
 	"github.com/linkseal/linkseal/linux/probe"
@@ -54,7 +57,7 @@ func TestParseDump(t *testing.T) {
 		t.Fatalf("%+v, %v, %v", sas, done, err)
 	}
 	want := SA{Src: netip.MustParseAddr("10.0.0.4"), Dst: netip.MustParseAddr("10.0.0.5"), SPI: 0xc0d155e9, Proto: 50, IfID: 42, ReqID: 7, Added: time.Unix(1_800_000_000, 0)}
-	if sas[0] != want || sas[1].Dst != netip.MustParseAddr("fd00::5") || sas[1].IfID != 0 {
+	if !reflect.DeepEqual(sas[0], want) || sas[1].Dst != netip.MustParseAddr("fd00::5") || sas[1].IfID != 0 {
 		t.Errorf("%+v", sas)
 	}
 	if _, done, err := parseDump(append(b, message(unix.NLMSG_DONE, nil)...)); !done || err != nil {
@@ -72,7 +75,64 @@ func TestParseDump(t *testing.T) {
 	}
 }
 
+// The windows as net/xfrm/xfrm_replay.c has them, against the set of what came.
+func TestReceived(t *testing.T) {
+	words := func(all ...uint32) (b []byte) {
+		for _, w := range all {
+			b = binary.NativeEndian.AppendUint32(b, w)
+		}
+		return b
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		const window = 96
+		var last, bitmap uint32
+		var ring [window / 32]uint32
+		came := map[uint32]bool{}
+		for _, step := range rapid.SliceOfN(rapid.IntRange(-120, 40), 1, 200).Draw(t, "steps") {
+			n := int64(last) + int64(step)
+			if n < 1 || came[uint32(n)] {
+				continue
+			}
+			sequence := uint32(n)
+			if sequence > last {
+				if ahead := sequence - last; ahead < 32 {
+					bitmap = bitmap<<ahead | 1
+				} else {
+					bitmap = 1
+				}
+				for i := range min(sequence-last, window) {
+					bit := (sequence - 1 - i) % window
+					ring[bit/32] &^= 1 << (bit % 32)
+				}
+				last = sequence
+			} else if last-sequence < 32 {
+				bitmap |= 1 << (last - sequence)
+			}
+			if last-sequence < window {
+				bit := (sequence - 1) % window
+				ring[bit/32] |= 1 << (bit % 32)
+			}
+			came[sequence] = true
+		}
+		var plain, esn SA
+		plain.replay(words(0, last, bitmap))
+		esn.replayESN(words(append([]uint32{window / 32, 0, last, 0, 0, window}, ring[:]...)...))
+		for n := uint32(1); n <= last+40; n++ {
+			for size, sa := range map[uint32]SA{32: plain, window: esn} {
+				want := came[n] || n <= last && last-n >= size
+				if got := sa.Received(n); last > 0 && got != want {
+					t.Fatalf("window %d, last %d: %d received is %v; want %v", size, last, n, got, want)
+				}
+			}
+		}
+	})
+	if (SA{}).Received(1) {
+		t.Error("without a window all is new")
+	}
+}
+
 func FuzzParseDump(f *testing.F) {
+	f.Add(message(msgNewSA, append(info("10.0.0.4", "10.0.0.5", 1), attribute(attrReplayESN, bytes.Repeat([]byte{3, 0, 0, 0}, 9))...)))
 	f.Add(message(msgNewSA, append(info("10.0.0.4", "10.0.0.5", 1), attribute(attrIfID, []byte{1, 2, 3, 4})...)))
 	f.Fuzz(func(t *testing.T, b []byte) { parseDump(b) })
 }

@@ -28,6 +28,7 @@ type member struct {
 	started  time.Time // the attempt under way; zero: none
 
 	rekeys uint64
+	handed uint64 // packets that came before their SA and were handed over
 	spent  uint32 // the CHILD_SA that was renewed for its volume
 	proved bool   // keys could be renewed
 	came   time.Time

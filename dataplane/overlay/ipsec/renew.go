@@ -4,8 +4,11 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/linkseal/linkseal/dataplane/overlay/ipsec/early"
 	"github.com/linkseal/linkseal/dataplane/overlay/ipsec/strongswan"
+	"github.com/linkseal/linkseal/linux/xfrm"
 )
 
 const (
@@ -126,13 +129,40 @@ func (s *Session) release(m *member) {
 			}
 		}
 	}
-	n, err := m.early.Release(spis)
+	n, err := m.early.Release(spis, s.received())
+	if !s.place.Userspace {
+		m.handed += uint64(n)
+	}
 	if n > 0 || err != nil {
 		s.log.Debug("early packets are handed over", "connection", m.name, "packets", n, "error", err)
 	}
 	if m.newer() {
 		m.early.Close()
 		m.early = nil
+	}
+}
+
+// received tells which packets the kernel's SAs have had; nil: not known.
+func (s *Session) received() func(spi, sequence uint32) bool {
+	if s.place.Userspace {
+		return nil // charon knows its own
+	}
+	var had map[uint32]xfrm.SA // by SPI; asked for when it is wanted
+	return func(spi, sequence uint32) bool {
+		if had == nil {
+			had = make(map[uint32]xfrm.SA)
+			var all []xfrm.SA
+			if err := s.c.o.NS.Do(func() (err error) { all, err = xfrm.SAs(); return err }); err != nil {
+				s.log.Debug("what came early may come twice, which the kernel drops", "error", err)
+			}
+			for _, sa := range all {
+				if sa.Dst == s.t.Local && sa.Proto == unix.IPPROTO_ESP {
+					had[sa.SPI] = sa
+				}
+			}
+		}
+		sa, there := had[spi]
+		return there && sa.Received(sequence)
 	}
 }
 

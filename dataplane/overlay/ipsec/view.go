@@ -74,7 +74,7 @@ func differ(a, b overlay.View) bool {
 
 func (s *Session) member(now time.Time, m *member) overlay.MemberView {
 	v := overlay.MemberView{
-		N: m.n, Interface: m.iface, Live: m.live(now), Rekeys: m.rekeys,
+		N: m.n, Interface: m.iface, Live: m.live(now), Rekeys: m.rekeys, Handed: m.handed,
 		RxOctets: m.counts.rx, TxOctets: m.counts.tx, RxPackets: m.counts.rxPackets, TxPackets: m.counts.txPackets,
 	}
 	for _, sa := range m.sas {

@@ -82,6 +82,21 @@ func (s *source) chosen() (from netip.Addr, err error) {
 	return from.WithZone(""), err
 }
 
+// KeepSources takes away what a linkseal before this one has left for tunnels
+// whose interfaces are not among these. A kernel without nftables has none.
+func KeepSources(ns *netns.NS, interfaces []string) error {
+	var h *nft.Handle
+	if err := ns.Do(func() (err error) { h, err = nft.Open(); return err }); err != nil {
+		return err
+	}
+	defer h.Close()
+	err := h.KeepSources(interfaces)
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EPROTONOSUPPORT) {
+		return nil
+	}
+	return err
+}
+
 // have sets it, though it be set: somebody may have flushed all of nftables; or
 // takes it away.
 func (s *source) have(set bool) error {

@@ -106,8 +106,9 @@ func (c *Catch) listen() {
 }
 
 // Release hands over what came early under the SPIs given, which the machine
-// knows now, and returns how many packets that were.
-func (c *Catch) Release(spis []uint32) (n int, err error) {
+// knows now, and returns how many packets that were. received tells which of an
+// SPI came after that all the same, by sequence number; nil: none did.
+func (c *Catch) Release(spis []uint32, received func(spi, sequence uint32) bool) (n int, err error) {
 	if c == nil {
 		return 0, nil
 	}
@@ -115,11 +116,14 @@ func (c *Catch) Release(spis []uint32) (n int, err error) {
 	defer c.mu.Unlock()
 	for _, spi := range spis {
 		for _, b := range c.kept[spi] {
+			c.size -= len(b)
+			if received != nil && received(spi, sequence(b)) {
+				continue
+			}
 			if e := c.send(b); e != nil {
 				err = e
 			}
 			n++
-			c.size -= len(b)
 		}
 		delete(c.kept, spi)
 	}

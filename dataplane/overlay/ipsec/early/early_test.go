@@ -3,12 +3,16 @@ package early
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"net"
 	"net/netip"
+	"os"
+	"slices"
 	"testing"
 	"time"
 
 	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
 
 	"github.com/linkseal/linkseal/linux/netns"
 	"github.com/linkseal/linkseal/linux/probe"
@@ -169,7 +173,7 @@ func TestCatch(t *testing.T) {
 			}
 			time.Sleep(time.Millisecond)
 		}
-		if n, err := catch.Release([]uint32{0x1234}); n != 2 || err != nil {
+		if n, err := catch.Release([]uint32{0x1234}, nil); n != 2 || err != nil {
 			t.Errorf("%d are handed over, %v", n, err)
 		}
 		for _, w := range [][]byte{want[0], want[3]} {
@@ -180,8 +184,35 @@ func TestCatch(t *testing.T) {
 		if err := catch.Close(); err != nil {
 			t.Error(err)
 		}
-		if n, err := (*Catch)(nil).Release(nil); n != 0 || err != nil {
+		if n, err := (*Catch)(nil).Release(nil, nil); n != 0 || err != nil {
 			t.Errorf("of none: %d, %v", n, err)
 		}
+	}
+}
+
+// What the machine has had meanwhile is not handed over again.
+func TestReleaseOnce(t *testing.T) {
+	numbered := func(sequence uint32) []byte {
+		b := make([]byte, 20+8)
+		b[0], b[9] = 4<<4|5, protoESP
+		binary.BigEndian.PutUint32(b[20:], 0x1234)
+		binary.BigEndian.PutUint32(b[24:], sequence)
+		return b
+	}
+	in, out, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	defer out.Close()
+	c := &Catch{local: netip.MustParseAddr("127.0.0.1"), out: int(out.Fd()), kept: map[uint32][][]byte{0x1234: {numbered(7), numbered(8), numbered(9)}}}
+	var asked []uint32
+	n, err := c.Release([]uint32{0x1234}, func(spi, sequence uint32) bool {
+		asked = append(asked, spi, sequence)
+		return sequence != 8
+	})
+	// It is sent to what is no socket, so that it is tried and fails.
+	if n != 1 || !errors.Is(err, unix.ENOTSOCK) || !slices.Equal(asked, []uint32{0x1234, 7, 0x1234, 8, 0x1234, 9}) {
+		t.Errorf("%d are handed over, %v; asked for %x", n, err, asked)
 	}
 }

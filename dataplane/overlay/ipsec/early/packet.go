@@ -48,6 +48,19 @@ func parse(b []byte) (spi uint32, payload int, udp bool) {
 	return binary.BigEndian.Uint32(b[at:]), payload, proto == protoUDP
 }
 
+// sequence is the sequence number of a packet in which parse has found an SPI; 0 if
+// it is cut off.
+func sequence(b []byte) uint32 {
+	_, at, udp := parse(b)
+	if at += 4; udp {
+		at += 8
+	}
+	if len(b) < at+4 {
+		return 0
+	}
+	return binary.BigEndian.Uint32(b[at:])
+}
+
 // checksum writes UDP's anew: of a packet that no wire has seen it may not be
 // there yet. IPv4 may do without.
 func checksum(b []byte, payload int) {
