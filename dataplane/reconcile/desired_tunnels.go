@@ -38,10 +38,15 @@ func chooseTunnels(c *config.Config, can plan.Capabilities, chosen map[string]pl
 	}
 }
 
-// protector names the tunnel of all that protects a; "" if none does.
+// protector names the tunnel of all that protects a, or has it inside; "" if none
+// does.
 func protector(all []config.Tunnel, a netip.Addr) string {
+	a = a.Unmap()
 	for _, t := range all {
-		if slices.ContainsFunc(t.Protect, func(p netip.Prefix) bool { return p.Contains(a.Unmap()) }) {
+		switch {
+		case slices.ContainsFunc(t.Protect, func(p netip.Prefix) bool { return p.Contains(a) }),
+			slices.ContainsFunc(t.Addresses, func(p netip.Prefix) bool { return p.Contains(a) }),
+			t.Probe != nil && t.Probe.Address == a:
 			return t.Name
 		}
 	}

@@ -334,6 +334,8 @@ func TestTunnelRoams(t *testing.T) {
 		heard("192.0.2.7:51820")
 		w.want("from elsewhere", true, slices.Contains(w.machine.routes(), "throw 192.0.2.7/32"))
 		w.want("nothing to tell", "", w.tunnel("hub1").Members[0].Problem)
+		heard("169.254.21.1:51820")
+		w.want("from inside", []string{byWG1, innerByWG1, throws, unreachable, inner}, w.machine.routes())
 		heard("10.20.0.9:51820")
 		w.want("from what is protected", []string{byWG1, innerByWG1, throws, unreachable, inner}, w.machine.routes())
 		if got := w.tunnel("hub1").Members[0].Problem; !strings.Contains(got, "10.20.0.9, which tunnel hub1 protects") {

@@ -216,19 +216,32 @@ func (c *Charon) glance() {
 func (c *Charon) keep(ctx context.Context) {
 	defer close(c.done)
 	backoff := minBackoff
+	silent := 0
 	for ctx.Err() == nil {
 		p, err := adopt(c.o.Dir, c.conf)
 		how := "adopted"
-		if err != nil {
+		// One that hangs has the ports: beside it no other is of use.
+		var hangs *strongswan.SilentError
+		if errors.As(err, &hangs) {
+			if silent++; silent >= looksFailed {
+				c.log.Error("charon hangs, and is killed", "pid", hangs.PID)
+				err, silent = killHung(hangs.PID, err), 0
+			}
+		} else if err != nil {
 			how = "started"
 			p, err = start(c.program, c.o.Dir, c.conf, c.o.NS)
 		}
-		if err == nil {
+		if err == nil && p != nil {
 			switch err = p.fit(c.o.Userspace); {
 			case errors.Is(err, errLacks):
 				p.end()
-			case err != nil: // it does not answer, and may carry traffic
+			case err != nil: // it may carry traffic
+				if silent++; silent >= looksFailed {
+					p.kill()
+				}
 				p.close()
+			default:
+				silent = 0
 			}
 		}
 		if err != nil {

@@ -1,7 +1,10 @@
 package ipsec
 
 import (
+	"errors"
+	"fmt"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -50,6 +53,37 @@ func TestAdopted(t *testing.T) {
 		return m.RxPackets > 100 && m.TxPackets > 100 && m.RxOctets > 20_000
 	})
 	c.Close()
+}
+
+// One that hangs when linkseal starts has the ports: it is killed, and another has
+// the tunnel. Three attempts at it take a quarter of a minute.
+func TestCharonHangs(t *testing.T) {
+	w := newWire(t)
+	p := w.peer()
+	p.load(setup{secrets: []string{"one"}})
+	c := w.charon()
+	s := w.open(c, w.tunnel(), psks([2]string{"k1", "one"}))
+	w.secured(s)
+	pid := c.PID()
+	s.Close()
+	c.Close()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	c, err := NewCharon(c.o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	s = w.open(c, w.tunnel(), psks([2]string{"k1", "one"}))
+	waitFor(t, 90*time.Second, "another charon runs", func() bool { return c.PID() != 0 && c.PID() != pid })
+	if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
+		// It is a child of this process, which has not been waited for.
+		if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil && !strings.Contains(string(b), ") Z ") {
+			t.Errorf("charon %d is there still: %s", pid, b)
+		}
+	}
+	waitFor(t, 60*time.Second, "the tunnel is secured again", func() bool { return s.View().State == overlay.Secured })
 }
 
 // A charon that is killed is started again and has the tunnel again; the peer

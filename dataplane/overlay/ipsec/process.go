@@ -195,6 +195,25 @@ func (p *process) end() {
 	}
 }
 
+// killHung ends a charon that listens and does not answer, if that is what pid is;
+// else the error is why.
+func killHung(pid int, why error) error {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return errors.Join(why, err)
+	}
+	defer unix.Close(fd)
+	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	if err != nil || !slices.Contains(programs, strings.TrimSuffix(exe, " (deleted)")) {
+		return fmt.Errorf("%w; it is %q, and is left alone: end it by hand", why, exe)
+	}
+	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil {
+		return errors.Join(why, err)
+	}
+	gone(fd, endPatience)
+	return fmt.Errorf("%w; it was killed, and another is started", why)
+}
+
 // kill ends a charon that does not answer.
 func (p *process) kill() { unix.PidfdSendSignal(int(p.pidfd.Fd()), unix.SIGKILL, nil, 0) }
 

@@ -39,6 +39,18 @@ const (
 	backlog = 4096
 )
 
+// SilentError is of a charon of root's that listens, and does not answer.
+type SilentError struct {
+	PID int
+	Err error
+}
+
+func (e *SilentError) Error() string {
+	return fmt.Sprintf("charon (process %d) does not answer: %v", e.PID, e.Err)
+}
+
+func (e *SilentError) Unwrap() error { return e.Err }
+
 // Dial connects to the socket at path.
 func Dial(path string) (*Client, error) {
 	c := &Client{path: path, happened: make(chan vici.Event, backlog), listed: make(chan vici.Event, maxSAs)}
@@ -89,7 +101,10 @@ func Dial(path string) (*Client, error) {
 	}
 	if err != nil {
 		c.Close()
-		return nil, fmt.Errorf("charon at %s: %w", path, err)
+		if err = fmt.Errorf("charon at %s: %w", path, err); c.pid != 0 {
+			err = &SilentError{PID: c.pid, Err: err}
+		}
+		return nil, err
 	}
 	go c.merge(streams)
 	return c, nil
