@@ -241,11 +241,19 @@ func (s *secured) transfer(t *testing.T, device func(*testWire) netlink.Link, n,
 	if out, in, err := s.carry(int(n)); err != nil || out != in {
 		t.Fatalf("received other than was sent, or nothing: %v", err)
 	}
-	a, b := s.ends[0].read(t, device(s.ends[0])), s.ends[1].read(t, device(s.ends[1]))
-	sent, got := a.class("tcp", OfEgress), b.class("tcp", OfIngress)
-	back, heard := b.class("tcp", OfEgress), a.class("tcp", OfIngress)
-	if sent != got || back != heard {
-		t.Errorf("sent %+v, received %+v; back %+v, received %+v", sent, got, back, heard)
+	// The last acknowledgements may be under way: a MACsec encrypts when it can.
+	var got, back, heard Counter
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		a, b := s.ends[0].read(t, device(s.ends[0])), s.ends[1].read(t, device(s.ends[1]))
+		sent, got = a.class("tcp", OfEgress), b.class("tcp", OfIngress)
+		back, heard = b.class("tcp", OfEgress), a.class("tcp", OfIngress)
+		if sent == got && back == heard {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Errorf("sent %+v, received %+v; back %+v, received %+v", sent, got, back, heard)
+			break
+		}
 	}
 	// The SYN has 8 octets of options more. What TCP sent twice left twice.
 	twice := s.ends[0].retransmitted(t)
