@@ -2,7 +2,10 @@ package drops
 
 import (
 	"bytes"
+	"errors"
+	"io/fs"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -56,6 +59,11 @@ func TestFollows(t *testing.T) {
 		peer, err := netlink.LinkByName("peer")
 		if err != nil {
 			return err
+		}
+		for _, name := range []string{"port", "peer"} { // no frames but the test's
+			if err := os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/disable_ipv6", []byte("1"), 0); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
 		}
 		if err := netlink.LinkSetUp(v); err != nil {
 			return err

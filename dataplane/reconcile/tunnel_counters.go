@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/linkseal/linkseal/dataplane/config"
@@ -39,7 +40,9 @@ func (k *Kernel) Dropped(interfaces []string, ipsec bool) map[string]map[string]
 	_ = k.ns.Do(func() error { // without its table there is nothing to tell
 		c, err := xfrm.Read()
 		if err == nil {
-			all[status.XFRM] = map[string]uint64{"rx_errors": c.RxErrors, "tx_errors": c.TxErrors}
+			of := map[string]uint64{"rx_errors": c.RxErrors, "tx_errors": c.TxErrors}
+			maps.Copy(of, c.By)
+			all[status.XFRM] = of
 		}
 		return err
 	})

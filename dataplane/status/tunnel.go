@@ -36,7 +36,8 @@ type Tunnel struct {
 	Members   []Member `json:"members"`
 	// Dropped is what was dropped by each interface, of the counters rx_dropped,
 	// rx_errors, tx_dropped and tx_errors, as the kernel has them; under xfrm, of the
-	// kernel's IPsec, what it dropped of all tunnels together.
+	// kernel's IPsec, what it dropped of all tunnels together, and each reason there was
+	// by the kernel's name, as XfrmInNoStates.
 	Dropped map[string]map[string]uint64 `json:"dropped"`
 	// Filter counts what the filter on the underlay saw; absent without one.
 	Filter map[string]uint64 `json:"filter,omitempty"`

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 )
 
 // maxStat bounds the kernel's table: it has some thirty lines of some thirty
@@ -16,6 +17,9 @@ const maxStat = 64 << 10
 // its SAs and policies together: those that came in and those that were to leave.
 type Counters struct {
 	RxErrors, TxErrors uint64
+	// By are those of them that are not 0, each by the kernel's name of its reason,
+	// as XfrmInNoStates (Documentation/networking/xfrm_proc.rst).
+	By map[string]uint64
 }
 
 // Read reads those of the calling thread's network namespace. A kernel without
@@ -48,12 +52,21 @@ func parse(text []byte) (c Counters, err error) {
 		if err != nil {
 			return c, fmt.Errorf("IPsec's counters: %.40s: %.40q is no number", f[0], f[1])
 		}
-		switch name := f[0]; {
-		case bytes.HasPrefix(name, []byte("XfrmIn")):
+		name := string(f[0])
+		switch {
+		case n == 0:
+			continue
+		case strings.HasPrefix(name, "XfrmIn"):
 			c.RxErrors += n
-		case bytes.HasPrefix(name, []byte("XfrmOut")), bytes.Equal(name, []byte("XfrmAcquireError")):
+		case strings.HasPrefix(name, "XfrmOut"), name == "XfrmAcquireError":
 			c.TxErrors += n
+		default:
+			continue
 		}
+		if c.By == nil {
+			c.By = make(map[string]uint64)
+		}
+		c.By[name] = n
 	}
 	return c, nil
 }

@@ -30,6 +30,9 @@ func (s Suite) Rotate(t *testing.T) {
 	took := time.Since(start)
 	c := x.Stop()
 	if c.Lost() > 0 {
+		for _, a := range p.both() {
+			t.Logf("%s has dropped %v", a.Name, p.tunnel(t, a).Dropped)
+		}
 		t.Errorf("%d rotations: %v", rounds, c)
 	}
 	p.none(t, "rotation")

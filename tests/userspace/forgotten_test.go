@@ -11,7 +11,7 @@ import (
 
 // soonAfter is how long after the retirement of a key its octets may be found
 // in memory: on a machine that has other things to do.
-const soonAfter = 20 * time.Second
+const soonAfter = time.Minute
 
 // TestForgotten looks through all of both daemons' memory after SAKs and CAKs
 // have been replaced, under traffic and without: what is retired is gone.
