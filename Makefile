@@ -50,22 +50,24 @@ test-vm: deps bin/vmrun bin/linkseal
 	bin/vmrun -steady -timeout 20m -pkgs $(PKGS) -- -test.short -test.timeout=15m
 
 # Of what two appliances do to each other these take long on emulated processors,
-# and are make soak's alone.
-LONG := TestForgotten|TestThreeMembers|TestVanished|TestVaultSupplicant|TestSupplicantStays|TestStoppedAndStarted|TestRolloverSupplicant
+# and are make soak's alone: others have what is in them, one by one.
+LONG := TestForgotten|TestThreeMembers|TestVanished|TestVaultSupplicant|TestSupplicantStays|TestStoppedAndStarted|TestRolloverSupplicant|TestPairOptions|TestKilledBoth|TestUserspaceVLAN|TestTunnelDSCP
 # These the host has with user space at both ends (tests/userspace). Of user space
 # against the kernel TestUserspaceKernel and TestUserspaceSupplicant stay, of
 # tunnels in the kernel a kill, and DSCP.
-BOTH := TestUserspace(Rollover|Rekey|Killed|Jumbo)|Test(Tunnel|IPsec)(Clear|Rotate|Reload|Size|Path|Around|Derived|Members|Many)
+BOTH := TestReload|TestCarrierFlap|TestShould|TestTags|TestLabClearsUp|TestUserspace(Rollover|Rekey|Killed|Jumbo)|Test(Tunnel|IPsec)(Clear|Rotate|Reload|Size|Path|Around|Derived|Members|Many)
 # Of the filter these flood, or load programs again and again, or are about what
 # no kernel does otherwise; the host has them too.
-FLOODS := TestReload|TestSocketsStay|TestWithoutAFXDP|TestEvents|TestOlderVersion|Test[A-Z][a-z]*Truth|TestUnderlayLive|Test[A-Z][a-z]*UnderFlood|TestIngressMoves|TestWays[A-Z].*|TestGuardLasts|TestNumbers|TestRulesCompiled|TestMoved|TestOpened|TestEAPOLLimit|TestGuardSweeps|TestUnderlayRandom|TestDetach|TestHalfGone|TestNotJoinedBeforeTC|TestAccountsStay|TestNothingKnown|TestUnderlaySet|TestCircuitsFull|TestCircuitsOfNobody|TestOuterCircuits|TestTagsBesideGate|TestTagsCountSegments|TestLostEvents|TestEventsEnd|TestLostEventIsNoSilence
+FLOODS := TestReload|TestSocketsStay|TestWithoutAFXDP|TestEvents|TestOlderVersion|Test[A-Z][a-z]*Truth|TestUnderlayLive|Test[A-Z][a-z]*UnderFlood|TestIngressMoves|TestWays[A-Z].*|TestGuardLasts|TestNumbers|TestRulesCompiled|TestMoved|TestOpened|TestEAPOLLimit|TestGuardSweeps|TestUnderlayRandom|TestDetach|TestHalfGone|TestNotJoinedBeforeTC|TestAccountsStay|TestNothingKnown|TestUnderlaySet|TestCircuitsFull|TestCircuitsOfNobody|TestOuterCircuits|TestTagsBesideGate|TestLostEvents|TestEventsEnd|TestLostEventIsNoSilence|TestTagsBesideUnderlay|TestBecomesUnderlay|TestXDPRefused|TestOutlivesProcessAndMountNamespace|TestJumboMTU|TestTagBesideTheFrame|TestSocketReceives|TestSuperPacket|TestTagsTorn|TestTagsLife|TestMoreQueues|TestForeignBesideTC|TestShortFrames|TestTagSuperPackets|TestSentByKey|TestRedirect|TestGuardWaitsForNobody|TestGuardLeavesOthers|TestNoCounter|TestSCsChange|TestClockSetBack|TestVeth
 # Of tunnels these the host has in user space, and they are the same code: in the
 # guest stay the kernel's rows against stock, adoption, repair, a second device, and
 # a charon that is killed.
-ROWS := TestCertificates|TestLargeCertificates|TestNothingLeaks|TestCharonHangs|TestRekey|TestProof|TestRemoved|TestPruned|TestLoaded|TestReplacedMeanwhile|TestRotation|TestCharonDoesNotStart|TestLacks|TestNotTaken|TestVaultCertificate|TestCertificateFile|TestWrong|TestAdopted|TestVolume|TestKernelMembers|Test.*Virtual|TestReopened|TestKeepalive|TestProbe|TestEndpointAgain|TestWrongPSK|TestWrongPublicKey|TestExpires|TestBoth|TestChange|TestChangeInPlace|TestManyChanges
+ROWS := TestCertificates|TestLargeCertificates|TestNothingLeaks|TestCharonHangs|TestRekey|TestProof|TestRemoved|TestPruned|TestLoaded|TestReplacedMeanwhile|TestRotation|TestCharonDoesNotStart|TestLacks|TestNotTaken|TestVaultCertificate|TestCertificateFile|TestWrong|TestAdopted|TestVolume|TestKernelMembers|Test.*Virtual|TestReopened|TestKeepalive|TestProbe|TestEndpointAgain|TestBoth|TestChange|TestChangeInPlace|TestManyChanges
+# Of what a configuration becomes these need nothing that the host has not.
+PLANS := TestTap.*|TestHashAsBefore|TestClosed|TestLoopbackDown|TestRulesWithoutTable|TestTunnelOnPort|TestTunnelAsShown|TestLift|TestSealed.*|TestFilterRead|TestTagging|TestReloadWhileVaultAway|TestPSKsAreKept|TestCircuitsBound.*|TestKeyWindows|TestAwait.*|TestUserspaceReload
 test-vm-interop: PKGS = $(INTEROP)
 test-vm-interop: SKIP = -test.skip='^($(LONG)|$(BOTH))$$'
-test-vm-rest: SKIP = -test.skip='^($(FLOODS)|$(ROWS))$$'
+test-vm-rest: SKIP = -test.skip='^($(FLOODS)|$(ROWS)|$(PLANS))$$'
 test-vm-rest: PKGS = $(shell go list ./... | grep -v /tests/interop$$)
 test-vm-interop test-vm-rest: deps bin/vmrun bin/linkseal
 	bin/vmrun -steady -timeout 40m -pkgs $(PKGS) -- -test.short -test.timeout=25m $(SKIP)

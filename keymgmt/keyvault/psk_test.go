@@ -307,7 +307,7 @@ func pskMonth(t *testing.T, sc scenario) {
 	putPSK(c, "a", 1, azure.Attributes{})
 	putPSK(c, "b", 2, azure.Attributes{}) // else one that is not listed could be a secret written anew
 	j, log := newJournal()
-	s := NewSource("hub1", time.Hour, v, log)
+	s := NewSource("hub1", 4*time.Hour, v, log)
 	ctx, stop := context.WithCancel(t.Context())
 	tokens := s.Watch(ctx)
 	<-tokens

@@ -183,12 +183,12 @@ func month(t *testing.T, sc scenario) {
 		}
 	}
 	until := func(d time.Duration) {
-		for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(15 * time.Minute) {
+		for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(min(d/6, 2*time.Hour)) {
 			check()
 		}
 	}
 	const d = 24 * time.Hour
-	const part = 90 * time.Minute // in which it is tried again every 5
+	const part = 30 * time.Minute // in which it is tried again every 5
 	for episode := 1; episode <= 2; episode++ {
 		until(5 * d)
 		end := sc.begin(c)
