@@ -52,7 +52,8 @@
 //
 // A later process finds the programs by the device, the maps by the programs:
 // settings (read-only since before the program was loaded), counters, and what
-// is for sockets. That takes CAP_SYS_ADMIN; attaching takes CAP_BPF and CAP_NET_ADMIN besides.
+// is for sockets. What a program is never changes, and is read once for its id;
+// which is attached is asked each time, and nothing is held open between. That takes CAP_SYS_ADMIN; attaching takes CAP_BPF and CAP_NET_ADMIN besides.
 //
 // # Changes
 //

@@ -3,6 +3,8 @@ package bpf
 import (
 	"errors"
 	"fmt"
+	gomaps "maps" // load.go has a function of that name
+	"slices"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -94,20 +96,80 @@ func newEnforcer(p pair) (*Enforcer, error) {
 
 // Open finds the filter that an earlier process attached to the device.
 func Open(ifindex int) (*Enforcer, error) {
-	h, _, err := look(ifindex)
+	h, err := standing(ifindex)
+	if err != nil {
+		return nil, err
+	}
+	defer h.Close()
+	return h.enforcer(slices.Collect(gomaps.Keys(h.pair().in.found.maps))...)
+}
+
+// open is Open of those maps alone, of which the filter may lack some.
+func open(ifindex int, names ...string) (*Enforcer, error) {
+	h, err := standing(ifindex)
+	if err != nil {
+		return nil, err
+	}
+	defer h.Close()
+	return h.enforcer(names...)
+}
+
+// standing is glance at a filter of this version that is attached in both directions.
+func standing(ifindex int) (*hooks, error) {
+	h, _, err := glance(ifindex)
 	if err != nil {
 		return nil, fmt.Errorf("bpf: open the filter of %w", err)
 	}
-	defer h.Close()
-	p := h.pair()
-	if p.in == nil || p.out == nil {
-		return nil, fmt.Errorf("bpf: device %s: %w", h.link.Attrs().Name, ErrNotAttached)
+	switch p := h.pair(); {
+	case p.in == nil || p.out == nil:
+		err = ErrNotAttached
+	case p.in.settings.Magic != magic || p.out.settings.Magic != magic:
+		err = errOtherVersion
+	default:
+		return h, nil
 	}
-	if p.in.settings.Magic != magic || p.out.settings.Magic != magic {
-		return nil, fmt.Errorf("bpf: device %s: %w", h.link.Attrs().Name, errOtherVersion)
-	}
-	return newEnforcer(p)
+	h.Close()
+	return nil, fmt.Errorf("bpf: device %s: %w", h.link.Attrs().Name, err)
 }
+
+// enforcer has those maps of the pair, for itself.
+func (h *hooks) enforcer(names ...string) (*Enforcer, error) {
+	p, e := h.pair(), &Enforcer{mapsByName{}}
+	for _, name := range names {
+		if q := p.holder(name); q != nil {
+			if err := programs.openMaps(q.found, e.maps, name); err != nil {
+				return nil, errors.Join(fmt.Errorf("bpf: device %s: %w", h.link.Attrs().Name, err), e.Close())
+			}
+		}
+	}
+	return e, nil
+}
+
+// ReadCounters reads the counters of the filter on the device with that index in
+// the calling thread's network namespace. Errors are ErrNotAttached, and that the
+// filter is another version's.
+func ReadCounters(ifindex int) (Counters, error) {
+	e, err := open(ifindex, ofCounters...)
+	if err != nil {
+		return Counters{}, err
+	}
+	defer e.Close()
+	return e.Counters()
+}
+
+// ReadFlows is ReadCounters, of a tunnel's flows. Where there are none it is
+// ErrNotUnderlay.
+func ReadFlows(ifindex int) ([]FlowCounter, error) {
+	e, err := open(ifindex, ofUnderlay...)
+	if err != nil {
+		return nil, err
+	}
+	defer e.Close()
+	return e.Flows()
+}
+
+// ofCounters are the maps of Enforcer.Counters.
+var ofCounters = []string{portMapIngress, portMapEgress, portMapSent}
 
 // Detach opens the device: it removes the filter, if it is there, and nothing
 // else, ingress first.

@@ -44,7 +44,7 @@ type Events struct {
 // of each kind that it drops from now on. Errors are ErrNotAttached, and that
 // the filter is another version's.
 func OpenEvents(ifindex int) (*Events, error) {
-	e, err := Open(ifindex)
+	e, err := open(ifindex, portMapEvents, portMapAlarms, portMapIngress, portMapEgress)
 	if err != nil {
 		return nil, err
 	}
@@ -108,16 +108,12 @@ func (v *Events) Attached(ifindex int) bool {
 	if xdp != 0 && xdp == v.xdp {
 		return true
 	}
-	e, err := Open(ifindex)
+	h, err := standing(ifindex)
 	if err != nil {
 		return false
 	}
-	defer e.Close()
-	info, err := e.maps[portMapEvents].Info()
-	if err != nil {
-		return false
-	}
-	if id, _ := info.ID(); id != v.id {
+	defer h.Close()
+	if h.pair().id(portMapEvents) != v.id {
 		return false
 	}
 	v.xdp = xdp

@@ -3,6 +3,7 @@ package bpf
 import (
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -43,11 +44,13 @@ type Refused struct{ Bypass, XDP uint64 }
 // process sees, and guards from there on. It ends with the filter: those of devices
 // that have gone are swept out when the guard is changed next.
 func Guard(ifindex int) error {
-	err := ofFilter(ifindex, func(filter ebpf.MapID, names *ebpf.Map) error {
+	err := ofFilter(ifindex, func(filter ebpf.MapID, h *hooks) error {
 		return withGuard(true, func(g *guard) error {
 			stood, err := g.begin(ifindex, filter)
 			if err == nil && !stood {
-				err = tellOpened(names, noGuard, time.Now())
+				if err = h.openMaps(portMapNames); err == nil {
+					err = tellOpened(h.pair().held(portMapNames), noGuard, time.Now())
+				}
 			}
 			if err != nil {
 				return err
@@ -103,7 +106,7 @@ func Unguard(ifindex int) error {
 // filter of the device does not count. ErrPartial comes with both. It waits for
 // nobody.
 func Guarded(ifindex int) (guarded bool, n Refused, err error) {
-	err = ofFilter(ifindex, func(filter ebpf.MapID, _ *ebpf.Map) error {
+	err = ofFilter(ifindex, func(filter ebpf.MapID, _ *hooks) error {
 		at, err := here(ifindex)
 		if err != nil {
 			return err
@@ -155,6 +158,11 @@ func (g *guard) close() error {
 }
 
 func (g *guard) detach() error {
+	if err := g.openProgram(); errors.Is(err, os.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
 	err := link.RawDetachProgram(link.RawDetachProgramOptions{Target: g.cgroup, Program: g.Program, Attach: ebpf.AttachCGroupSetsockopt})
 	if err != nil && !errors.Is(err, unix.ENOENT) {
 		return remedy(err)

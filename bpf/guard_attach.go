@@ -147,16 +147,15 @@ func queryGuards(cgroup int) (all []*guard, err error) {
 		return nil, remedy(err)
 	}
 	for _, a := range res.Programs {
-		prog, err := ebpf.NewProgramFromID(a.ID)
+		k, err := programs.kind(a.ID)
 		if err != nil {
-			return all, fmt.Errorf("open program %d: %w", a.ID, remedy(err))
+			return all, err
 		}
-		p := &program{Program: prog}
-		info, err := prog.Info()
-		if err == nil && info.Name == guardProgLinksealGuard {
-			p.tag = info.Tag
-			p.maps, _, err = openMaps(info, 0, 0, &struct{}{})
+		if k.name != guardProgLinksealGuard {
+			continue
 		}
+		p := &program{id: a.ID, found: k, maps: mapsByName{}, tag: k.tag}
+		err = p.openMaps(guardMapGuarded, guardMapKnown)
 		if g := newGuard(cgroup, p); err == nil && g.guarded != nil && g.known != nil {
 			all = append(all, g)
 			continue
@@ -216,7 +215,8 @@ func renewGuard(cgroup int, spec *ebpf.CollectionSpec, old []*guard) ([]*guard, 
 	}
 	var errs []error
 	for _, g := range old {
-		errs = append(errs, g.detach(), g.program.Program.Close(), g.maps.Close())
+		errs = append(errs, g.detach())
+		g.Close()
 	}
 	return []*guard{n}, errors.Join(errs...)
 }

@@ -25,26 +25,20 @@ func here(ifindex int) (p guardPlace, err error) {
 }
 
 // ofFilter calls do with the number of a map of the filter on a device of the
-// calling thread's namespace, and with its names. That map is there as long as the
+// calling thread's namespace, and with its hooks. That map is there as long as the
 // filter is, whatever becomes of the namespace, and the kernel gives no number to two
 // in 2^31.
-func ofFilter(ifindex int, do func(ebpf.MapID, *ebpf.Map) error) error {
-	h, _, err := look(ifindex)
+func ofFilter(ifindex int, do func(ebpf.MapID, *hooks) error) error {
+	h, _, err := glance(ifindex)
 	if err != nil {
 		return err
 	}
 	defer h.Close()
-	p := h.pair()
-	m := p.held(portMapIngress)
-	if m == nil {
+	id := h.pair().id(portMapIngress)
+	if id == 0 {
 		return ErrNotAttached
 	}
-	info, err := m.Info()
-	if err != nil {
-		return fmt.Errorf("map %s: %w", portMapIngress, err)
-	}
-	id, _ := info.ID()
-	return do(id, p.held(portMapNames))
+	return do(id, h)
 }
 
 // of is what the place of a port has: see guard.c.

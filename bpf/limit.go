@@ -38,19 +38,13 @@ type Limit struct{ ckns, peers, budgets *ebpf.Map }
 // the calling thread's network namespace. Errors are ErrNotAttached, and that
 // the filter is another version's.
 func OpenLimit(ifindex int) (*Limit, error) {
-	e, err := Open(ifindex)
+	e, err := open(ifindex, portMapEapolCkns, portMapEapolPeers, portMapEapolBudgets)
 	if err != nil {
 		return nil, err
 	}
-	defer e.Close()
-	l := &Limit{}
-	for name, to := range map[string]**ebpf.Map{portMapEapolCkns: &l.ckns, portMapEapolPeers: &l.peers, portMapEapolBudgets: &l.budgets} {
-		if e.maps[name] == nil {
-			return nil, errors.Join(fmt.Errorf("bpf: EAPOL limit of device %d: %w", ifindex, errOtherVersion), l.Close())
-		}
-		if *to, err = e.maps[name].Clone(); err != nil {
-			return nil, errors.Join(fmt.Errorf("bpf: EAPOL limit of device %d: map %s: %w", ifindex, name, err), l.Close())
-		}
+	l := &Limit{e.maps[portMapEapolCkns], e.maps[portMapEapolPeers], e.maps[portMapEapolBudgets]}
+	if l.ckns == nil || l.peers == nil || l.budgets == nil {
+		return nil, errors.Join(fmt.Errorf("bpf: EAPOL limit of device %d: %w", ifindex, errOtherVersion), l.Close())
 	}
 	return l, nil
 }

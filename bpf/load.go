@@ -15,17 +15,34 @@ type pair struct{ in, out *program }
 
 func (p pair) Close() { p.in.Close(); p.out.Close() }
 
-// held is the map of that name, of either: both hold all maps, so that they
-// are there for as long as either is attached. It is nil where the kernel does
-// not have it, or the programs are another version's. Those of an underlay are not
-// another port's.
-func (p pair) held(name string) *ebpf.Map {
+// holder is the program whose map of that name is the pair's: both hold all maps,
+// so that they are there for as long as either is attached. It is nil where the
+// kernel does not have the map, or the programs are another version's. Those of an
+// underlay are not another port's.
+func (p pair) holder(name string) *program {
 	for _, q := range []*program{p.in, p.out} {
-		if q != nil && q.settings.Magic == magic && q.maps[name] != nil && (q.settings.Underlay == 1 || !slices.Contains(ofUnderlay, name)) {
-			return q.maps[name]
+		if q != nil && q.settings.Magic == magic && q.has(name) && (q.settings.Underlay == 1 || !slices.Contains(ofUnderlay, name)) {
+			return q
 		}
 	}
 	return nil
+}
+
+// held is the map of that name; nil where holder is, or it was not opened.
+func (p pair) held(name string) *ebpf.Map {
+	if q := p.holder(name); q != nil {
+		return q.maps[name]
+	}
+	return nil
+}
+
+// id is that of the map of that name, of programs that were found; 0 where holder
+// is nil.
+func (p pair) id(name string) ebpf.MapID {
+	if q := p.holder(name); q != nil {
+		return q.found.maps[name]
+	}
+	return 0
 }
 
 // load loads new programs from spec, which it changes, that count on in the

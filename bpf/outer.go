@@ -5,7 +5,7 @@ package bpf
 // the VLAN tags before the SecTAG. Frames without a tag are no circuit's. The
 // error is ErrNotAttached where there is no filter.
 func ReadOuterCircuits(ifindex int) ([]Circuit, error) {
-	e, err := Open(ifindex)
+	e, err := open(ifindex, portMapNearCircuits, portMapCircuits)
 	if err != nil {
 		return nil, err
 	}

@@ -3,9 +3,9 @@ package bpf
 import (
 	"errors"
 	"fmt"
+	gomaps "maps" // load.go has a function of that name
 	"os"
-	"strings"
-	"unsafe"
+	"slices"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -14,17 +14,59 @@ import (
 // program is one of ours, attached or about to be. One of another version of
 // linkseal may have no counters that we know and zero settings.
 type program struct {
-	*ebpf.Program
-	maps     mapsByName
-	settings portSettings
-	tag      string // the kernel's digest of the instructions
+	*ebpf.Program // nil of one that was found, until open
+	id            ebpf.ProgramID
+	found         *kind      // nil of one that was loaded
+	maps          mapsByName // of one that was found: those that were opened
+	settings      portSettings
+	tag           string // the kernel's digest of the instructions
+}
+
+// has tells whether the program holds a map of that name.
+func (p *program) has(name string) bool {
+	if p.found == nil {
+		return p.maps[name] != nil
+	}
+	return p.found.maps[name] != 0
+}
+
+// openMaps opens those maps of a program that was found, as far as it has them.
+func (p *program) openMaps(names ...string) error {
+	if p == nil {
+		return nil
+	}
+	return programs.openMaps(p.found, p.maps, names...)
+}
+
+// open opens a program that was found with all its maps.
+func (p *program) open() error {
+	if p == nil {
+		return nil
+	}
+	if err := p.openProgram(); err != nil {
+		return err
+	}
+	return p.openMaps(slices.Collect(gomaps.Keys(p.found.maps))...)
+}
+
+func (p *program) openProgram() (err error) {
+	if p.Program != nil {
+		return nil
+	}
+	if p.Program, err = ebpf.NewProgramFromID(p.id); err != nil {
+		return fmt.Errorf("open program %d: %w", p.id, remedy(err))
+	}
+	return nil
 }
 
 func (p *program) Close() {
-	if p != nil {
-		p.Program.Close()
-		p.maps.Close()
+	if p == nil {
+		return
 	}
+	if p.Program != nil {
+		p.Program.Close()
+	}
+	p.maps.Close()
 }
 
 // bare is the program; nil of nil.
@@ -50,64 +92,18 @@ func (m mapsByName) Close() error {
 // equal tells whether two programs do the same.
 func (p *program) equal(o *program) bool { return p.tag == o.tag && p.settings == o.settings }
 
-// find opens the attached program id. It is ours if it has the name and
+// find tells what the attached program id is. It is ours if it has the name and
 // settings with our mark; else the program is nil and the name is what to call
 // it by.
 func find(id ebpf.ProgramID, name string) (*program, string, error) {
-	prog, err := ebpf.NewProgramFromID(id)
+	k, err := programs.kind(id)
 	if err != nil {
-		return nil, "", fmt.Errorf("open program %d: %w", id, remedy(err))
+		return nil, "", err
 	}
-	p := &program{Program: prog}
-	info, err := prog.Info()
-	if err != nil {
-		p.Close()
-		return nil, "", fmt.Errorf("program %d: %w", id, err)
+	if k.name != name || !isMarked(k.constants, magic, versionBits) {
+		return nil, k.name, nil
 	}
-	ours := false
-	if info.Name == name {
-		p.tag = info.Tag
-		p.maps, ours, err = openMaps(info, magic, versionBits, &p.settings)
-	}
-	if err != nil || !ours {
-		p.Close()
-		return nil, info.Name, err
-	}
-	return p, info.Name, nil
-}
-
-// openMaps opens the maps of a program but its sections of constants. It is ours
-// if one of these begins with mark, whose lowest bits are the version; with the
-// same version constants is what that section has.
-func openMaps[T any](info *ebpf.ProgramInfo, mark uint64, version int, constants *T) (maps mapsByName, ours bool, err error) {
-	maps = mapsByName{}
-	ids, _ := info.MapIDs()
-	for _, id := range ids {
-		m, err := ebpf.NewMapFromID(id)
-		if err != nil {
-			return maps, false, fmt.Errorf("open map %d: %w", id, remedy(err))
-		}
-		info, err := m.Info()
-		if err != nil {
-			return maps, false, errors.Join(fmt.Errorf("map %d: %w", id, err), m.Close())
-		}
-		if !strings.HasPrefix(info.Name, ".") {
-			maps[info.Name] = m
-			continue
-		}
-		value, err := m.LookupBytes(uint32(0))
-		if err == nil && len(value) >= 8 {
-			found := native.Uint64(value)
-			ours = ours || found>>version == mark>>version
-			if found == mark && uintptr(len(value)) == unsafe.Sizeof(*constants) {
-				err = m.Lookup(uint32(0), constants)
-			}
-		}
-		if err = errors.Join(err, m.Close()); err != nil {
-			return maps, false, fmt.Errorf("read map %d: %w", id, err)
-		}
-	}
-	return maps, ours, nil
+	return &program{id: id, found: k, maps: mapsByName{}, settings: constantsOf[portSettings](k, magic), tag: k.tag}, k.name, nil
 }
 
 func remedy(err error) error {

@@ -60,7 +60,7 @@ type SAs struct {
 // the calling thread's network namespace, with what an earlier process counted.
 // It holds on to that filter's counters, also when the filter has gone.
 func OpenSAs(ifindex int) (*SAs, error) {
-	e, err := Open(ifindex)
+	e, err := open(ifindex, ofSAs...)
 	if err != nil {
 		return nil, err
 	}
@@ -69,6 +69,12 @@ func OpenSAs(ifindex int) (*SAs, error) {
 		return nil, errors.Join(fmt.Errorf("bpf: counters of SAs: %w", err), s.Close())
 	}
 	return s, nil
+}
+
+// ofSAs are the maps of SAs.
+var ofSAs = []string{
+	portMapNames, portMapScs, portMapScsChanges, portMapSas, portMapSent, portMapSentSas, portMapSaFirsts,
+	portMapIngress, portMapEgress,
 }
 
 func (s *SAs) open() (err error) {

@@ -139,9 +139,47 @@ func (h *hooks) ingress() Side {
 	return s
 }
 
-// look finds what is at the device's hooks. It collects foreign programs and
-// goes on.
+// open opens all that was found.
+func (h *hooks) open() error {
+	all := []*program{h.xdp}
+	for d := range h.tc {
+		all = append(all, h.tc[d].tcx, h.tc[d].clsact)
+	}
+	for _, p := range all {
+		if err := p.open(); err != nil {
+			return fmt.Errorf("device %s: %w", h.link.Attrs().Name, err)
+		}
+	}
+	return nil
+}
+
+// openMaps opens those maps of the pair.
+func (h *hooks) openMaps(names ...string) error {
+	p := h.pair()
+	for _, name := range names {
+		if err := p.holder(name).openMaps(name); err != nil {
+			return fmt.Errorf("device %s: %w", h.link.Attrs().Name, err)
+		}
+	}
+	return nil
+}
+
+// look is glance, and opens what was found: for who changes it.
 func look(ifindex int) (h *hooks, foreign *ForeignError, err error) {
+	h, foreign, err = glance(ifindex)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := h.open(); err != nil {
+		h.Close()
+		return nil, nil, err
+	}
+	return h, foreign, nil
+}
+
+// glance finds what is at the device's hooks, and opens none of it. It collects
+// foreign programs and goes on.
+func glance(ifindex int) (h *hooks, foreign *ForeignError, err error) {
 	l, err := netlink.LinkByIndex(ifindex)
 	if err != nil {
 		return nil, nil, fmt.Errorf("device %d: %w", ifindex, err)
@@ -172,7 +210,7 @@ func look(ifindex int) (h *hooks, foreign *ForeignError, err error) {
 // Observe tells what is attached to the device with that index in the calling
 // thread's network namespace.
 func Observe(ifindex int) (State, error) {
-	h, foreign, err := look(ifindex)
+	h, foreign, err := glance(ifindex)
 	if err != nil {
 		return State{}, fmt.Errorf("bpf: observe %w", err)
 	}
@@ -182,6 +220,9 @@ func Observe(ifindex int) (State, error) {
 		if s.Joins, err = link.GRO(h.link.Attrs().Name); err != nil {
 			return s, fmt.Errorf("bpf: observe: %w", err)
 		}
+	}
+	if err := h.openMaps(ofUnderlay...); err != nil {
+		return s, fmt.Errorf("bpf: observe %w", err)
 	}
 	if u, err := underlayOf(h.pair().held); err == nil {
 		state, err := u.state()

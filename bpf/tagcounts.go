@@ -42,7 +42,9 @@ func ReadTags(ifindex int) (r TagTraffic, err error) {
 	if c := t.current(); err == nil && (c == nil || t[0] == nil || t[1] == nil) {
 		err = ErrNotTagged
 	} else if err == nil {
-		r, err = c.read()
+		if err = c.openMaps(keptByTaggers...); err == nil {
+			r, err = c.read()
+		}
 	}
 	if err != nil {
 		return r, fmt.Errorf("bpf: device %s: %w", l.Attrs().Name, err)

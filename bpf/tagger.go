@@ -22,18 +22,17 @@ func taggerHooks(l netlink.Link) [directions]hook {
 	}
 }
 
-// tagger is one of the programs of a secured interface, attached.
+// tagger is one of the programs of a secured interface, attached. Its settings are
+// zero: it has rules.
 type tagger struct {
-	*ebpf.Program
-	maps  mapsByName
+	*program
 	rules securedTagRules // zero of another version of linkseal
 	mode  Mode
 }
 
 func (t *tagger) Close() {
 	if t != nil {
-		t.Program.Close()
-		t.maps.Close()
+		t.program.Close()
 	}
 }
 
@@ -63,32 +62,20 @@ func (h hook) findTagger() (*tagger, error) {
 	return nil, nil
 }
 
-// openTagger opens program id if it is ours, which its name and the mark in its
+// openTagger is program id if it is ours, which its name and the mark in its
 // rules tell.
-func openTagger(id ebpf.ProgramID, name string, mode Mode) (_ *tagger, err error) {
-	prog, err := ebpf.NewProgramFromID(id)
-	if errors.Is(err, unix.ENOENT) {
-		return nil, nil // it has just gone
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open program %d: %w", id, remedy(err))
-	}
-	t := &tagger{Program: prog, mode: mode}
-	info, err := prog.Info()
-	ours := false
-	if err == nil && info.Name == name {
-		t.maps, ours, err = openMaps(info, tagsMagic, tagsVersionBits, &t.rules)
-	}
-	if err != nil || !ours {
-		t.Close()
-	}
+func openTagger(id ebpf.ProgramID, name string, mode Mode) (*tagger, error) {
+	k, err := programs.kind(id)
 	switch {
+	case errors.Is(err, unix.ENOENT):
+		return nil, nil // it has just gone
 	case err != nil:
-		return nil, fmt.Errorf("program %d: %w", id, err)
-	case !ours:
+		return nil, err
+	case k.name != name || !isMarked(k.constants, tagsMagic, tagsVersionBits):
 		return nil, nil
 	}
-	return t, nil
+	p := &program{id: id, found: k, maps: mapsByName{}, tag: k.tag}
+	return &tagger{program: p, rules: constantsOf[securedTagRules](k, tagsMagic), mode: mode}, nil
 }
 
 // put puts p at the hook, in place of old if there is one, in one step.

@@ -45,6 +45,9 @@ func attachTags(ifindex int, rules []Rule, mode Mode) error {
 func tagOn(l netlink.Link, rules []Rule, mode Mode) error {
 	old, err := findTaggers(l)
 	defer func() { old.Close() }()
+	if err == nil {
+		err = old.open()
+	}
 	if err != nil {
 		return err
 	}
@@ -68,6 +71,19 @@ func (t taggers) Close() {
 	for _, one := range t {
 		one.Close()
 	}
+}
+
+// open opens those that were found.
+func (t taggers) open() error {
+	for _, one := range t {
+		if one == nil {
+			continue
+		}
+		if err := one.open(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // findTaggers are those of both hooks. With an error it is one, or none; Close
@@ -174,7 +190,6 @@ func ObserveTags(ifindex int) (Tagging, error) {
 		return Tagging{}, fmt.Errorf("bpf: observe tags of device %d: %w", ifindex, err)
 	}
 	t, err := findTaggers(l)
-	defer func() { t.Close() }()
 	if err != nil {
 		return Tagging{}, fmt.Errorf("bpf: observe tags of device %s: %w", l.Attrs().Name, err)
 	}
@@ -218,6 +233,10 @@ func DetachTags(ifindex int) error {
 		switch {
 		case t[d] == nil:
 		case t[d].mode == TCX:
+			if err := t[d].openProgram(); err != nil {
+				errs = append(errs, err)
+				continue
+			}
 			errs = append(errs, h.detachTCX(t[d].Program))
 		default:
 			errs = append(errs, h.detachClsact())

@@ -140,6 +140,9 @@ func TestTagsTorn(t *testing.T) {
 			if p.mode == Clsact {
 				return h.detachClsact()
 			}
+			if err := p.openProgram(); err != nil {
+				return err
+			}
 			return h.detachTCX(p.Program)
 		})
 		if s := w.tags(t, w.port); !s.Torn || s.Tags(classed) {

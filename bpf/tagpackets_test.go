@@ -175,7 +175,8 @@ func countedTags(t testing.TB, obj *taggerObjects, rules []Rule) ([]Circuit, []C
 	if err != nil {
 		t.Fatal(err)
 	}
-	tg := &tagger{rules: c.written, maps: mapsByName{securedMapNearCircuits: obj.NearCircuits, securedMapCircuits: obj.Circuits, securedMapUntagged: obj.Untagged, securedMapClasses: obj.Classes}}
+	maps := mapsByName{securedMapNearCircuits: obj.NearCircuits, securedMapCircuits: obj.Circuits, securedMapUntagged: obj.Untagged, securedMapClasses: obj.Classes}
+	tg := &tagger{program: &program{maps: maps}, rules: c.written}
 	r, err := tg.read()
 	if err != nil {
 		t.Fatal(err)

@@ -186,11 +186,7 @@ func (h hook) beside(b *netlink.BpfFilter) (bool, error) {
 			continue
 		}
 		t, err := openTagger(ebpf.ProgramID(b.Id), other.name, Clsact)
-		if t == nil || err != nil {
-			return false, err
-		}
-		t.Close()
-		return true, nil
+		return t != nil, err
 	}
 	return false, nil
 }

@@ -1,6 +1,7 @@
 package bpf
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -300,7 +301,7 @@ func TestTagsTruth(t *testing.T) {
 			}
 		}
 		var tg taggers
-		w.do(t, func() (err error) { tg, err = findTaggers(w.port); return err })
+		w.do(t, func() (err error) { tg, err = findTaggers(w.port); return errors.Join(err, tg.open()) })
 		defer tg.Close()
 		seen := func() (n uint64, err error) {
 			for slot := range uint32(len(classed)) + 1 {

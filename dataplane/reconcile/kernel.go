@@ -287,15 +287,7 @@ func (k *Kernel) FilterCounters(device string) (map[string]uint64, error) {
 		return nil, err
 	}
 	var c bpf.Counters
-	err = k.ns.Do(func() error {
-		e, err := bpf.Open(l.Index)
-		if err != nil {
-			return err
-		}
-		defer e.Close()
-		c, err = e.Counters()
-		return err
-	})
+	err = k.ns.Do(func() (err error) { c, err = bpf.ReadCounters(l.Index); return err })
 	if errors.Is(err, bpf.ErrNotAttached) {
 		return nil, nil
 	}

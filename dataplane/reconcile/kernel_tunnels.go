@@ -147,15 +147,7 @@ func (k *Kernel) Flows(device string) (all []status.Flow, err error) {
 		return nil, unlessGone(err)
 	}
 	var counters []bpf.FlowCounter
-	err = k.ns.Do(func() error {
-		e, err := bpf.Open(l.Index)
-		if err != nil {
-			return err
-		}
-		defer e.Close()
-		counters, err = e.Flows()
-		return err
-	})
+	err = k.ns.Do(func() (err error) { counters, err = bpf.ReadFlows(l.Index); return err })
 	if errors.Is(err, bpf.ErrNotAttached) || errors.Is(err, bpf.ErrNotUnderlay) {
 		return nil, nil
 	}
