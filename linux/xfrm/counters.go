@@ -56,9 +56,10 @@ func parse(text []byte) (c Counters, err error) {
 		switch {
 		case n == 0:
 			continue
-		case strings.HasPrefix(name, "XfrmIn"):
+		case strings.HasPrefix(name, "XfrmIn"), name == "XfrmAcquireError":
+			// The latter came before the SA that its SPI is reserved for (xfrm_input).
 			c.RxErrors += n
-		case strings.HasPrefix(name, "XfrmOut"), name == "XfrmAcquireError":
+		case strings.HasPrefix(name, "XfrmOut"):
 			c.TxErrors += n
 		default:
 			continue

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Traffic is a stream of numbered datagrams from one appliance to another and
@@ -85,10 +87,28 @@ func listen(a *Appliance, addr netip.Addr) (c *net.UDPConn, err error) {
 		c, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(addr, 0)))
 		return err
 	})
+	if err == nil {
+		err = deepen(c)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("traffic at %s: %w", a.Name, err)
 	}
 	return c, nil
+}
+
+// deepen gives a socket room for what comes while nobody has a processor to read
+// it: what it drops would be told as lost on the way.
+func deepen(c *net.UDPConn) error {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	if e := raw.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 8<<20)
+	}); e != nil {
+		return e
+	}
+	return err
 }
 
 // Port is the UDP port that it is sent from.

@@ -22,6 +22,7 @@ type Catch struct {
 	done          chan struct{}
 
 	mu   sync.Mutex
+	buf  []byte              // of one packet
 	kept map[uint32][][]byte // by SPI, in order
 	size int
 	over bool
@@ -84,24 +85,41 @@ func (c *Catch) open(device string, known []uint32) error {
 // listen keeps what comes until the socket is closed.
 func (c *Catch) listen() {
 	defer close(c.done)
-	b := make([]byte, 1<<16)
+	raw, err := c.in.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = raw.Read(func(fd uintptr) bool { // it ends as the socket is closed
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.drain(int(fd))
+		return false
+	})
+}
+
+// drain keeps what the socket has. The caller has the lock, so that nothing is
+// between the socket and what is kept.
+func (c *Catch) drain(fd int) {
+	if c.buf == nil {
+		c.buf = make([]byte, 1<<16)
+	}
 	for {
-		n, err := c.in.Read(b)
-		if err != nil {
+		n, _, err := unix.Recvfrom(fd, c.buf, 0)
+		switch {
+		case err == unix.EINTR || err == unix.ENETDOWN: // the device went down: told once
+			continue
+		case err != nil:
 			return
 		}
-		spi, _, _ := parse(b[:n])
-		if spi == 0 {
-			continue
-		}
-		c.mu.Lock()
-		if c.size+n <= most {
-			c.kept[spi] = append(c.kept[spi], append([]byte(nil), b[:n]...))
-			c.size += n
-		} else {
+		spi, _, _ := parse(c.buf[:n])
+		switch {
+		case spi == 0:
+		case c.size+n > most:
 			c.over = true
+		default:
+			c.kept[spi] = append(c.kept[spi], append([]byte(nil), c.buf[:n]...))
+			c.size += n
 		}
-		c.mu.Unlock()
 	}
 }
 
@@ -114,6 +132,11 @@ func (c *Catch) Release(spis []uint32, received func(spi, sequence uint32) bool)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	// What came before the SAs did is in the socket at the latest: on a machine that
+	// is busy nobody may have read it yet.
+	if raw, e := c.in.SyscallConn(); e == nil {
+		_ = raw.Control(func(fd uintptr) { c.drain(int(fd)) }) // closed, it has none
+	}
 	for _, spi := range spis {
 		for _, b := range c.kept[spi] {
 			c.size -= len(b)

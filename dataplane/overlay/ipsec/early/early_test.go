@@ -161,18 +161,7 @@ func TestCatch(t *testing.T) {
 				t.Errorf("%q, want %q", got, w)
 			}
 		}
-		for deadline := time.Now().Add(5 * time.Second); ; {
-			catch.mu.Lock()
-			n := len(catch.kept[0x1234]) + len(catch.kept[0x5678])
-			catch.mu.Unlock()
-			if n >= 3 {
-				break
-			}
-			if time.Now().After(deadline) {
-				t.Fatalf("%d packets are caught", n)
-			}
-			time.Sleep(time.Millisecond)
-		}
+		// The packets are in the catch's socket: nobody need have read them yet.
 		if n, err := catch.Release([]uint32{0x1234}, nil); n != 2 || err != nil {
 			t.Errorf("%d are handed over, %v", n, err)
 		}
@@ -205,7 +194,7 @@ func TestReleaseOnce(t *testing.T) {
 	}
 	defer in.Close()
 	defer out.Close()
-	c := &Catch{local: netip.MustParseAddr("127.0.0.1"), out: int(out.Fd()), kept: map[uint32][][]byte{0x1234: {numbered(7), numbered(8), numbered(9)}}}
+	c := &Catch{local: netip.MustParseAddr("127.0.0.1"), in: in, out: int(out.Fd()), kept: map[uint32][][]byte{0x1234: {numbered(7), numbered(8), numbered(9)}}}
 	var asked []uint32
 	n, err := c.Release([]uint32{0x1234}, func(spi, sequence uint32) bool {
 		asked = append(asked, spi, sequence)
