@@ -31,9 +31,9 @@ type modes struct{ in, out Mode }
 func Attach(ifindex int, f Filter) (*Enforcer, error) { return attach(ifindex, f, modes{}) }
 
 func attach(ifindex int, f Filter, m modes) (*Enforcer, error) {
-	spec, err := loadPort()
+	spec, err := newSpec()
 	if err != nil {
-		return nil, fmt.Errorf("bpf: read the object: %w", err)
+		return nil, fmt.Errorf("bpf: %w", err)
 	}
 	return attachSpec(ifindex, spec, f, m)
 }

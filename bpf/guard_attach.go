@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -72,15 +73,37 @@ func eachGuard(do func(*guard) error) error {
 // withCgroup calls do with the root of the cgroups or, where the kernel has none
 // and it may lack, with -1.
 func withCgroup(mayLack bool, do func(cgroup int) error) error {
-	cgroup, err := cgroupRoot()
+	cgroup, err := root.open()
 	if errors.Is(err, ErrNoGuard) && mayLack {
 		return do(-1)
 	}
 	if err != nil {
 		return err
 	}
-	defer unix.Close(cgroup)
 	return do(cgroup)
+}
+
+// root is the root of the cgroups, opened once: to make a mount each time takes
+// longer than all else that a look at the guard does. It stays what it is for as long
+// as the process is in its cgroup namespace.
+var root rootDirectory
+
+type rootDirectory struct {
+	mu     sync.Mutex
+	fd     int
+	opened bool
+}
+
+func (r *rootDirectory) open() (fd int, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.opened {
+		if r.fd, err = cgroupRoot(); err != nil {
+			return -1, err
+		}
+		r.opened = true
+	}
+	return r.fd, nil
 }
 
 // cgroupRoot opens the root of the cgroups, version 2, that this process sees,

@@ -138,9 +138,9 @@ func (h *hooks) lift(in *program) error {
 	if in.settings.Magic != magic {
 		return errOtherVersion
 	}
-	spec, err := loadPort()
+	spec, err := newSpec()
 	if err != nil {
-		return fmt.Errorf("read the object: %w", err)
+		return err
 	}
 	s := in.settings
 	s.Gro = 0

@@ -2,6 +2,7 @@ package bpf
 
 import (
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -17,10 +18,19 @@ type ticks struct {
 	each    time.Duration
 }
 
-// readTicks asks the kernel, by a program that is run once: nothing else tells
-// jiffies64. A jiffy is the resolution of the clock that goes on once a tick
-// (kernel/time/posix-timers.c, posix_get_coarse_res).
-func readTicks() (t ticks, err error) {
+// clock is the program that tells jiffies64, which nothing else does. It is loaded
+// once: it is attached nowhere, and has no map.
+var clock struct {
+	sync.Mutex
+	*ebpf.Program
+}
+
+func clockProgram() (*ebpf.Program, error) {
+	clock.Lock()
+	defer clock.Unlock()
+	if clock.Program != nil {
+		return clock.Program, nil
+	}
 	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.Syscall, Flags: unix.BPF_F_SLEEPABLE, License: "GPL", Instructions: asm.Instructions{
 		asm.Mov.Reg(asm.R6, asm.R1),
 		asm.FnJiffies64.Call(),
@@ -29,9 +39,19 @@ func readTicks() (t ticks, err error) {
 		asm.Return(),
 	}})
 	if err != nil {
+		return nil, err
+	}
+	clock.Program = p
+	return p, nil
+}
+
+// readTicks asks the kernel. A jiffy is the resolution of the clock that goes on once
+// a tick (kernel/time/posix-timers.c, posix_get_coarse_res).
+func readTicks() (t ticks, err error) {
+	p, err := clockProgram()
+	if err != nil {
 		return t, fmt.Errorf("read jiffies: %w", remedy(err))
 	}
-	defer p.Close()
 	_, err = p.Run(&ebpf.RunOptions{Context: t.jiffies, ContextOut: &t.jiffies})
 	t.now = time.Now()
 	if err != nil {

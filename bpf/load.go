@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -43,6 +44,19 @@ func (p pair) id(name string) ebpf.MapID {
 		return q.found.maps[name]
 	}
 	return 0
+}
+
+// portSpec is the port's object, read once: to read it takes ten times as long as
+// to copy it.
+var portSpec = sync.OnceValues(loadPort)
+
+// newSpec is a copy of the port's object, which may be changed.
+func newSpec() (*ebpf.CollectionSpec, error) {
+	spec, err := portSpec()
+	if err != nil {
+		return nil, fmt.Errorf("read the object: %w", err)
+	}
+	return spec.Copy(), nil
 }
 
 // load loads new programs from spec, which it changes, that count on in the

@@ -1,6 +1,9 @@
 package bpf
 
-import "testing"
+import (
+	"errors"
+	"testing"
+)
 
 // BenchmarkLook is what a daemon asks of its own filter, again and again.
 func BenchmarkLook(b *testing.B) {
@@ -12,6 +15,12 @@ func BenchmarkLook(b *testing.B) {
 			"observe":  func() error { _, err := Observe(w.index()); return err },
 			"guarded":  func() error { _, _, err := Guarded(w.index()); return err },
 			"counters": func() error { _, err := ReadCounters(w.index()); return err },
+			"flows": func() error {
+				if _, err := ReadFlows(w.index()); !errors.Is(err, ErrNotUnderlay) {
+					return err
+				}
+				return nil
+			},
 			"circuits": func() error { _, err := ReadOuterCircuits(w.index()); return err },
 			"tags":     func() error { _, err := ObserveTags(w.index()); return err },
 		} {

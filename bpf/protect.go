@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"sync"
 
 	"github.com/cilium/ebpf"
 )
@@ -41,23 +40,14 @@ func (k prefixKey) prefix() (netip.Prefix, error) {
 	return p, nil
 }
 
-// prefixSet is what a map of a set is made by.
-var prefixSet = sync.OnceValues(func() (*ebpf.MapSpec, error) {
-	spec, err := loadPort()
-	if err != nil {
-		return nil, fmt.Errorf("read the object: %w", err)
-	}
-	return spec.Maps[portMapProtect].InnerMap, nil
-})
-
 // replace puts a set into the slot in one step, and waits for programs that run
 // with another (kernel/bpf/syscall.c, maybe_wait_bpf_programs).
 func replace(slot *ebpf.Map, prefixes []netip.Prefix) error {
-	spec, err := prefixSet()
+	spec, err := portSpec()
 	if err != nil {
-		return err
+		return fmt.Errorf("read the object: %w", err)
 	}
-	set, err := ebpf.NewMap(spec)
+	set, err := ebpf.NewMap(spec.Maps[portMapProtect].InnerMap)
 	if err != nil {
 		return fmt.Errorf("make a set of prefixes: %w", remedy(err))
 	}

@@ -90,9 +90,9 @@ func (s *SAs) open() (err error) {
 		return fmt.Errorf("map %s: %w", portMapNames, err)
 	}
 	s.id, _ = info.ID()
-	spec, err := loadPort()
+	spec, err := newSpec()
 	if err != nil {
-		return fmt.Errorf("read the object: %w", err)
+		return err
 	}
 	var obj struct {
 		Clerk *ebpf.Program `ebpf:"linkseal_sa"`
@@ -103,10 +103,11 @@ func (s *SAs) open() (err error) {
 	}
 	s.clerk = obj.Clerk
 	s.slots = make(slots, maxSAs)
-	for i := range s.slots {
-		if err := names.Lookup(uint32(i), &s.slots[i]); err != nil {
-			return fmt.Errorf("read name %d: %w", i, err)
-		}
+	// In one call: there are thousands.
+	var from ebpf.MapBatchCursor
+	n, err := names.BatchLookup(&from, make([]uint32, maxSAs), []portSaName(s.slots), nil)
+	if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) || n != maxSAs {
+		return fmt.Errorf("read %d of %d names: %w", n, maxSAs, err)
 	}
 	return nil
 }

@@ -13,16 +13,13 @@ import (
 )
 
 func TestPrefixKey(t *testing.T) {
-	spec, err := prefixSet()
+	port, err := portSpec()
 	if err != nil {
 		t.Fatal(err)
 	}
+	spec := port.Maps[portMapProtect].InnerMap
 	if got := uint32(unsafe.Sizeof(prefixKey{})); got != spec.KeySize || spec.MaxEntries != MaxPrefixes {
 		t.Errorf("a key of %d octets, %d prefixes; the object has %d and %d", got, MaxPrefixes, spec.KeySize, spec.MaxEntries)
-	}
-	port, err := loadPort()
-	if err != nil {
-		t.Fatal(err)
 	}
 	for _, name := range []string{portMapFlows4, portMapFlows6, portMapFlows, portMapFlowFirsts} {
 		if n := port.Maps[name].MaxEntries; n != maxFlows || n < 2*MaxFlowIDs {
