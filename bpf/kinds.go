@@ -21,8 +21,8 @@ type kind struct {
 	constants []byte
 }
 
-// names are those of the programs that find, openTagger and findGuards look for.
-var names = []string{
+// programNames are those that find, openTagger and findGuards look for.
+var programNames = []string{
 	portProgLinksealIn, portProgLinksealInTc, portProgLinksealOut,
 	securedProgLinksealRx, securedProgLinksealTx, guardProgLinksealGuard,
 }
@@ -113,7 +113,7 @@ func readKind(id ebpf.ProgramID) (*kind, error) {
 		return nil, fmt.Errorf("program %d: %w", id, err)
 	}
 	k := &kind{name: info.Name, tag: info.Tag, maps: make(map[string]ebpf.MapID)}
-	if !slices.Contains(names, k.name) {
+	if !slices.Contains(programNames, k.name) {
 		return k, nil
 	}
 	ids, _ := info.MapIDs()
