@@ -2,11 +2,12 @@ package nft
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	mnl "github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/linkseal/linkseal/linux/multicast"
 )
 
 // rulesets is the multicast group of what changes in nftables (NFNLGRP_NFTABLES).
@@ -16,39 +17,10 @@ const rulesets = 1 << (unix.NFNLGRP_NFTABLES - 1)
 // ends, and then closes the channel; it also closes it if the socket breaks.
 // Tokens are merged.
 func (h *Handle) Watch(ctx context.Context) (<-chan struct{}, error) {
-	var conn *mnl.Conn
-	if err := h.ns.Do(func() (err error) {
-		conn, err = mnl.Dial(unix.NETLINK_NETFILTER, &mnl.Config{Groups: rulesets})
-		return err
-	}); err != nil {
-		return nil, fmt.Errorf("nftables: subscribe: %w", err)
+	tokens, err := multicast.Watch(ctx, h.ns, unix.NETLINK_NETFILTER, rulesets, concerns)
+	if err != nil {
+		return nil, fmt.Errorf("nftables: %w", err)
 	}
-	tokens := make(chan struct{}, 1)
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	go func() {
-		defer close(tokens)
-		defer func() {
-			if stop() {
-				conn.Close()
-			}
-		}()
-		for {
-			msgs, err := conn.Receive()
-			told := errors.Is(err, unix.ENOBUFS) // some are missing
-			if err != nil && !told {
-				return
-			}
-			for _, m := range msgs {
-				told = told || concerns(m)
-			}
-			if told {
-				select {
-				case tokens <- struct{}{}:
-				default:
-				}
-			}
-		}
-	}()
 	return tokens, nil
 }
 
