@@ -19,34 +19,35 @@ static __always_inline int same(const __u8 *address, const volatile __u8 *other)
 
 static __always_inline int allowed(const struct frame *f)
 {
-	const struct ethernet *eth = f->eth;
+	const struct ethernet *eth = start(f);
 
+	if (!must.rules || (const void *)(eth + 1) > end(f))
+		return 0;
 	for (int i = 0; i < MAX_RULES; i++) {
 		const volatile struct rule *r = &must.allow[i];
 		const __u8 *subtype = (const void *)(eth + 1);
 
 		if (i >= must.rules)
 			return 0;
+		asm volatile("" : "+r"(eth)); // reads it again: what the last rule found is nothing to the verifier
 		if (eth->type != r->ether_type || !same(eth->destination, r->destination))
 			continue;
 		if (!r->has_subtype)
 			return 1;
-		if ((const void *)(subtype + 1) <= f->end && *subtype == r->subtype)
+		if ((const void *)(subtype + 1) <= end(f) && *subtype == r->subtype)
 			return 1;
 	}
 	return 0;
 }
 
-// classify judges a frame that is behind its tags. MACsec may have tags in
-// clear before it; nothing else may. Where nothing may pass in clear a tunnel may
+// classify judges a frame, not MACsec, that is behind its tags. MACsec may have tags
+// in clear before it; nothing else may. Where nothing may pass in clear a tunnel may
 // not either.
 static __always_inline enum verdict classify(enum direction d, const struct frame *f)
 {
 	const struct ethernet *eth = f->eth;
 	enum verdict v;
 
-	if (f->type == bpf_htons(ETH_P_MACSEC))
-		return MACSEC;
 	if (must.underlay && !must.enforce && f->type != must.eapol_type) {
 		v = underlay(d, f);
 		return v == PROTECTED && f->tags == NO_TAG && allowed(f) ? ALLOWED : v;

@@ -145,16 +145,18 @@ static __always_inline __u32 bucket(const struct eapol_peer *p)
 	return h & (BUCKETS - 1);
 }
 
-// limited tells whether an EAPOL frame is over the budget of who sends it.
-static __noinline int limited(const struct ethernet *eth, const void *payload, const void *end)
+// limited tells whether an EAPOL frame is over the budget of who sends it. first
+// is the octet of it that is behind the EtherType.
+static __always_inline int limited(const void *frame, const void *end, __u32 first)
 {
-	const struct mkpdu *m = payload;
+	const struct ethernet *eth = frame;
+	const struct mkpdu *m = spot(frame, first);
 	struct eapol_peer peer = {};
 	__u32 i = STRANGERS, n = 0;
 	__u64 every = STRANGERS_EVERY;
 	struct budget *b = bpf_map_lookup_elem(&eapol_budgets, &i);
 
-	if (!b || !b->limits)
+	if (!b || !b->limits || (const void *)(eth + 1) > end)
 		return 0;
 	if ((const void *)(m + 1) <= end && m->type == EAPOL_MKA)
 		n = number_of(m, end);
@@ -171,4 +173,12 @@ static __noinline int limited(const struct ethernet *eth, const void *payload, c
 		b = bpf_map_lookup_elem(&eapol_budgets, &i);
 	}
 	return !b || !spend(b, every);
+}
+
+__noinline int limited_xdp(struct xdp_md *ctx, __u32 first) { return limited(START(ctx), END(ctx), first); }
+__noinline int limited_tc(struct __sk_buff *ctx, __u32 first) { return limited(START(ctx), END(ctx), first); }
+
+static __always_inline int is_limited(const struct frame *f)
+{
+	return f->hook == XDP ? limited_xdp(f->ctx, f->first) : limited_tc(f->ctx, f->first);
 }

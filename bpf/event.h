@@ -43,14 +43,25 @@ struct {
 	__type(value, struct alarm);
 } alarms SEC(".maps");
 
-// raise takes the direction and the verdict in one: there are five arguments.
-static __noinline int raise(struct alarm *a, __u32 why, const void *data, const void *end, __u32 size)
-{
-	why &= ALARMS - 1;
-	struct event *e;
-	const __u8 *from = data;
-	__u32 i;
+static const __u32 the_alarm = 0;
 
+// last_shown is the last octet of the frame that an event shows; -1 of an empty one.
+static __always_inline __u64 last_shown(const void *start, const void *end)
+{
+	return (end - start < EVENT_HEAD ? end - start : EVENT_HEAD) - 1;
+}
+
+// once_more has 6.1 see the sum made of a number that it has seen compared.
+#define once_more(n) asm volatile("" : "+r"(n))
+
+// raised is an event that lacks its head, of which it will have so many octets. why
+// is direction * REASONS + verdict.
+static __always_inline struct event *raised(__u32 why, __u32 size, __u8 has)
+{
+	struct alarm *a = bpf_map_lookup_elem(&alarms, &the_alarm);
+	struct event *e;
+
+	why &= ALARMS - 1;
 	if (!a || !__sync_lock_test_and_set(&a->armed[why], 0))
 		return 0;
 	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
@@ -62,22 +73,48 @@ static __noinline int raise(struct alarm *a, __u32 why, const void *data, const 
 	e->size = size;
 	e->direction = why / REASONS;
 	e->verdict = why % REASONS;
+	e->has = has;
 	e->pad = 0;
-	for (i = 0; i < EVENT_HEAD && (const void *)(from + i + 1) <= end; i++)
-		e->head[i] = from[i];
-	e->has = i;
+	return e;
+}
+
+__noinline int raise_xdp(struct xdp_md *ctx, __u32 why, __u32 size)
+{
+	__u64 last = last_shown(START(ctx), END(ctx));
+	struct event *e = raised(why, size, last + 1);
+
+	if (!e)
+		return 0;
+	once_more(last);
+	if (last < EVENT_HEAD)
+		bpf_xdp_load_bytes(ctx, 0, e->head, last + 1);
 	bpf_ringbuf_submit(e, 0);
 	return 0;
 }
 
-static const __u32 the_alarm = 0;
+__noinline int raise_tc(struct __sk_buff *ctx, __u32 why, __u32 size)
+{
+	__u64 last = last_shown(START(ctx), END(ctx));
+	struct event *e = raised(why, size, last + 1);
+
+	if (!e)
+		return 0;
+	once_more(last);
+	if (last < EVENT_HEAD)
+		bpf_skb_load_bytes(ctx, 0, e->head, last + 1);
+	bpf_ringbuf_submit(e, 0);
+	return 0;
+}
 
 static __always_inline void report(const struct frame *f, enum direction d, enum verdict v)
 {
 	struct alarm *a = bpf_map_lookup_elem(&alarms, &the_alarm);
+	__u32 why = (d * REASONS + v) & (ALARMS - 1);
 
-	__u32 why = d * REASONS + v;
-
-	if (a && a->armed[why])
-		raise(a, why, f->eth, f->end, f->size);
+	if (!a || !a->armed[why])
+		return;
+	if (f->hook == XDP)
+		raise_xdp(f->ctx, why, f->size);
+	else
+		raise_tc(f->ctx, why, f->size);
 }

@@ -55,11 +55,11 @@ struct ip6 {
 };
 
 struct packet {
-	const void *addresses; // source and destination, together
-	const void *at;	       // behind the headers of IP
-	const void *end;       // of the frame
-	__u32 protocol;	       // of what is there
-	__u32 later;	       // a fragment, but not the first: at is amid something
+	const void *ip;  // its header
+	const void *at;  // behind the headers of IP
+	const void *end; // of the frame
+	__u32 protocol;	 // of what is there
+	__u32 later;	 // a fragment, but not the first: at is amid something
 };
 
 #define FRAGMENT_OFFSET 0x1fff
@@ -81,63 +81,49 @@ static __always_inline int is_extension(__u32 protocol)
 	return 0;
 }
 
-// rejoin has the verifier forget on which path a pointer into the frame was
-// come by, so that what follows is verified once and not once a path. What it is
-// given is less than 512 octets behind.
-static __always_inline const void *rejoin(const void *frame, const void *at)
-{
-	__u64 octets = at - frame;
-
-	asm volatile("%0 &= 511" : "+r"(octets));
-	return frame + octets;
-}
-
-// forget has the verifier know no more of a loop's variable than that it is less
-// than 256. unknown may be any number that it does not know.
-#define forget(n, unknown) asm volatile("%0 ^= %1; %0 ^= %1; %0 &= 255" : "+r"(n) : "r"(unknown))
-
 #define MAX_EXTENSIONS 8
 
-// extensions goes behind extension headers (RFC 8200 4), or behind AH in IPv4.
-// It is 0 where what follows, or where the packet goes to, cannot be told: too
-// many of them, or too long, one that is cut, a segment left in a routing header.
-static __noinline int extensions(struct packet *p)
+// What is behind the headers of IP, in one number: its place in the frame, whether it
+// is of a later fragment, its protocol.
+#define BEHIND(at, later, protocol) ((at) << 16 | (later) << 8 | (protocol))
+#define NOT_TOLD 0xffffffff
+
+// extensions goes behind extension headers (RFC 8200 4), or behind AH in IPv4,
+// from octet `first` of the frame on. It is NOT_TOLD where what follows, or where
+// the packet goes to, cannot be told: too many of them, or too long, one that is
+// cut, a segment left in a routing header.
+static __always_inline __u32 extensions(const void *frame, const void *end, __u32 first, __u32 protocol)
 {
-	const __u8 *start = p->at, *h;
-	__u32 protocol = p->protocol, here, later;
-	__u64 octets = 0, unknown = p->end - p->at;
+	const __u8 *start = spot(frame, first), *h;
+	__u64 octets = 0, unknown = end - frame;
+	__u32 here, later;
 
 	for (int i = 0; i <= MAX_EXTENSIONS; i++) {
 		forget(octets, unknown);
+		asm volatile("%0 &= 255" : "+r"(octets)); // as it is
 		h = start + octets;
-		if (!is_extension(protocol)) {
-			p->protocol = protocol;
-			p->at = h;
-			return 1;
-		}
-		if (i == MAX_EXTENSIONS || (const void *)(h + 8) > p->end)
-			return 0;
+		if (!is_extension(protocol))
+			return BEHIND(first + (__u32)octets, 0, protocol);
+		if (i == MAX_EXTENSIONS || (const void *)(h + 8) > end)
+			return NOT_TOLD;
 		here = protocol;
 		protocol = h[0];
 		if (here == FRAGMENT) {
 			later = bpf_ntohs(*(const __be16 *)(h + 2)) & FRAGMENT_OFFSET6;
-			if (later) {
-				p->protocol = protocol;
-				p->later = 1;
-				return !is_extension(protocol);
-			}
+			if (later)
+				return is_extension(protocol) ? NOT_TOLD : BEHIND(first, 1, protocol);
 			octets += 8;
 		} else if (here == AH) {
 			octets += (h[1] + 2) * 4;
 		} else {
 			if (here == ROUTING && h[3])
-				return 0;
+				return NOT_TOLD;
 			octets += (h[1] + 1) * 8;
 		}
 		if (octets > 255)
-			return 0;
+			return NOT_TOLD;
 	}
-	return 0;
+	return NOT_TOLD;
 }
 
 enum ip4_option {
@@ -152,13 +138,14 @@ enum ip4_option {
 
 // options is 0 where the options of an IPv4 packet, that many octets, are cut,
 // too many, or send it elsewhere than its destination says (RFC 791 3.1).
-static __noinline int options(const __u8 *start, const void *end, __u32 octets)
+static __always_inline int options(const __u8 *start, const void *end, __u32 octets)
 {
 	__u64 i = 0, unknown = end - (const void *)start;
 	const __u8 *stop = start + octets, *o;
 
 	for (int n = 0; n <= MAX_OPTIONS; n++) {
 		forget(i, unknown);
+		asm volatile("%0 &= 255" : "+r"(i)); // as it is
 		o = start + i;
 		if (o >= stop)
 			return o == stop;
@@ -179,45 +166,71 @@ static __noinline int options(const __u8 *start, const void *end, __u32 octets)
 	return 0;
 }
 
+// behind4 is what is behind the header of the IPv4 packet that begins at that octet
+// of the frame: behind its options and AH.
+static __always_inline __u32 behind4(const void *frame, const void *end, __u32 first)
+{
+	const struct ip4 *ip = spot(frame, first);
+	__u32 octets, later;
+
+	if ((const void *)(ip + 1) > end)
+		return NOT_TOLD;
+	octets = ((ip->version_ihl & 0xf) - 5) * 4;
+	if (ip->version_ihl >> 4 != 4 || octets > OPTIONS_OCTETS || !options((const void *)(ip + 1), end, octets))
+		return NOT_TOLD;
+	later = (ip->fragment & bpf_htons(FRAGMENT_OFFSET)) != 0;
+	first += sizeof(*ip) + octets;
+	if (ip->protocol != AH)
+		return BEHIND(first, later, ip->protocol);
+	return later ? NOT_TOLD : extensions(frame, end, first, AH);
+}
+
+__noinline __u32 behind4_xdp(struct xdp_md *ctx, __u32 first) { return behind4(START(ctx), END(ctx), first); }
+__noinline __u32 behind4_tc(struct __sk_buff *ctx, __u32 first) { return behind4(START(ctx), END(ctx), first); }
+
+__noinline __u32 behind6_xdp(struct xdp_md *ctx, __u32 first, __u32 protocol) { return extensions(START(ctx), END(ctx), first, protocol); }
+__noinline __u32 behind6_tc(struct __sk_buff *ctx, __u32 first, __u32 protocol) { return extensions(START(ctx), END(ctx), first, protocol); }
+
+// found takes what behind4 and behind6 are. It is 0 for what cannot be told.
+static __always_inline int found(struct packet *p, const struct frame *f, __u32 behind)
+{
+	p->at = spot(f->eth, behind >> 16);
+	p->later = behind & 0xff00;
+	p->protocol = behind & 0xff;
+	return behind != NOT_TOLD;
+}
+
 // dissect4 is 0 for what cannot be told.
 static __always_inline int dissect4(struct packet *p, const struct frame *f)
 {
-	const struct ip4 *ip = rejoin(f->eth, f->payload);
-	__u32 octets;
+	const struct ip4 *ip = f->payload;
 
+	p->ip = ip;
 	p->end = f->end;
 	if ((const void *)(ip + 1) > f->end)
 		return 0;
-	p->addresses = &ip->source;
+	if (ip->version_ihl != 0x45 || ip->protocol == AH)
+		return found(p, f, f->hook == XDP ? behind4_xdp(f->ctx, f->first) : behind4_tc(f->ctx, f->first));
 	p->protocol = ip->protocol;
-	p->later = (ip->fragment & bpf_htons(FRAGMENT_OFFSET)) != 0;
+	p->later = ip->fragment & bpf_htons(FRAGMENT_OFFSET);
 	p->at = ip + 1;
-	if (ip->version_ihl != 0x45) {
-		octets = ((ip->version_ihl & 0xf) - 5) * 4;
-		if (ip->version_ihl >> 4 != 4 || octets > OPTIONS_OCTETS || !options(p->at, f->end, octets))
-			return 0;
-		p->at += octets;
-	}
-	if (p->protocol == AH && (p->later || !extensions(p)))
-		return 0;
-	p->at = rejoin(f->eth, p->at);
 	return 1;
 }
 
 // dissect6 is 0 for what cannot be told.
 static __always_inline int dissect6(struct packet *p, const struct frame *f)
 {
-	const struct ip6 *ip = rejoin(f->eth, f->payload);
+	const struct ip6 *ip = f->payload;
+	__u32 first = f->first + sizeof(*ip);
 
+	p->ip = ip;
 	p->end = f->end;
 	if ((const void *)(ip + 1) > f->end || *(const __u8 *)ip >> 4 != 6)
 		return 0;
-	p->addresses = ip->source;
+	if (is_extension(ip->next))
+		return found(p, f, f->hook == XDP ? behind6_xdp(f->ctx, first, ip->next) : behind6_tc(f->ctx, first, ip->next));
 	p->protocol = ip->next;
 	p->later = 0;
 	p->at = ip + 1;
-	if (is_extension(p->protocol) && !extensions(p))
-		return 0;
-	p->at = rejoin(f->eth, p->at);
 	return 1;
 }

@@ -17,26 +17,35 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 COUNTERS(ingress);
 COUNTERS(egress);
 
-static __always_inline enum verdict judge(struct frame *f, enum direction d, int whole)
+static __always_inline void *counters(enum direction d) { return d == INGRESS ? (void *)&ingress : (void *)&egress; }
+
+// take is for MACsec.
+static __always_inline void take(const struct frame *f, enum direction d)
 {
-	void *counters = d == INGRESS ? (void *)&ingress : (void *)&egress;
+	count(counters(d), MACSEC, f);
+	if (count_sa(f, d))
+		count_circuit(f, d);
+	else
+		count_rest(f, d);
+}
+
+// judge is for what is not MACsec.
+static __always_inline int judge(struct frame *f, enum direction d, int whole)
+{
 	enum verdict v = must.enforce ? DROPPED : must.underlay ? PROTECTED : CLEAR; // of what is too short
 
 	if (whole)
 		v = classify(d, f);
-	if (d == INGRESS && v == EAPOL && limited(f->eth, f->payload, f->end))
+	if (d == INGRESS && v == EAPOL && is_limited(f))
 		v = EAPOL_LIMITED;
-	count(counters, v, f);
-	if (v == MACSEC) {
-		if (count_sa(f, d))
-			count_circuit(f, d);
-		else
-			count_rest(f, d);
-	} else if (!passes(v)) {
+	forget(v, f->size); // or the rest is verified once for each
+	count(counters(d), v, f);
+	if (!passes(v))
 		report(f, d, v);
-	}
-	return v;
+	return passes(v);
 }
+
+static __always_inline int is_macsec(const struct frame *f, int whole) { return whole && f->type == bpf_htons(ETH_P_MACSEC); }
 
 // length is that of all pieces. Nearly every frame has but one, and asking
 // costs as much as all else that is done with one that is dropped.
@@ -51,11 +60,13 @@ static __always_inline __u64 length(struct xdp_md *ctx)
 	return bpf_xdp_get_buff_len(ctx);
 }
 
-static __always_inline enum verdict judge_xdp(struct frame *f, struct xdp_md *ctx)
+static __always_inline int dissect_xdp(struct frame *f, struct xdp_md *ctx)
 {
+	f->ctx = ctx;
+	f->hook = XDP;
 	f->size = length(ctx);
 	f->frames = 1;
-	return judge(f, INGRESS, dissect(f, (const void *)(long)ctx->data, (const void *)(long)ctx->data_end));
+	return dissect(f, START(ctx), END(ctx));
 }
 
 // May a socket have the frame? Not in pieces: the kernel drops those without a
@@ -73,13 +84,16 @@ SEC("xdp.frags")
 int linkseal_in(struct xdp_md *ctx)
 {
 	struct frame f;
-	enum verdict v = judge_xdp(&f, ctx);
+	int whole = dissect_xdp(&f, ctx);
 	__u32 queue = ctx->rx_queue_index;
 
+	if (!is_macsec(&f, whole))
+		return judge(&f, INGRESS, whole) ? XDP_PASS : XDP_DROP;
+	take(&f, INGRESS);
 	// The kernel's SecY has no socket: to look is no call, to redirect is one.
-	if (v == MACSEC && handy(&f) && bpf_map_lookup_elem(&xsks, &queue))
+	if (handy(&f) && bpf_map_lookup_elem(&xsks, &queue))
 		return bpf_redirect_map(&xsks, queue, XDP_PASS);
-	return passes(v) ? XDP_PASS : XDP_DROP;
+	return XDP_PASS;
 }
 
 // The same for a kernel without AF_XDP, which refuses the map. It is loaded
@@ -88,8 +102,12 @@ SEC("xdp.frags")
 int linkseal_in_stack(struct xdp_md *ctx)
 {
 	struct frame f;
+	int whole = dissect_xdp(&f, ctx);
 
-	return passes(judge_xdp(&f, ctx)) ? XDP_PASS : XDP_DROP;
+	if (!is_macsec(&f, whole))
+		return judge(&f, INGRESS, whole) ? XDP_PASS : XDP_DROP;
+	take(&f, INGRESS);
+	return XDP_PASS;
 }
 
 // How much of a frame is looked at: two tags, the SecTAG, a subtype.
@@ -109,15 +127,18 @@ static __always_inline void look(struct __sk_buff *skb, __u32 size)
 
 static __always_inline int judge_skb(struct __sk_buff *skb, enum direction d, __u32 size)
 {
-	struct frame f = {};
+	struct frame f = {.ctx = skb, .hook = TC};
 	int whole;
 
 	look(skb, must.underlay ? LOOK_UNDERLAY : size);
-	whole = dissect(&f, (const void *)(long)skb->data, (const void *)(long)skb->data_end);
+	whole = dissect(&f, START(skb), END(skb));
 	measure(&f, skb);
 	if (skb->vlan_present)
 		beside(&f, skb->vlan_proto == bpf_htons(ETH_P_8021Q), skb->vlan_tci & VID);
-	return passes(judge(&f, d, whole)) ? TC_ACT_UNSPEC : TC_ACT_SHOT;
+	if (!is_macsec(&f, whole))
+		return judge(&f, d, whole) ? TC_ACT_UNSPEC : TC_ACT_SHOT;
+	take(&f, d);
+	return TC_ACT_UNSPEC;
 }
 
 SEC("tc")

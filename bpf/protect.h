@@ -49,17 +49,6 @@ static __always_inline int is_protected6(void *set, const __be64 *address)
 	return bpf_map_lookup_elem(set, &k) != 0;
 }
 
-// is_protected tells whether either of a packet's addresses is.
-static __always_inline int is_protected(void *set, __u32 family, const void *addresses)
-{
-	const __be32 *a = addresses;
-	const __be64 *b = addresses;
-
-	if (family == 4)
-		return is_protected4(set, a[0]) || is_protected4(set, a[1]);
-	return is_protected6(set, b) || is_protected6(set, b + 2);
-}
-
 // encapsulates tells of a protocol in which another packet may be.
 static __always_inline int encapsulates(__u32 protocol)
 {
@@ -89,7 +78,7 @@ static __always_inline int carries4(void *set, const void *header, const void *e
 
 	if ((const void *)(ip + 1) > end || ip->version_ihl != 0x45 || encapsulates(ip->protocol))
 		return 1;
-	return is_protected(set, 4, &ip->source);
+	return is_protected4(set, ip->source) || is_protected4(set, ip->destination);
 }
 
 // carries6 is the same for IPv6. Of extension headers an inner packet may have
@@ -108,7 +97,7 @@ static __always_inline int carries6(void *set, const void *header, const void *e
 			return 1;
 		next = *fragment;
 	}
-	return is_extension(next) || encapsulates(next) || is_protected(set, 6, ip->source);
+	return is_extension(next) || encapsulates(next) || is_protected6(set, ip->source) || is_protected6(set, ip->destination);
 }
 
 struct gre { // RFC 2784, 2890
@@ -169,15 +158,4 @@ static __always_inline int carries(void *set, const struct packet *p)
 		return p->later || carries_gre(set, p->at, p->end);
 	}
 	return encapsulates(p->protocol);
-}
-
-// in_clear judges a packet, of that family, that is not a tunnel's.
-static __noinline enum verdict in_clear(const struct packet *p, __u32 family)
-{
-	__u32 now = 0;
-	void *set = bpf_map_lookup_elem(&protect, &now);
-
-	if (!set || is_protected(set, family, p->addresses) || carries(set, p))
-		return PROTECTED;
-	return CLEAR;
 }

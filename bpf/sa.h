@@ -15,7 +15,7 @@ struct sectag {
 	__u8 sl;
 	__be32 pn;  // XPN: the lower half
 	__be64 sci; // if tci_an has TCI_SC
-} __attribute__((packed));
+} __attribute__((packed, aligned(2)));
 
 enum tci {
 	TCI_AN = 0x03,

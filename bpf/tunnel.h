@@ -159,7 +159,7 @@ static __always_inline __be32 local_port(enum direction d, __be32 ports)
 
 static __always_inline const struct flow *find4(enum direction d, const struct packet *p, const struct selection *s)
 {
-	const __be32 *a = p->addresses;
+	const __be32 *a = &((const struct ip4 *)p->ip)->source;
 	struct flow4 k = {*(const __be64 *)a, s->selector, s->kind << 1 | d};
 	const struct flow *f = bpf_map_lookup_elem(&flows4, &k);
 
@@ -170,7 +170,7 @@ static __always_inline const struct flow *find4(enum direction d, const struct p
 			return 0;
 		k.selector = 0;
 	} else if (is_wireguard(p)) {
-		k.addresses = d == INGRESS ? (__u64)a[1] << 32 : a[0];
+		k.addresses &= d == INGRESS ? 0xffffffffULL << 32 : 0xffffffff;
 		k.selector = local_port(d, s->selector);
 		k.kind = FLOW_ROAM << 1 | d;
 	} else {
@@ -181,7 +181,7 @@ static __always_inline const struct flow *find4(enum direction d, const struct p
 
 static __always_inline const struct flow *find6(enum direction d, const struct packet *p, const struct selection *s)
 {
-	const __be64 *a = p->addresses;
+	const __be64 *a = ((const struct ip6 *)p->ip)->source;
 	struct flow6 k = {{a[0], a[1], a[2], a[3]}, s->selector, s->kind << 1 | d};
 	const struct flow *f = bpf_map_lookup_elem(&flows6, &k);
 

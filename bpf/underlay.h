@@ -41,32 +41,93 @@ static __always_inline int is_link_local(const __u8 *address) { return address[0
 
 // is_nd tells neighbour discovery (RFC 4861): none is forwarded. What routers say
 // comes from an address of the link's own (6.1.2, 8.1).
-static __always_inline int is_nd(const struct packet *p)
+static __always_inline int is_nd(const struct ip6 *ip, const void *end)
 {
-	const struct ip6 *ip = p->addresses - __builtin_offsetof(struct ip6, source);
 	const __u8 *type = (const void *)(ip + 1);
 
-	if (ip->next != ICMP6 || ip->hop_limit != 255 || (const void *)(type + 1) > p->end)
+	if (ip->next != ICMP6 || ip->hop_limit != 255 || (const void *)(type + 1) > end)
 		return 0;
 	if (*type == ROUTER_ADVERTISEMENT || *type == REDIRECT)
 		return is_link_local((const void *)ip->source);
 	return *type >= ROUTER_SOLICITATION && *type < REDIRECT;
 }
 
-// is_nd_elsewhere tells neighbour discovery that goes to no protected host:
-// to a group or a link's own address, or to one that is in no prefix.
-static __noinline int is_nd_elsewhere(const struct packet *p)
+// goes_elsewhere tells that a packet goes to no protected host: to a group or a
+// link's own address, or to one that is in no prefix.
+static __always_inline int goes_elsewhere(void *set, const struct ip6 *ip)
 {
-	const __u8 *to = p->addresses + sizeof(((struct ip6 *)0)->source);
-	__u32 now = 0;
-	void *set;
+	const __u8 *to = (const void *)ip->destination;
 
-	if (!is_nd(p))
-		return 0;
-	if (to[0] == 0xff || is_link_local(to))
-		return 1;
-	set = bpf_map_lookup_elem(&protect, &now);
-	return set && !is_protected6(set, (const void *)to);
+	return to[0] == 0xff || is_link_local(to) || (set && !is_protected6(set, ip->destination));
+}
+
+// in_clear4 and in_clear6 judge a packet that is not a tunnel's.
+static __always_inline enum verdict in_clear4(const struct frame *f)
+{
+	const struct ip4 *ip;
+	struct packet p;
+	__u32 now = 0;
+	void *set = bpf_map_lookup_elem(&protect, &now);
+
+	if (!set || !dissect4(&p, f))
+		return PROTECTED;
+	ip = p.ip;
+	return is_protected4(set, ip->source) || is_protected4(set, ip->destination) || carries(set, &p) ? PROTECTED : CLEAR;
+}
+
+static __always_inline enum verdict in_clear6(const struct frame *f)
+{
+	const struct ip6 *ip;
+	struct packet p;
+	__u32 now = 0;
+	void *set = bpf_map_lookup_elem(&protect, &now);
+
+	if (!dissect6(&p, f))
+		return PROTECTED;
+	ip = p.ip;
+	if (is_nd(ip, p.end) && goes_elsewhere(set, ip))
+		return CLEAR;
+	return !set || is_protected6(set, ip->source) || is_protected6(set, ip->destination) || carries(set, &p) ? PROTECTED : CLEAR;
+}
+
+// again is a frame that is not taken apart a second time: its packet begins at that
+// octet.
+static __always_inline struct frame again(void *ctx, enum hook hook, __u32 first)
+{
+	struct frame f = {.ctx = ctx, .hook = hook, .first = first};
+
+	f.eth = start(&f);
+	f.end = end(&f);
+	f.payload = spot(f.eth, first);
+	return f;
+}
+
+__noinline int in_clear4_xdp(struct xdp_md *ctx, __u32 first)
+{
+	struct frame f = again(ctx, XDP, first);
+
+	return in_clear4(&f);
+}
+
+__noinline int in_clear4_tc(struct __sk_buff *ctx, __u32 first)
+{
+	struct frame f = again(ctx, TC, first);
+
+	return in_clear4(&f);
+}
+
+__noinline int in_clear6_xdp(struct xdp_md *ctx, __u32 first)
+{
+	struct frame f = again(ctx, XDP, first);
+
+	return in_clear6(&f);
+}
+
+__noinline int in_clear6_tc(struct __sk_buff *ctx, __u32 first)
+{
+	struct frame f = again(ctx, TC, first);
+
+	return in_clear6(&f);
 }
 
 static __always_inline enum verdict underlay(enum direction d, const struct frame *f)
@@ -76,14 +137,16 @@ static __always_inline enum verdict underlay(enum direction d, const struct fram
 	if (f->type == bpf_htons(ETH_P_IP)) {
 		if (!dissect4(&p, f))
 			return PROTECTED;
-		return tunnel(d, f, &p, 4) ? TUNNEL : in_clear(&p, 4);
+		if (tunnel(d, f, &p, 4))
+			return TUNNEL;
+		return f->hook == XDP ? in_clear4_xdp(f->ctx, f->first) : in_clear4_tc(f->ctx, f->first);
 	}
 	if (f->type == bpf_htons(ETH_P_IPV6)) {
 		if (!dissect6(&p, f))
 			return PROTECTED;
-		if (is_nd_elsewhere(&p))
-			return CLEAR;
-		return tunnel(d, f, &p, 6) ? TUNNEL : in_clear(&p, 6);
+		if (tunnel(d, f, &p, 6))
+			return TUNNEL;
+		return f->hook == XDP ? in_clear6_xdp(f->ctx, f->first) : in_clear6_tc(f->ctx, f->first);
 	}
 	return holds_no_ip(f) ? CLEAR : PROTECTED;
 }
