@@ -5,6 +5,7 @@
 #pragma once
 
 #include "frame.h"
+#include "settings.h"
 
 enum ip_protocol {
 	HOP_BY_HOP = 0,
@@ -98,6 +99,8 @@ static __always_inline __u32 extensions(const void *frame, const void *end, __u3
 	__u64 octets = 0, unknown = end - frame;
 	__u32 here, later;
 
+	if (!must.underlay) // 6.1 looks at what is never called, too
+		return NOT_TOLD;
 	for (int i = 0; i <= MAX_EXTENSIONS; i++) {
 		forget(octets, unknown);
 		asm volatile("%0 &= 255" : "+r"(octets)); // as it is
@@ -173,7 +176,7 @@ static __always_inline __u32 behind4(const void *frame, const void *end, __u32 f
 	const struct ip4 *ip = spot(frame, first);
 	__u32 octets, later;
 
-	if ((const void *)(ip + 1) > end)
+	if (!must.underlay || (const void *)(ip + 1) > end)
 		return NOT_TOLD;
 	octets = ((ip->version_ihl & 0xf) - 5) * 4;
 	if (ip->version_ihl >> 4 != 4 || octets > OPTIONS_OCTETS || !options((const void *)(ip + 1), end, octets))

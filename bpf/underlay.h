@@ -69,7 +69,7 @@ static __always_inline enum verdict in_clear4(const struct frame *f)
 	__u32 now = 0;
 	void *set = bpf_map_lookup_elem(&protect, &now);
 
-	if (!set || !dissect4(&p, f))
+	if (!must.underlay || !set || !dissect4(&p, f))
 		return PROTECTED;
 	ip = p.ip;
 	return is_protected4(set, ip->source) || is_protected4(set, ip->destination) || carries(set, &p) ? PROTECTED : CLEAR;
@@ -82,7 +82,7 @@ static __always_inline enum verdict in_clear6(const struct frame *f)
 	__u32 now = 0;
 	void *set = bpf_map_lookup_elem(&protect, &now);
 
-	if (!dissect6(&p, f))
+	if (!must.underlay || !dissect6(&p, f))
 		return PROTECTED;
 	ip = p.ip;
 	if (is_nd(ip, p.end) && goes_elsewhere(set, ip))
