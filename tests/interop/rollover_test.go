@@ -75,7 +75,7 @@ func TestRollover(t *testing.T) {
 			p.start(t)
 			sealed := wires(t, p.both()...)
 			x, done := p.keeps(t)
-			rounds := times(10, 2)
+			rounds := times(10, 1)
 			for round := range rounds {
 				p.roll(t, style, round%2 == 0)
 				flows(t, x, 20)

@@ -13,8 +13,8 @@ import (
 func (s Suite) Rotate(t *testing.T) {
 	p := s.pair(t, lab.Options{}, lab.Tunnel{})
 	p.start(t)
-	// A ticker that is late leaves ticks out: this is a thousand a second at least.
-	x := p.traffic(t, 0, 500*time.Microsecond)
+	// A ticker that is late leaves ticks out: in full it is a thousand a second at least.
+	x := p.traffic(t, 0, times(s, 500*time.Microsecond, time.Millisecond))
 	p.flows(t, x, 100)
 	rounds := times(s, 10, 1)
 	if s.Dataplane == "userspace" || s.Type == lab.IPsec {
