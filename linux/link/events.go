@@ -8,6 +8,8 @@ import (
 
 	mnl "github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/linkseal/linkseal/linux/multicast"
 )
 
 // Event is a change of an interface: a new one, one whose state, carrier or
@@ -32,24 +34,13 @@ const groups = unix.RTMGRP_LINK | unix.RTMGRP_TC | unix.RTMGRP_IPV4_IFADDR | uni
 // the channel; it also closes it if the socket breaks. A List or ByName after
 // Subscribe misses nothing.
 func (h *Handle) Subscribe(ctx context.Context) (<-chan Event, error) {
-	var conn *mnl.Conn
-	if err := h.ns.Do(func() (err error) {
-		conn, err = mnl.Dial(unix.NETLINK_ROUTE, &mnl.Config{Groups: groups})
-		return err
-	}); err != nil {
-		return nil, fmt.Errorf("links: subscribe: %w", err)
-	}
 	events := make(chan Event)
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	go func() {
+	if err := multicast.Listen(ctx, h.ns, unix.NETLINK_ROUTE, groups, func(receive func() ([]mnl.Message, error)) {
 		defer close(events)
-		defer func() {
-			if stop() {
-				conn.Close()
-			}
-		}()
-		pump(ctx, conn.Receive, events)
-	}()
+		pump(ctx, receive, events)
+	}); err != nil {
+		return nil, fmt.Errorf("links: %w", err)
+	}
 	return events, nil
 }
 

@@ -12,30 +12,40 @@ import (
 	"github.com/linkseal/linkseal/linux/netns"
 )
 
-// Watch sends a token after a message that concerns tells, of the groups (a mask,
-// of the first 32) of a netlink family in ns, until ctx ends, and then closes the
-// channel; it also closes it if the socket breaks. Tokens are merged. Messages
-// that the kernel had no room for are told, whatever they were.
-func Watch(ctx context.Context, ns *netns.NS, family int, groups uint32, concerns func(netlink.Message) bool) (<-chan struct{}, error) {
+// Listen subscribes to groups (a mask, of the first 32) of a netlink family in ns,
+// and has take receive from there, in a goroutine. When ctx ends, or the socket
+// breaks, receive fails; the socket is closed when take returns. ENOBUFS says that
+// the kernel had no room for some messages, and that it goes on.
+func Listen(ctx context.Context, ns *netns.NS, family int, groups uint32, take func(receive func() ([]netlink.Message, error))) error {
 	var conn *netlink.Conn
 	if err := ns.Do(func() (err error) {
 		conn, err = netlink.Dial(family, &netlink.Config{Groups: groups})
 		return err
 	}); err != nil {
-		return nil, fmt.Errorf("subscribe: %w", err)
+		return fmt.Errorf("subscribe: %w", err)
 	}
-	tokens := make(chan struct{}, 1)
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	go func() {
-		defer close(tokens)
 		defer func() {
 			if stop() {
 				conn.Close()
 			}
 		}()
+		take(conn.Receive)
+	}()
+	return nil
+}
+
+// Watch listens, and sends a token after a message that concerns tells, until ctx
+// ends, and then closes the channel; it also closes it if the socket breaks. Tokens
+// are merged. Messages that the kernel had no room for are told, whatever they were.
+func Watch(ctx context.Context, ns *netns.NS, family int, groups uint32, concerns func(netlink.Message) bool) (<-chan struct{}, error) {
+	tokens := make(chan struct{}, 1)
+	err := Listen(ctx, ns, family, groups, func(receive func() ([]netlink.Message, error)) {
+		defer close(tokens)
 		for {
-			msgs, err := conn.Receive()
-			told := errors.Is(err, unix.ENOBUFS) // some are missing
+			msgs, err := receive()
+			told := errors.Is(err, unix.ENOBUFS)
 			if err != nil && !told {
 				return
 			}
@@ -49,6 +59,6 @@ func Watch(ctx context.Context, ns *netns.NS, family int, groups uint32, concern
 				}
 			}
 		}
-	}()
-	return tokens, nil
+	})
+	return tokens, err
 }
