@@ -54,10 +54,11 @@ static __always_inline __u64 last_shown(const void *start, const void *end)
 // once_more has 6.1 see the sum made of a number that it has seen compared.
 #define once_more(n) asm volatile("" : "+r"(n))
 
-// raised is an event that lacks its head, of which it will have so many octets. why
-// is direction * REASONS + verdict.
-static __always_inline struct event *raised(__u32 why, __u32 size, __u8 has)
+// raise is for a context of that hook, and its frame. why is direction * REASONS +
+// verdict.
+static __always_inline int raise(void *ctx, enum hook hook, const void *start, const void *end, __u32 why, __u32 size)
 {
+	__u64 last = last_shown(start, end);
 	struct alarm *a = bpf_map_lookup_elem(&alarms, &the_alarm);
 	struct event *e;
 
@@ -73,38 +74,19 @@ static __always_inline struct event *raised(__u32 why, __u32 size, __u8 has)
 	e->size = size;
 	e->direction = why / REASONS;
 	e->verdict = why % REASONS;
-	e->has = has;
+	e->has = last + 1;
 	e->pad = 0;
-	return e;
-}
-
-__noinline int raise_xdp(struct xdp_md *ctx, __u32 why, __u32 size)
-{
-	__u64 last = last_shown(START(ctx), END(ctx));
-	struct event *e = raised(why, size, last + 1);
-
-	if (!e)
-		return 0;
 	once_more(last);
-	if (last < EVENT_HEAD)
+	if (last < EVENT_HEAD && hook == XDP)
 		bpf_xdp_load_bytes(ctx, 0, e->head, last + 1);
-	bpf_ringbuf_submit(e, 0);
-	return 0;
-}
-
-__noinline int raise_tc(struct __sk_buff *ctx, __u32 why, __u32 size)
-{
-	__u64 last = last_shown(START(ctx), END(ctx));
-	struct event *e = raised(why, size, last + 1);
-
-	if (!e)
-		return 0;
-	once_more(last);
-	if (last < EVENT_HEAD)
+	else if (last < EVENT_HEAD)
 		bpf_skb_load_bytes(ctx, 0, e->head, last + 1);
 	bpf_ringbuf_submit(e, 0);
 	return 0;
 }
+
+__noinline int raise_xdp(struct xdp_md *ctx, __u32 why, __u32 size) { return raise(ctx, XDP, START(ctx), END(ctx), why, size); }
+__noinline int raise_tc(struct __sk_buff *ctx, __u32 why, __u32 size) { return raise(ctx, TC, START(ctx), END(ctx), why, size); }
 
 static __always_inline void report(const struct frame *f, enum direction d, enum verdict v)
 {

@@ -61,35 +61,6 @@ static __always_inline int goes_elsewhere(void *set, const struct ip6 *ip)
 	return to[0] == 0xff || is_link_local(to) || (set && !is_protected6(set, ip->destination));
 }
 
-// in_clear4 and in_clear6 judge a packet that is not a tunnel's.
-static __always_inline enum verdict in_clear4(const struct frame *f)
-{
-	const struct ip4 *ip;
-	struct packet p;
-	__u32 now = 0;
-	void *set = bpf_map_lookup_elem(&protect, &now);
-
-	if (!must.underlay || !set || !dissect4(&p, f))
-		return PROTECTED;
-	ip = p.ip;
-	return is_protected4(set, ip->source) || is_protected4(set, ip->destination) || carries(set, &p) ? PROTECTED : CLEAR;
-}
-
-static __always_inline enum verdict in_clear6(const struct frame *f)
-{
-	const struct ip6 *ip;
-	struct packet p;
-	__u32 now = 0;
-	void *set = bpf_map_lookup_elem(&protect, &now);
-
-	if (!must.underlay || !dissect6(&p, f))
-		return PROTECTED;
-	ip = p.ip;
-	if (is_nd(ip, p.end) && goes_elsewhere(set, ip))
-		return CLEAR;
-	return !set || is_protected6(set, ip->source) || is_protected6(set, ip->destination) || carries(set, &p) ? PROTECTED : CLEAR;
-}
-
 // again is a frame that is not taken apart a second time: its packet begins at that
 // octet.
 static __always_inline struct frame again(void *ctx, enum hook hook, __u32 first)
@@ -102,33 +73,41 @@ static __always_inline struct frame again(void *ctx, enum hook hook, __u32 first
 	return f;
 }
 
-__noinline int in_clear4_xdp(struct xdp_md *ctx, __u32 first)
+// in_clear4 and in_clear6 judge a packet that is not a tunnel's.
+static __always_inline enum verdict in_clear4(void *ctx, enum hook hook, __u32 first)
 {
-	struct frame f = again(ctx, XDP, first);
+	struct frame f = again(ctx, hook, first);
+	const struct ip4 *ip;
+	struct packet p;
+	__u32 now = 0;
+	void *set = bpf_map_lookup_elem(&protect, &now);
 
-	return in_clear4(&f);
+	if (!must.underlay || !set || !dissect4(&p, &f))
+		return PROTECTED;
+	ip = p.ip;
+	return is_protected4(set, ip->source) || is_protected4(set, ip->destination) || carries(set, &p) ? PROTECTED : CLEAR;
 }
 
-__noinline int in_clear4_tc(struct __sk_buff *ctx, __u32 first)
+static __always_inline enum verdict in_clear6(void *ctx, enum hook hook, __u32 first)
 {
-	struct frame f = again(ctx, TC, first);
+	struct frame f = again(ctx, hook, first);
+	const struct ip6 *ip;
+	struct packet p;
+	__u32 now = 0;
+	void *set = bpf_map_lookup_elem(&protect, &now);
 
-	return in_clear4(&f);
+	if (!must.underlay || !dissect6(&p, &f))
+		return PROTECTED;
+	ip = p.ip;
+	if (is_nd(ip, p.end) && goes_elsewhere(set, ip))
+		return CLEAR;
+	return !set || is_protected6(set, ip->source) || is_protected6(set, ip->destination) || carries(set, &p) ? PROTECTED : CLEAR;
 }
 
-__noinline int in_clear6_xdp(struct xdp_md *ctx, __u32 first)
-{
-	struct frame f = again(ctx, XDP, first);
-
-	return in_clear6(&f);
-}
-
-__noinline int in_clear6_tc(struct __sk_buff *ctx, __u32 first)
-{
-	struct frame f = again(ctx, TC, first);
-
-	return in_clear6(&f);
-}
+__noinline int in_clear4_xdp(struct xdp_md *ctx, __u32 first) { return in_clear4(ctx, XDP, first); }
+__noinline int in_clear4_tc(struct __sk_buff *ctx, __u32 first) { return in_clear4(ctx, TC, first); }
+__noinline int in_clear6_xdp(struct xdp_md *ctx, __u32 first) { return in_clear6(ctx, XDP, first); }
+__noinline int in_clear6_tc(struct __sk_buff *ctx, __u32 first) { return in_clear6(ctx, TC, first); }
 
 static __always_inline enum verdict underlay(enum direction d, const struct frame *f)
 {
