@@ -207,7 +207,8 @@ func (w *world) message(c *call) {
 		to.call = nil // a handshake of its own is forgotten
 		to.sent, c.response, c.created = w.now, to.psk, w.now
 	case 2: // the response arrives
-		if from.call != c || c.response != from.psk {
+		// Whoever has nobody's PSK has one of its own.
+		if from.call != c || c.response != from.psk || from.psk == Nobody {
 			c.void = true
 			return
 		}
