@@ -112,8 +112,8 @@ func (p *pair) clean(t *testing.T) []status.Port {
 }
 
 // TestUserspaceKernel has a SecY in user space, west's, and one of the kernel on
-// a link: each suite, either end as key server, each option. In short, each of
-// these once, several on a link.
+// a link: each suite, either end as key server, each option. In short two links,
+// with one of each kind of suite, each end as key server, and three options.
 func TestUserspaceKernel(t *testing.T) {
 	t.Parallel()
 	type link struct {
