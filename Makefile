@@ -9,7 +9,7 @@ export VERSION FUZZTIME SPEED
 # Keys are erased from stacks, registers and garbage (keymgmt/secret/erase).
 export GOEXPERIMENT := runtimesecret
 
-.PHONY: all deps demo test test-host test-vm test-vm-interop test-vm-rest bench soak fuzz generate lint promtool clean
+.PHONY: all deps demo deb test test-host test-vm test-vm-interop test-vm-rest bench soak fuzz generate lint promtool clean
 
 all: bin/linkseal
 
@@ -29,6 +29,10 @@ bin/speed:
 # Stock, of the version in go.mod: to compare with.
 bin/wireguard-go:
 	@GOEXPERIMENT= CGO_ENABLED=0 go build -trimpath -o $@ golang.zx2c4.com/wireguard
+
+# The package for Debian: bin/linkseal_VERSION_ARCH.deb.
+deb: deps bin/linkseal
+	@images/deb/build
 
 # Two appliances, a secured link, a key rotation under traffic: on this machine,
 # or in a guest if it cannot be here.
