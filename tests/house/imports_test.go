@@ -66,6 +66,22 @@ var rules = []rule{
 		why: "the binary wires; nothing depends on it",
 	},
 	{
+		of: []string{"dataplane", "keymgmt", "linux", "bpf"}, not: []string{"./images"},
+		why: "linkseal runs on any Debian: what is of the appliance image alone is known to the verbs, and to nothing else",
+	},
+	{
+		of: []string{"images"}, not: []string{"./cmd", "./tests", "./bpf", "./dataplane/reconcile", "./dataplane/plan", "./dataplane/secy", "./dataplane/softsecy", "./dataplane/overlay", "./keymgmt/mka", "./keymgmt/kay", "./keymgmt/keyvault"}, direct: true,
+		why: "an image asks the daemon and reads its file; it does not do the daemon's work",
+	},
+	{
+		of: []string{"images/part"}, not: []string{"net", "os", "syscall", "log", "golang.org/x/sys"}, direct: true,
+		why: "pure: what it reads may be a partition or a file, or be made up",
+	},
+	{
+		of: []string{""}, except: []string{"images/bundle"}, not: []string{"aead.dev/minisign", "github.com/klauspost/compress"}, direct: true,
+		why: "the format of updates has one door: what it is signed and packed with is nobody else's matter",
+	},
+	{
 		of: []string{"dataplane/config"}, not: []string{"./dataplane/plan", "./dataplane/reconcile", "./dataplane/secy", "./linux", "./bpf", "./keymgmt/mka/mkpdu"},
 		why: "the file's types stay apart from the domain's and the kernel's: what is written is not what is done",
 	},
