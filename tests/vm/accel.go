@@ -7,6 +7,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Processor is what QEMU is told of the guest's processors: KVM's where that can
+// be, else emulated ones.
+func Processor() []string {
+	if canKVM() {
+		return []string{"-cpu", "max", "-accel", "kvm", "-accel", "tcg,thread=multi"}
+	}
+	return []string{"-cpu", emulated, "-accel", "tcg,thread=multi"}
+}
+
 // canKVM tells whether KVM can run the guest: the device opens and the
 // processor virtualises in hardware. A host that is itself a PVM guest has the
 // device without that; only kernels made for PVM boot there, Debian's hangs.

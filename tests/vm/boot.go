@@ -160,16 +160,11 @@ func (g *Guest) follow(r io.Reader, began time.Time) error {
 }
 
 func (g *Guest) arguments(initrd string) []string {
-	accel := []string{"-accel", "tcg,thread=multi"}
-	cpu := emulated
-	switch {
-	case canKVM():
-		cpu = "max"
-		accel = append([]string{"-accel", "kvm"}, accel...)
-	case g.Steady:
-		accel = []string{"-accel", "tcg,thread=single", "-icount", "shift=0,sleep=on"}
+	processor := Processor()
+	if g.Steady && !canKVM() {
+		processor = []string{"-cpu", emulated, "-accel", "tcg,thread=single", "-icount", "shift=0,sleep=on"}
 	}
-	args := append([]string{"-M", "q35,usb=off,smbus=off,vmport=off", "-cpu", cpu}, accel...)
+	args := append([]string{"-M", "q35,usb=off,smbus=off,vmport=off"}, processor...)
 	return append(args,
 		"-smp", strconv.Itoa(g.CPUs), "-m", strconv.Itoa(g.MemoryM)+"M",
 		"-nodefaults", "-nographic", "-no-reboot", "-no-user-config",

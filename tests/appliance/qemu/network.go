@@ -1,0 +1,33 @@
+package qemu
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+)
+
+// End is one end of a cable between two machines: datagrams between two sockets
+// in the file system, so that either machine may go and come back.
+type End struct{ local, remote string }
+
+// NewCable returns the two ends of one.
+func NewCable(dir, name string) (a, b *End) {
+	one, other := filepath.Join(dir, name+".a"), filepath.Join(dir, name+".b")
+	return &End{one, other}, &End{other, one}
+}
+
+// netdev is QEMU's for it. The socket of an earlier boot is in the way.
+func (e *End) netdev(id string) string {
+	os.Remove(e.local)
+	return "dgram,id=" + id + ",local.type=unix,local.path=" + e.local + ",remote.type=unix,remote.path=" + e.remote
+}
+
+// freePort asks for a port that nobody has.
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
