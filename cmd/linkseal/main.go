@@ -54,6 +54,7 @@ func root() *cobra.Command {
 	c.AddCommand(
 		checkVerb(),
 		doctorVerb(),
+		imageVerb(),
 		inspectVerb(),
 		keysVerb(),
 		labVerb(),

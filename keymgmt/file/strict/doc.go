@@ -5,6 +5,7 @@
 //
 // A document that holds keys is opened with Secret: no octet of it reaches a
 // Problem, neither from a value nor from a mistyped key nor from a line.
-// Anchors, aliases, tags, merge keys, block scalars and a second document are
-// refused: nothing that linkseal reads needs them.
+// Anchors, aliases, tags, merge keys and a second document are refused: nothing
+// that linkseal reads needs them. So are block scalars, but by who asks for one
+// (Block): cloud-init's files embed others.
 package strict

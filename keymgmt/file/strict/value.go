@@ -88,6 +88,18 @@ func (v Value) plain() (string, bool) {
 	return "", false
 }
 
+// Plain is a scalar as it is written, the empty one too; false for anything
+// else, and nothing is reported.
+func (v Value) Plain() (string, bool) { return v.plain() }
+
+// Block is Plain, or the text of a block scalar: what a file embeds in another.
+func (v Value) Block() (string, bool) {
+	if n, ok := v.node.(*ast.LiteralNode); ok && n.Value != nil {
+		return n.Value.Value, true
+	}
+	return v.plain()
+}
+
 // Text is a scalar as it is written; false, reported, for anything else and
 // for the empty string.
 func (v Value) Text(accepted string) (string, bool) {

@@ -1,0 +1,21 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+)
+
+func imageVerb() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "image",
+		Short: "What the appliance image does and is",
+		Long: `What the appliance image does and is. Its units call provision, firewall and
+console; there is no need to do so by hand, and no harm.`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(
+		imageFirewallVerb(),
+		imageProvisionVerb(),
+	)
+	return c
+}

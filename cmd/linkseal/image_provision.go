@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/linkseal/linkseal/dataplane/config"
+	"github.com/linkseal/linkseal/images/firewall"
+	"github.com/linkseal/linkseal/images/provision"
+	"github.com/linkseal/linkseal/images/provision/bundle"
+	"github.com/linkseal/linkseal/images/provision/source"
+	"github.com/linkseal/linkseal/images/provision/store"
+	"github.com/linkseal/linkseal/images/provision/trial"
+)
+
+// deviceTime is how long provisioning waits for the devices of a configuration.
+const deviceTime = 10 * time.Second
+
+func imageProvisionVerb() *cobra.Command {
+	return &cobra.Command{
+		Use:   "provision [DEVICE]",
+		Short: "Take configuration and first keys from a medium (called by units)",
+		Long: `Take configuration and first keys from the media that are there, or from DEVICE:
+one labelled LINKSEAL with linkseal.yaml, keys/*.yaml, authorized_keys and
+network/*.network; one of cloud-init's NoCloud, labelled CIDATA; in Azure the DVD
+with custom data. What they bring is checked as linkseal check does, and installed
+as a whole or refused as a whole. An appliance that is provisioned takes nothing
+else. linkseal-provision.service calls it. Exit status 1: something was refused.`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usage(fmt.Errorf("provision takes one device, got %d arguments", len(args)))
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			unlock, err := lockProvisioning()
+			if err != nil {
+				return err
+			}
+			defer unlock()
+			return provisionFrom(c.Context(), args, c.ErrOrStderr())
+		},
+	}
+}
+
+// lockProvisioning keeps two media from being taken at once.
+func lockProvisioning() (unlock func(), err error) {
+	if err := os.MkdirAll(filepath.Dir(provision.ReportFile), 0o700); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(filepath.Dir(provision.ReportFile), "provision.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return func() { f.Close() }, unix.Flock(int(f.Fd()), unix.LOCK_EX)
+}
+
+func provisionFrom(ctx context.Context, devices []string, log io.Writer) error {
+	s := &store.Store{}
+	_, err := s.Finish()
+	if err != nil {
+		err = fmt.Errorf("what was being installed when the machine stopped: %w", err)
+	}
+	err = errors.Join(err, takeHostname())
+	if len(devices) == 0 {
+		devices = source.Devices("")
+	}
+	for _, device := range devices {
+		o := provisionFromDevice(ctx, s, device)
+		o.Write(log)
+		err = errors.Join(err, provision.AddReport(provision.ReportFile, o))
+		switch o.Result {
+		case provision.Applied:
+			err = errors.Join(err, takeHostname(), provision.Activate(systemctl))
+		case provision.Refused:
+			err = errors.Join(err, fmt.Errorf("%s: refused", o.Source))
+		}
+	}
+	return err
+}
+
+func provisionFromDevice(ctx context.Context, s *store.Store, device string) provision.Outcome {
+	medium, err := source.Open(device)
+	if err != nil {
+		failed := func() (*bundle.Bundle, error) { return nil, err }
+		return provision.Take(ctx, s, checkStaged, device, time.Now(), failed)
+	}
+	defer medium.Close()
+	return provision.Take(ctx, s, checkStaged, source.Describe(device, medium.FS()), time.Now(), func() (*bundle.Bundle, error) {
+		return source.Read(medium.FS(), source.Azure(""))
+	})
+}
+
+// checkStaged checks a configuration as it will be.
+func checkStaged(ctx context.Context, dir, text string) ([]string, error) {
+	trial.Await(ctx, trial.Devices(bundle.Config, text), deviceTime)
+	// What is wrong with it is told by the check.
+	cfg, _ := config.Parse(bundle.Config, text)
+	restore := firewall.Widen(firewall.MTUs(cfg))
+	wrong, err := trial.Check(ctx, "/proc/self/exe", dir, bundle.Linkseal, filepath.Base(bundle.Config))
+	if len(wrong) > 0 || err != nil {
+		restore()
+	}
+	return wrong, err
+}
+
+// takeHostname gives the machine the name that it was provisioned with.
+func takeHostname() error {
+	name, err := os.ReadFile(bundle.Hostname)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = unix.Sethostname([]byte(strings.TrimSpace(string(name))))
+	}
+	return err
+}
+
+func systemctl(args ...string) error {
+	out, err := exec.Command("systemctl", args...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("systemctl %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}

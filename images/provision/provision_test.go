@@ -1,0 +1,226 @@
+package provision
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/linkseal/linkseal/images/provision/bundle"
+	"github.com/linkseal/linkseal/images/provision/medium"
+	"github.com/linkseal/linkseal/images/provision/store"
+)
+
+const config = `version: 1
+keychains:
+  link1: {source: file, path: keys/link1.yaml}
+ports:
+  - {name: link1, device: eth1, interface: macsec1, keychain: link1}
+`
+
+func stick(config string) fstest.MapFS {
+	return fstest.MapFS{
+		"linkseal.yaml":          {Data: []byte(config)},
+		"keys/link1.yaml":        {Data: []byte("keys: []\n")},
+		"keys/.hidden.yaml":      {Data: []byte("x")},
+		"keys/notes.txt":         {Data: []byte("x")},
+		"network/20-lan.network": {Data: []byte("[Match]\n")},
+		"authorized_keys":        {Data: []byte("ssh-ed25519 x\n")},
+		"other":                  {Data: []byte("x")},
+	}
+}
+
+// pass is a check that all passes, fail one that nothing does.
+func pass(context.Context, string, string) ([]string, error) { return nil, nil }
+
+func fail(context.Context, string, string) ([]string, error) {
+	return []string{"/etc/linkseal/linkseal.yaml:5:20: there is no device eth1 on this machine; accepted: the name of a network interface"}, nil
+}
+
+func take(t *testing.T, s *store.Store, check Check, from fstest.MapFS) Outcome {
+	t.Helper()
+	return Take(context.Background(), s, check, "LINKSEAL medium /dev/sdb1", time.Unix(1e9, 0), func() (*bundle.Bundle, error) { return medium.Read(from) })
+}
+
+func installed(t *testing.T, s *store.Store, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(s.Root, path))
+	if errors.Is(err, os.ErrNotExist) {
+		return "absent"
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestApplied(t *testing.T) {
+	s := &store.Store{Root: t.TempDir()}
+	o := take(t, s, func(_ context.Context, dir, text string) ([]string, error) {
+		if got, err := os.ReadFile(filepath.Join(dir, "linkseal.yaml")); err != nil || string(got) != config || text != config {
+			t.Errorf("checked: %q and %q, %v", got, text, err)
+		}
+		if installed(t, s, bundle.Config) != "absent" {
+			t.Error("it is installed before the check")
+		}
+		return nil, nil
+	}, stick(config))
+	if o.Result != Applied || len(o.Reasons) != 0 || strings.Join(o.Ignored, "|") != "keys/notes.txt: the name does not end in .yaml" {
+		t.Errorf("%+v", o)
+	}
+	for path, want := range map[string]string{bundle.Config: config, "/etc/linkseal/keys/link1.yaml": "keys: []\n", "/etc/systemd/network/20-lan.network": "[Match]\n",
+		bundle.AuthorizedKeys: "ssh-ed25519 x\n", "/etc/linkseal/other": "absent", "/etc/linkseal/keys/.hidden.yaml": "absent"} {
+		if got := installed(t, s, path); got != want {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+	}
+}
+
+func TestRefusedChangesNothing(t *testing.T) {
+	missing := stick(config)
+	delete(missing, "keys/link1.yaml")
+	link := stick(config)
+	link["linkseal.yaml"] = &fstest.MapFile{Data: []byte("/etc/shadow"), Mode: os.ModeSymlink}
+	linkedDir := stick(config)
+	for name := range linkedDir {
+		if strings.HasPrefix(name, "keys/") {
+			delete(linkedDir, name)
+		}
+	}
+	linkedDir["keys"] = &fstest.MapFile{Data: []byte("/etc"), Mode: os.ModeSymlink}
+	large := stick(config)
+	large["keys/large.yaml"] = &fstest.MapFile{Data: make([]byte, bundle.MaxFile+1)}
+	odd := stick(config)
+	odd["network/a\x1b[2J.network"] = &fstest.MapFile{}
+	for name, c := range map[string]struct {
+		from  fstest.MapFS
+		check Check
+		want  string
+	}{
+		"check":       {stick(config), fail, "linkseal.yaml:5:20: there is no device eth1"},
+		"check fails": {stick(config), func(context.Context, string, string) ([]string, error) { return nil, errors.New("no memory") }, "could not be checked: no memory"},
+		"missing key": {missing, pass, "/etc/linkseal/linkseal.yaml:3:31: /etc/linkseal/keys/link1.yaml is named and not provided"},
+		"link":        {link, pass, "linkseal.yaml is a symbolic link"},
+		"linked dir":  {linkedDir, pass, "keys is a symbolic link"},
+		"large":       {large, pass, "keys/large.yaml has more than 1048576 octets"},
+		"odd name":    {odd, pass, `file name "a\x1b[2J.network"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &store.Store{Root: t.TempDir()}
+			o := take(t, s, c.check, c.from)
+			if o.Result != Refused || !strings.Contains(strings.Join(o.Reasons, "\n"), c.want) || o.Remedy == "" {
+				t.Errorf("%+v, want %q", o, c.want)
+			}
+			entries, err := os.ReadDir(filepath.Join(s.Root, "etc"))
+			if !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("%v, %v: something was installed", entries, err)
+			}
+			if r, err := s.Record(); err != nil || r.Digest != "" {
+				t.Errorf("%+v, %v", r, err)
+			}
+		})
+	}
+}
+
+func TestNothingOnIt(t *testing.T) {
+	s := &store.Store{Root: t.TempDir()}
+	if o := take(t, s, fail, fstest.MapFS{"holiday.jpg": {}}); o.Result != Empty || len(o.Reasons) != 1 {
+		t.Errorf("%+v", o)
+	}
+}
+
+// Who comes first provisions.
+func TestFirstWins(t *testing.T) {
+	s := &store.Store{Root: t.TempDir()}
+	other := stick(strings.Replace(config, "eth1", "eth2", 1))
+	steps := []struct {
+		what   string
+		before func() error
+		from   fstest.MapFS
+		want   string
+		reason string
+	}{
+		{"the first", nil, stick(config), Applied, ""},
+		{"the same", nil, stick(config), Same, ""},
+		{"another", nil, other, Refused, "has been provisioned already, from LINKSEAL medium /dev/sdb1 on 2001-09-09T01:46:40Z"},
+		{"the same after a change by hand", func() error { return os.WriteFile(filepath.Join(s.Root, bundle.Config), []byte("by hand"), 0o600) }, stick(config), Same, ""},
+		{"another after the remedy", func() error { return os.Remove(filepath.Join(s.Root, bundle.Config)) }, other, Applied, ""},
+		{"the first now", nil, stick(config), Refused, "provisioned already"},
+	}
+	for _, step := range steps {
+		if step.before != nil {
+			if err := step.before(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		o := take(t, s, pass, step.from)
+		if o.Result != step.want || !strings.Contains(strings.Join(o.Reasons, "\n"), step.reason) {
+			t.Errorf("%s: %+v, want %s", step.what, o, step.want)
+		}
+		if o.Result == Refused && !strings.Contains(o.Remedy, "remove /etc/linkseal/linkseal.yaml over SSH") {
+			t.Errorf("%s: remedy %q", step.what, o.Remedy)
+		}
+	}
+}
+
+// What is written by hand is nobody's to replace; SSH keys alone are provisioned
+// once, too.
+func TestByHandAndKeysAlone(t *testing.T) {
+	s := &store.Store{Root: t.TempDir()}
+	keys := fstest.MapFS{"authorized_keys": {Data: []byte("ssh-ed25519 x\n")}}
+	if o := take(t, s, fail, keys); o.Result != Applied {
+		t.Fatalf("%+v", o)
+	}
+	if o := take(t, s, pass, keys); o.Result != Same {
+		t.Errorf("%+v", o)
+	}
+	if o := take(t, s, pass, stick(config)); o.Result != Refused || !strings.Contains(o.Remedy, "write /etc/linkseal/linkseal.yaml over SSH") {
+		t.Errorf("%+v", o)
+	}
+	if err := os.MkdirAll(filepath.Join(s.Root, bundle.Linkseal), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(s.Root, bundle.Config), []byte("by hand"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if o := take(t, s, pass, stick(config)); o.Result != Refused || !strings.Contains(o.Reasons[0], "has a /etc/linkseal/linkseal.yaml already") {
+		t.Errorf("%+v", o)
+	}
+}
+
+func TestReport(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run", "provision.json")
+	if all, err := Report(path); err != nil || len(all) != 0 {
+		t.Fatalf("%v, %v", all, err)
+	}
+	for n := range 20 {
+		for _, o := range []Outcome{{Source: "a", Result: Refused, Reasons: []string{"x"}}, {Source: string(rune('b' + n)), Result: Same}} {
+			if err := AddReport(path, o); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	all, err := Report(path)
+	if err != nil || len(all) != maxSources || all[len(all)-2].Source != "a" {
+		t.Errorf("%+v, %v", all, err)
+	}
+	if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := AddReport(path, Outcome{Source: "c"}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWrite(t *testing.T) {
+	var b bytes.Buffer
+	Outcome{Source: "S", Result: Refused, Reasons: bounded([]string{"a\x1b[2Jb", strings.Repeat("x", 1000)}), Remedy: "mend it", Ignored: []string{"runcmd"}}.Write(&b)
+	if got := b.String(); !strings.HasPrefix(got, "S: refused\n  a [2Jb\n  xxx") || !strings.HasSuffix(got, "...\n  mend it\n  ignored: runcmd\n") {
+		t.Errorf("%q", got)
+	}
+}
