@@ -9,7 +9,7 @@ export VERSION FUZZTIME SPEED
 # Keys are erased from stacks, registers and garbage (keymgmt/secret/erase).
 export GOEXPERIMENT := runtimesecret
 
-.PHONY: all deps demo deb test test-host test-vm test-vm-interop test-vm-rest bench soak fuzz generate lint promtool clean
+.PHONY: all deps demo deb image test test-host test-vm test-vm-interop test-vm-rest bench soak fuzz generate lint promtool clean
 
 all: bin/linkseal
 
@@ -33,6 +33,12 @@ bin/wireguard-go:
 # The package for Debian: bin/linkseal_VERSION_ARCH.deb.
 deb: deps bin/linkseal
 	@images/deb/build
+
+# The appliance image, in bin/image: raw, qcow2, VHD, update, SBOM. images/build says
+# what may be set.
+image: deb
+	@images/deps
+	@images/build
 
 # Two appliances, a secured link, a key rotation under traffic: on this machine,
 # or in a guest if it cannot be here.
