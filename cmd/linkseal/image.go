@@ -14,6 +14,7 @@ console; there is no need to do so by hand, and no harm.`,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(
+		imageConsoleVerb(),
 		imageFirewallVerb(),
 		imageProvisionVerb(),
 	)
