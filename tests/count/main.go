@@ -1,6 +1,7 @@
 // Command count runs the go test -json given as its arguments, prints what go
 // test prints without -json and what tests print after "figure: ", and closes
-// with the numbers of tests run and skipped, and why they skipped.
+// with the numbers of tests run and skipped, and why they skipped. With -all a test
+// that skipped is one that failed.
 package main
 
 import (
@@ -37,18 +38,23 @@ type count struct {
 }
 
 func main() {
-	if len(os.Args) < 3 {
-		fmt.Fprintln(os.Stderr, "usage: count go test -json [ARGUMENTS]")
+	args := os.Args[1:]
+	all := len(args) > 0 && args[0] == "-all"
+	if all {
+		args = args[1:]
+	}
+	if len(args) < 2 {
+		fmt.Fprintln(os.Stderr, "usage: count [-all] go test -json [ARGUMENTS]")
 		os.Exit(2)
 	}
-	if err := command(os.Args[1:], os.Stdout); err != nil {
+	if err := command(args, all, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "count:", err)
 		os.Exit(1)
 	}
 }
 
 // command runs args. Its own exit status counts as much as what it reports.
-func command(args []string, out io.Writer) error {
+func command(args []string, all bool, out io.Writer) error {
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stderr = os.Stderr
 	pipe, err := cmd.StdoutPipe()
@@ -58,18 +64,22 @@ func command(args []string, out io.Writer) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	ok, err := run(pipe, out)
+	ok, err := run(pipe, all, out)
 	if waited := cmd.Wait(); waited != nil {
 		return fmt.Errorf("%s: %w", args[0], waited)
 	}
 	if err == nil && !ok {
 		err = errors.New("no test ran, or one failed")
+		if all {
+			err = errors.New("no test ran, or one failed or skipped")
+		}
 	}
 	return err
 }
 
-// run reports whether all passed. No event at all is not a pass.
-func run(in io.Reader, out io.Writer) (bool, error) {
+// run reports whether all passed. No event at all is not a pass; with all, a skip is
+// none either.
+func run(in io.Reader, all bool, out io.Writer) (bool, error) {
 	c := &count{out: out, skips: map[string][]string{}, text: map[string][]string{}, figures: map[string][]string{}}
 	r := bufio.NewReader(in)
 	for {
@@ -83,7 +93,7 @@ func run(in io.Reader, out io.Writer) (bool, error) {
 			}
 		}
 		if err == io.EOF {
-			return c.close(), nil
+			return c.close() && (!all || len(c.skips) == 0), nil
 		}
 		if err != nil {
 			return false, err

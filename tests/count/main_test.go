@@ -56,7 +56,7 @@ func TestRun(t *testing.T) {
 		},
 	} {
 		var out strings.Builder
-		ok, err := run(strings.NewReader(c.in), &out)
+		ok, err := run(strings.NewReader(c.in), false, &out)
 		if err != nil || ok != c.ok {
 			t.Errorf("%s: ok %v, %v; want %v", c.name, ok, err, c.ok)
 		}
@@ -77,8 +77,24 @@ func TestCommand(t *testing.T) {
 		{"no events", "true", false},
 	} {
 		var out strings.Builder
-		if err := command([]string{"sh", "-c", c.script}, &out); (err == nil) != c.ok {
+		if err := command([]string{"sh", "-c", c.script}, false, &out); (err == nil) != c.ok {
 			t.Errorf("%s: %v\n%s", c.name, err, out.String())
+		}
+	}
+}
+
+// With -all a skip is no pass, and a package without tests is no skip.
+func TestAll(t *testing.T) {
+	const passes = `{"Action":"pass","Package":"x/p","Test":"TestA"}
+{"Action":"pass","Package":"x/p"}
+{"Action":"skip","Package":"x/q"}
+`
+	for in, want := range map[string]bool{
+		passes: true,
+		passes + `{"Action":"skip","Package":"x/p","Test":"TestB"}` + "\n": false,
+	} {
+		if ok, err := run(strings.NewReader(in), true, new(strings.Builder)); err != nil || ok != want {
+			t.Errorf("%s: %v, %v; want %v", in, ok, err, want)
 		}
 	}
 }

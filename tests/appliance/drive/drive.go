@@ -25,6 +25,7 @@ type Drive struct {
 	base io.ReaderAt
 	size int64
 
+	client sync.Mutex // held while somebody is connected
 	mu     sync.Mutex
 	own    *os.File // pages that have reached the medium
 	stable map[int64]bool
@@ -146,8 +147,11 @@ func (d *Drive) Flush() error {
 }
 
 // Cut is a loss of power: of the pages in the cache some reach the medium, the
-// others are lost. It returns how many were.
+// others are lost. It returns how many were. Who was connected has to be gone, or on
+// the way: it waits for that.
 func (d *Drive) Cut() (lost int, err error) {
+	d.client.Lock()
+	defer d.client.Unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for n := range d.cache {

@@ -41,7 +41,9 @@ func (d *Drive) Serve(l net.Listener) {
 		if err != nil {
 			return
 		}
+		d.client.Lock()
 		d.session(conn) // its end is the client's
+		d.client.Unlock()
 		conn.Close()
 	}
 }

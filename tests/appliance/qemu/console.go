@@ -16,6 +16,9 @@ type Line struct {
 	Text string
 }
 
+// quiet is how long a line without its end has to stay so to be taken as it is.
+const quiet = 300 * time.Millisecond
+
 // Console keeps all that a machine says. It outlives the machine's power cuts
 // and resets: lines are numbered from the first boot on.
 type Console struct {
@@ -114,16 +117,25 @@ func (c *Console) Wait(ctx context.Context, mark int, patterns ...*regexp.Regexp
 		}
 		partial, ended, changed := c.partial, c.ended, c.changed
 		c.mu.Unlock()
+		// A prompt has no end of line; half a line of text gets its end soon.
+		prompt := -1
 		for i, p := range patterns {
 			if partial != "" && p.MatchString(partial) {
-				return Line{time.Now(), partial}, i, nil
+				prompt = i
+				break
 			}
 		}
-		if ended {
+		var still <-chan time.Time
+		if prompt >= 0 {
+			still = time.After(quiet)
+		}
+		if ended && prompt < 0 {
 			return Line{}, 0, fmt.Errorf("the machine ended before its console said %v", patterns)
 		}
 		select {
 		case <-changed:
+		case <-still:
+			return Line{time.Now(), partial}, prompt, nil
 		case <-ctx.Done():
 			return Line{}, 0, fmt.Errorf("the console did not say %v: %w", patterns, context.Cause(ctx))
 		}

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 )
 
 // The firmware of Debian's package ovmf, which enforces Secure Boot, and its
@@ -49,14 +50,18 @@ func Enroll(ctx context.Context, dir, disk, golden string) error {
 }
 
 // Overlay makes a disk at path that reads from base, a file of that format, and
-// writes to itself.
-func Overlay(base, format, path string) (disk string, err error) {
+// writes to itself. It is as large as size says, or as base if that is 0.
+func Overlay(base, format, path string, size int64) (disk string, err error) {
 	base, err = filepath.Abs(base)
 	if err != nil {
 		return "", err
 	}
 	os.Remove(path)
-	out, err := exec.Command("qemu-img", "create", "-q", "-f", "qcow2", "-F", format, "-b", base, path).CombinedOutput()
+	args := []string{"create", "-q", "-f", "qcow2", "-F", format, "-b", base, path}
+	if size > 0 {
+		args = append(args, strconv.FormatInt(size, 10))
+	}
+	out, err := exec.Command("qemu-img", args...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("qemu-img create: %w: %s; run: apt-get install qemu-utils", err, out)
 	}

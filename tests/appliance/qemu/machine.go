@@ -33,8 +33,8 @@ type Machine struct {
 	Disk    string // QEMU's words for it: file=PATH,format=qcow2
 	Vars    string // the firmware's variables, its own copy
 	Media   []Medium
-	Circuit *End // the card on the circuit; nil: none
-	MemoryM int  // MiB; 0: 1024
+	Cables  []*End // one card each, from CircuitDevice on
+	MemoryM int    // MiB; 0: 1024
 	// Watchdog adds one of hardware that resets the machine.
 	Watchdog bool
 
@@ -53,7 +53,9 @@ type Machine struct {
 // Slots of the PCI bus, which give the cards their names in the guest.
 const (
 	ManagementDevice = "enp0s3"
-	CircuitDevice    = "enp0s4"
+	CircuitDevice    = "enp0s16" // of Cables[0]
+	UnderlayDevice   = "enp0s17" // of Cables[1]
+	StrangerDevice   = "enp0s18" // of Cables[2]
 )
 
 // Console is the serial console of all boots.
@@ -177,9 +179,10 @@ func (m *Machine) Insert(stick string) error {
 	}, nil)
 }
 
-// Capture is the file with all frames on the circuit's card, of the last boot.
-func (m *Machine) Capture() string {
-	return filepath.Join(m.Dir, fmt.Sprintf("%s-%d.pcap", m.Name, m.boots))
+// Capture is the file with all frames on a cable's card, of the last time that the
+// machine was switched on.
+func (m *Machine) Capture(cable int) string {
+	return filepath.Join(m.Dir, fmt.Sprintf("%s-%d-cable%d.pcap", m.Name, m.boots, cable))
 }
 
 func (m *Machine) arguments() []string {
@@ -214,11 +217,12 @@ func (m *Machine) arguments() []string {
 			args = append(args, "-device", fmt.Sprintf("ide-cd,bus=ide.%d,drive=%s", i, id))
 		}
 	}
-	if m.Circuit != nil {
+	for i, end := range m.Cables {
+		id := "cable" + strconv.Itoa(i)
 		args = append(args,
-			"-netdev", m.Circuit.netdev("circuit"),
-			"-device", "virtio-net-pci,netdev=circuit,addr=0x4,romfile=,mac="+m.mac(2),
-			"-object", "filter-dump,id=capture,netdev=circuit,maxlen=2048,file="+m.Capture())
+			"-netdev", end.netdev(id),
+			"-device", fmt.Sprintf("virtio-net-pci,netdev=%s,addr=%#x,romfile=,mac=%s", id, 16+i, m.mac(16+i)),
+			"-object", "filter-dump,maxlen=2048,id=capture"+strconv.Itoa(i)+",netdev="+id+",file="+m.Capture(i))
 	}
 	if m.Watchdog {
 		args = append(args, "-device", "i6300esb,addr=0x7", "-action", "watchdog=reset")

@@ -31,3 +31,22 @@ func freePort() (int, error) {
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
+
+// Plug is an end that a test holds itself: it reads and writes frames.
+type Plug struct {
+	*net.UnixConn
+	peer *net.UnixAddr
+}
+
+// Plug opens the end.
+func (e *End) Plug() (*Plug, error) {
+	os.Remove(e.local)
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: e.local, Net: "unixgram"})
+	if err != nil {
+		return nil, err
+	}
+	return &Plug{conn, &net.UnixAddr{Name: e.remote, Net: "unixgram"}}, nil
+}
+
+// Write sends a frame; it waits while the machine takes none.
+func (p *Plug) Write(frame []byte) (int, error) { return p.WriteTo(frame, p.peer) }

@@ -27,6 +27,9 @@ type Shell struct {
 // Shell returns one that logs in with that key.
 func (m *Machine) Shell(signer ssh.Signer) *Shell { return &Shell{machine: m, signer: signer} }
 
+// Again is another connection to the same machine, which knows its host key.
+func (s *Shell) Again() *Shell { return &Shell{machine: s.machine, signer: s.signer, host: s.host} }
+
 // errHostKey ends the attempts to connect: waiting does not mend it.
 var errHostKey = errors.New("the host key is another than before")
 

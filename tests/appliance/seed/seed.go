@@ -37,6 +37,11 @@ func CD(path, label string, files Files) error {
 	if err != nil {
 		return err
 	}
+	return CDOf(path, label, dir)
+}
+
+// CDOf makes one of what is in a directory.
+func CDOf(path, label, dir string) error {
 	return run("genisoimage", "genisoimage", "-quiet", "-J", "-r", "-V", label, "-o", path, dir)
 }
 

@@ -1,0 +1,75 @@
+package appliance
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/linkseal/linkseal/tests/appliance/qemu"
+)
+
+// phases prints what the start took, and demands that nothing in it waits for the
+// network to be online.
+func (p *pair) phases() {
+	west := p.hosts[0]
+	fmt.Printf("figure: %s\n", strings.Join(strings.Fields(west.run("systemd-analyze time | head -n 1")), " "))
+	micros := func(command string) time.Duration {
+		text := strings.TrimSpace(west.run(command))
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || n == 0 {
+			p.t.Fatalf("%s: %q", command, text)
+		}
+		return time.Duration(n) * time.Microsecond
+	}
+	show := func(unit, property string) time.Duration {
+		return micros("systemctl show --value -p " + property + " " + unit)
+	}
+	device := micros("udevadm info -q property /sys/class/net/" + qemu.CircuitDevice + " | sed -n s/^USEC_INITIALIZED=//p")
+	provisioned := show("linkseal-provision.service", "InactiveEnterTimestampMonotonic")
+	started := show("linkseal.service", "ExecMainStartTimestampMonotonic")
+	ready := show("linkseal.service", "ActiveEnterTimestampMonotonic")
+	since := west.secured().Ports[0].SecuredSince
+	if since == nil {
+		p.t.Fatal("link1 is secured since never")
+	}
+	var up, now float64
+	if _, err := fmt.Sscan(west.run("cut -d' ' -f1 /proc/uptime; date +%s.%N"), &up, &now); err != nil {
+		p.t.Fatal(err)
+	}
+	secured := time.Duration((up - now + float64(since.UnixNano())/1e9) * 1e9)
+	fmt.Printf("figure: after the kernel's start (first boot, emulated): device %.1f s, provisioned %.1f s, linkseal started %.1f s, ready %.1f s, link secured %.1f s\n",
+		device.Seconds(), provisioned.Seconds(), started.Seconds(), ready.Seconds(), secured.Seconds())
+
+	for _, unit := range []string{"network-online.target", "systemd-networkd-wait-online.service", "ifupdown-wait-online.service", "NetworkManager-wait-online.service"} {
+		if state := strings.TrimSpace(west.run("systemctl show --value -p ActiveState " + unit)); state != "inactive" {
+			p.t.Errorf("%s is %s: something waits for the network to be online", unit, state)
+		}
+	}
+	if wants := strings.TrimSpace(west.run("systemctl show --value -p WantedBy -p RequiredBy network-online.target")); wants != "" {
+		p.t.Errorf("network-online.target is wanted by %s", wants)
+	}
+	if failed := strings.TrimSpace(west.run("systemctl list-units --failed --no-legend --plain")); failed != "" {
+		p.t.Errorf("units that failed:\n%s", failed)
+	}
+}
+
+// secureBoot demands that the firmware enforces, and that the root is the verified
+// one and cannot be written.
+func (p *pair) secureBoot() {
+	for _, h := range p.hosts {
+		if state := strings.Fields(h.run("od -An -tu1 /sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c")); len(state) == 0 || state[len(state)-1] != "1" {
+			p.t.Errorf("%s: Secure Boot is %v, want on", h.Name, state)
+		}
+		if state := strings.Fields(h.run("od -An -tu1 /sys/firmware/efi/efivars/SetupMode-8be4df61-93ca-11d2-aa0d-00e098032b8c")); len(state) == 0 || state[len(state)-1] != "0" {
+			p.t.Errorf("%s: the firmware is in setup mode: %v", h.Name, state)
+		}
+		if root := h.run("findmnt -no SOURCE,FSTYPE,OPTIONS / || grep ' / ' /proc/self/mounts"); !strings.Contains(root, "erofs") || !strings.Contains(root, "ro") {
+			p.t.Errorf("%s: the root is %s, want a read-only erofs", h.Name, root)
+		}
+		h.refused("touch /usr/written")
+		if says := h.run("cat /proc/cmdline"); !strings.Contains(says, "module.sig_enforce=1") {
+			p.t.Errorf("%s: the kernel takes unsigned modules: %s", h.Name, says)
+		}
+	}
+}
