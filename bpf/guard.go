@@ -9,6 +9,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
+
+	"github.com/linkseal/linkseal/linux/packet/unbound"
 )
 
 // ErrNoGuard says that the kernel does not have what the guard needs.
@@ -172,7 +174,7 @@ func (g *guard) detach() error {
 
 // try has a socket refused, which is not counted.
 func (g *guard) try() error {
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	fd, err := unbound.Open(unix.SOCK_RAW)
 	if err != nil {
 		return fmt.Errorf("try it with a packet socket: %w", remedy(err))
 	}

@@ -9,6 +9,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
+
+	"github.com/linkseal/linkseal/linux/broker"
 )
 
 // withGuard calls do with the guard that is attached, one process at a time. If
@@ -98,7 +100,7 @@ func (r *rootDirectory) open() (fd int, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.opened {
-		if r.fd, err = cgroupRoot(); err != nil {
+		if r.fd, err = lentRoot(); err != nil {
 			return -1, err
 		}
 		r.opened = true
@@ -106,12 +108,24 @@ func (r *rootDirectory) open() (fd int, err error) {
 	return r.fd, nil
 }
 
+// lentRoot is cgroupRoot, by the broker if there is one.
+func lentRoot() (int, error) {
+	if !broker.Configured() {
+		return cgroupRoot()
+	}
+	fd, _, err := broker.Ask(broker.Request{What: broker.Cgroups})
+	if errors.Is(err, unix.ENODEV) {
+		return -1, ErrNoGuard
+	}
+	return fd, err
+}
+
 // cgroupRoot opens the root of the cgroups, version 2, that this process sees,
 // mounted or not.
 func cgroupRoot() (int, error) {
 	fs, err := unix.Fsopen("cgroup2", unix.FSOPEN_CLOEXEC)
 	if errors.Is(err, unix.ENODEV) {
-		return -1, ErrNoGuard
+		return -1, fmt.Errorf("%w (%w)", ErrNoGuard, err)
 	}
 	if err != nil {
 		return -1, fmt.Errorf("open the cgroups: %w", remedy(err))

@@ -137,12 +137,12 @@ func (g *guard) prune(own uint64) error {
 // filtered tells whether a filter that has that map is attached somewhere, or
 // held by a process.
 func filtered(id ebpf.MapID) (bool, error) {
-	m, err := ebpf.NewMapFromID(id)
+	err := mapExists(id)
 	if errors.Is(err, os.ErrNotExist) {
 		return false, nil
 	}
 	if err != nil {
 		return false, fmt.Errorf("open map %d: %w", id, remedy(err))
 	}
-	return true, m.Close()
+	return true, nil
 }

@@ -14,6 +14,7 @@ import (
 // kind is what a program is: all that is known of one that is attached, and cannot
 // change any more. Of one that has not a name of ours it is the name alone.
 type kind struct {
+	id   ebpf.ProgramID
 	name string
 	tag  string                // the kernel's digest of the instructions
 	maps map[string]ebpf.MapID // but its sections of constants
@@ -52,14 +53,14 @@ func constantsOf[T any](k *kind, mark uint64) (t T) {
 // 2^31. Nor does it hold anything: programs and maps end as if nobody knew them.
 type catalogue struct {
 	read func(ebpf.ProgramID) (*kind, error)
-	open func(ebpf.MapID) (*ebpf.Map, error)
+	open func(ebpf.ProgramID, ebpf.MapID) (*ebpf.Map, error)
 
 	mu sync.Mutex
 	of map[ebpf.ProgramID]*kind
 }
 
 // programs are those of the machine.
-var programs = catalogue{read: readKind, open: ebpf.NewMapFromID}
+var programs = catalogue{read: readKind, open: mapByID}
 
 // maxKinds is many times what one machine has attached at once.
 const maxKinds = 1024
@@ -92,7 +93,7 @@ func (c *catalogue) openMaps(k *kind, opened mapsByName, names ...string) error 
 		if id == 0 || opened[name] != nil {
 			continue
 		}
-		m, err := c.open(id)
+		m, err := c.open(k.id, id)
 		if err != nil {
 			return fmt.Errorf("open map %s: %w", name, remedy(err))
 		}
@@ -103,7 +104,7 @@ func (c *catalogue) openMaps(k *kind, opened mapsByName, names ...string) error 
 
 // readKind opens program id, and its maps if it has a name of ours.
 func readKind(id ebpf.ProgramID) (*kind, error) {
-	prog, err := ebpf.NewProgramFromID(id)
+	prog, err := programByID(id)
 	if err != nil {
 		return nil, fmt.Errorf("open program %d: %w", id, remedy(err))
 	}
@@ -112,7 +113,7 @@ func readKind(id ebpf.ProgramID) (*kind, error) {
 	if err != nil {
 		return nil, fmt.Errorf("program %d: %w", id, err)
 	}
-	k := &kind{name: info.Name, tag: info.Tag, maps: make(map[string]ebpf.MapID)}
+	k := &kind{id: id, name: info.Name, tag: info.Tag, maps: make(map[string]ebpf.MapID)}
 	if !slices.Contains(programNames, k.name) {
 		return k, nil
 	}
@@ -127,7 +128,7 @@ func readKind(id ebpf.ProgramID) (*kind, error) {
 
 // add reads map id, which the program has.
 func (k *kind) add(id ebpf.MapID) error {
-	m, err := ebpf.NewMapFromID(id)
+	m, err := mapByID(k.id, id)
 	if err != nil {
 		return fmt.Errorf("open map %d: %w", id, remedy(err))
 	}

@@ -15,7 +15,7 @@ func countReads(t *testing.T) (reads, opens *int) {
 	reads, opens = new(int), new(int)
 	read, open := programs.read, programs.open
 	programs.read = func(id ebpf.ProgramID) (*kind, error) { *reads++; return read(id) }
-	programs.open = func(id ebpf.MapID) (*ebpf.Map, error) { *opens++; return open(id) }
+	programs.open = func(of ebpf.ProgramID, id ebpf.MapID) (*ebpf.Map, error) { *opens++; return open(of, id) }
 	t.Cleanup(func() { programs.read, programs.open = read, open })
 	return reads, opens
 }

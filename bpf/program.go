@@ -53,7 +53,7 @@ func (p *program) openProgram() (err error) {
 	if p.Program != nil {
 		return nil
 	}
-	if p.Program, err = ebpf.NewProgramFromID(p.id); err != nil {
+	if p.Program, err = programByID(p.id); err != nil {
 		return fmt.Errorf("open program %d: %w", p.id, remedy(err))
 	}
 	return nil

@@ -65,8 +65,8 @@ func replace(slot *ebpf.Map, prefixes []netip.Prefix) error {
 
 // protected reads the set, sorted. ok is false where there is none.
 func protected(slot *ebpf.Map) (prefixes []netip.Prefix, ok bool, err error) {
-	var set *ebpf.Map
-	if err := slot.Lookup(uint32(0), &set); errors.Is(err, ebpf.ErrKeyNotExist) {
+	set, err := innerMap(slot)
+	if errors.Is(err, ebpf.ErrKeyNotExist) {
 		return nil, false, nil
 	} else if err != nil {
 		return nil, false, fmt.Errorf("open the set of protected prefixes: %w", remedy(err))

@@ -52,6 +52,7 @@ func root() *cobra.Command {
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
 	// One line a verb, in the order that help shows.
 	c.AddCommand(
+		brokerVerb(),
 		checkVerb(),
 		doctorVerb(),
 		imageVerb(),

@@ -18,7 +18,7 @@ const reprobe = 30 * time.Second
 
 // Capabilities tries what SecYs need, in network namespaces that are thrown
 // away, or asks where it may make none.
-func (k *Kernel) Capabilities() plan.Capabilities { return Capabilities(probe.Feature.Check) }
+func (k *Kernel) Capabilities() plan.Capabilities { return Capabilities(probe.Feature.Ask) }
 
 // Capabilities puts together what check found.
 func Capabilities(check func(probe.Feature) probe.Result) plan.Capabilities {

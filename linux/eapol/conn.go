@@ -11,6 +11,8 @@ import (
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/linkseal/linkseal/linux/packet/unbound"
 )
 
 // MaxFrame is the longest frame that a Conn receives or sends, in octets: a
@@ -75,7 +77,7 @@ func Listen(ifindex int, opts Options) (*Conn, error) {
 	c := &Conn{ifindex: ifindex}
 	// Protocol 0: nothing is received before the filter is in and bind names
 	// the protocol.
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	fd, err := unbound.Open(unix.SOCK_RAW | unix.SOCK_NONBLOCK)
 	if err != nil {
 		return nil, c.fail("socket", err)
 	}

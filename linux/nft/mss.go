@@ -294,7 +294,12 @@ func (h *Handle) RemoveMSS(name string) error {
 
 // do runs f with a connection of its own.
 func (h *Handle) do(f func(*nftables.Conn) error) error {
-	c, err := nftables.New(nftables.WithNetNSFd(h.ns.Fd()), nftables.AsLasting(), nftables.WithSockOptions(roomy))
+	var c *nftables.Conn
+	// Not by WithNetNSFd, which takes CAP_SYS_ADMIN in the namespace that we are in too.
+	err := h.ns.Do(func() (err error) {
+		c, err = nftables.New(nftables.AsLasting(), nftables.WithSockOptions(roomy))
+		return err
+	})
 	if err != nil {
 		return err
 	}

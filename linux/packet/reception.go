@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/linkseal/linkseal/linux/packet/unbound"
 )
 
 // Reception has a device receive frames that are not for its own address: all
@@ -16,7 +18,7 @@ type Reception struct {
 // OpenReception has the device with that index in the calling thread's network
 // namespace receive the frames of all groups.
 func OpenReception(ifindex int) (*Reception, error) {
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0) // protocol 0: it receives nothing itself
+	fd, err := unbound.Open(unix.SOCK_RAW) // protocol 0: it receives nothing itself
 	if err != nil {
 		return nil, fmt.Errorf("packet socket: device %d: %w", ifindex, err)
 	}

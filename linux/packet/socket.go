@@ -10,6 +10,8 @@ import (
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/linkseal/linkseal/linux/packet/unbound"
 )
 
 const (
@@ -80,7 +82,7 @@ func Open(ifindex int, o Options) (*Socket, error) {
 	} else {
 		s.rx, s.tags = newDirection(o.Frame, tagLen), new(tags)
 	}
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	fd, err := unbound.Open(unix.SOCK_RAW | unix.SOCK_NONBLOCK)
 	if err != nil {
 		return nil, s.fail("open", err)
 	}

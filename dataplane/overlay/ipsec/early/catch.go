@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/linkseal/linkseal/linux/netns"
+	"github.com/linkseal/linkseal/linux/packet/unbound"
 )
 
 // Catch keeps early packets. It is safe for concurrent use; a nil one has none.
@@ -62,7 +63,7 @@ func (c *Catch) open(device string, known []uint32) error {
 		family, ethertype = unix.AF_INET6, unix.ETH_P_IPV6
 	}
 	// Of no protocol until the filter is there, so that nothing comes before it.
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	fd, err := unbound.Open(unix.SOCK_DGRAM | unix.SOCK_NONBLOCK)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,120 @@
+package bpf
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	gomaps "maps"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/linkseal/linkseal/linux/broker"
+)
+
+// lend serves a broker in this process, whose packet sockets are w's, and counts what
+// it is asked.
+func lend(t *testing.T, w *testWire) (asked map[broker.What]int) {
+	t.Helper()
+	asked = make(map[broker.What]int)
+	lends := gomaps.Clone(Lends)
+	lends[broker.PacketSocket] = func(kind, _ uint32) (fd int, _ string, err error) {
+		err = w.ns.Do(func() (err error) {
+			fd, err = unix.Socket(unix.AF_PACKET, int(kind)|unix.SOCK_CLOEXEC, 0)
+			return err
+		})
+		return fd, "", err
+	}
+	for what, one := range lends {
+		lends[what] = func(a, b uint32) (int, string, error) {
+			asked[what]++ // the test asks one thing at a time
+			return one(a, b)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "broker")
+	l, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: path, Net: "unixpacket"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- broker.Serve(ctx, l, lends, slog.New(slog.DiscardHandler)) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Setenv(broker.Variable, path)
+	// What was read before is not asked for again.
+	known := programs.of
+	programs.of = nil
+	t.Cleanup(func() { programs.of = known })
+	return asked
+}
+
+// With a broker filter, protected prefixes and guard are what they are without.
+func TestLent(t *testing.T) {
+	w := newWire(t)
+	asked := lend(t, w)
+	w.attach(t, overlay, modes{Native, 0})
+	if s := w.observe(t); !s.Enforces(overlay) {
+		t.Errorf("attached: %+v", s)
+	}
+	w.do(t, func() error { return guardHere(w.index()) })
+	w.do(t, func() error {
+		on, _, err := Guarded(w.index())
+		if !on {
+			t.Error("the guard does not stand")
+		}
+		return err
+	})
+	w.do(t, func() error { _, err := ReadCounters(w.index()); return err })
+	for _, what := range []broker.What{broker.Program, broker.Map, broker.InnerMap, broker.PacketSocket} {
+		if asked[what] == 0 {
+			t.Errorf("request %d was not made: %v", what, asked)
+		}
+	}
+	w.do(t, func() error { return Detach(w.index()) })
+}
+
+// A broker is no way to others' maps.
+func TestLentMapsAreOurs(t *testing.T) {
+	w := newWire(t)
+	lend(t, w)
+	m, err := ebpf.NewMap(&ebpf.MapSpec{Name: "another", Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	p := foreignProgram(t, ebpf.XDP, xdpPass)
+	info, err := p.Info()
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, _ := info.ID()
+	other, err := m.Info()
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, _ := other.ID()
+	if _, err := mapByID(program, id); !errors.Is(err, os.ErrPermission) {
+		t.Errorf("a map of another's: %v", err)
+	}
+	fd, _, err := broker.Ask(broker.Request{What: broker.InnerMap, A: uint32(id), B: uint32(id)})
+	if err == nil {
+		unix.Close(fd)
+		t.Error("a map that is in no other was lent")
+	}
+	if err := mapExists(id); err != nil {
+		t.Errorf("a map that is there: %v", err)
+	}
+	m.Close()
+	if err := mapExists(1<<31 - 1); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a map that is not there: %v", err)
+	}
+}

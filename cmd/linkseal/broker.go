@@ -1,0 +1,40 @@
+package main
+
+import (
+	"maps"
+
+	"github.com/spf13/cobra"
+
+	"github.com/linkseal/linkseal/bpf"
+	"github.com/linkseal/linkseal/linux/broker"
+	"github.com/linkseal/linkseal/linux/packet/unbound"
+	"github.com/linkseal/linkseal/linux/probe"
+)
+
+func brokerVerb() *cobra.Command {
+	return &cobra.Command{
+		Use:   "broker",
+		Short: "Open for the daemon what takes more privilege than it has; for its unit",
+		Long: `Open for the daemon what takes CAP_SYS_ADMIN or is a packet socket, so that the
+daemon, which reads what peers and users send, does without: BPF programs and maps
+by id, the root of the cgroups, packet sockets, and trials of what the kernel has.
+linkseal-broker.service runs it, on the socket of linkseal-broker.socket; it
+answers processes of the same user alone.`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			log, err := newLog("text")
+			if err != nil {
+				return err
+			}
+			l, err := broker.Activated()
+			if err != nil {
+				return err
+			}
+			ctx, stop := untilSignal(c)
+			defer stop()
+			lends := maps.Clone(bpf.Lends)
+			lends[broker.PacketSocket], lends[broker.Trial] = unbound.Lend, probe.Lend
+			return broker.Serve(ctx, l, lends, log)
+		},
+	}
+}
