@@ -77,7 +77,10 @@ func (s *seen) overview() Overview {
 	for _, u := range s.ukis {
 		if u.Err == nil && u.Boot == s.run.Boot {
 			o.Running.Problem = ""
-			o.Running.state(u)
+			if o.Running.state(u); u.Trial { // systemd-boot has counted this boot already
+				left := u.Left
+				o.Running.State, o.Running.TriesLeft = Trial, &left
+			}
 			continue
 		}
 		if o.Other.Version != "" && slot.Compare(u.Version, o.Other.Version) < 0 {
@@ -89,9 +92,9 @@ func (s *seen) overview() Overview {
 		case s.otherErr != nil:
 			o.Other.Problem = s.otherErr.Error()
 		case u.Err != nil:
-			o.Other.State, o.Other.Problem = Broken, fmt.Sprintf("%s: %v", u.Name, u.Err)
+			o.Other.broken(fmt.Sprintf("%s: %v", u.Name, u.Err))
 		case u.Boot.Root != s.other.Root || u.Boot.Verity != s.other.Verity:
-			o.Other.State, o.Other.Problem = Broken, u.Name+" boots a root that the slot has not"
+			o.Other.broken(u.Name + " boots a root that the slot has not")
 		}
 	}
 	if r := s.record; r != nil {
@@ -99,6 +102,9 @@ func (s *seen) overview() Overview {
 		o.Last.Result = s.became(&o)
 		if o.Last.Result != Holds && o.Last.Result != Interrupted {
 			o.Last.Reasons = s.reasons(o.Last.Result)
+		}
+		if o.Last.Result == FellBack && o.Other.State == Broken {
+			o.Last.Reasons = []string{o.Other.Problem}
 		}
 	}
 	return o
@@ -115,6 +121,10 @@ func (v *Version) state(u slot.UKI) {
 	default:
 		v.State, v.TriesLeft = Trial, &left
 	}
+}
+
+func (v *Version) broken(problem string) {
+	v.State, v.TriesLeft, v.Problem = Broken, nil, problem
 }
 
 func (s *seen) became(o *Overview) string {

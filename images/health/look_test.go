@@ -1,0 +1,131 @@
+package health_test
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/linkseal/linkseal/dataplane/status"
+	"github.com/linkseal/linkseal/images/health"
+	"github.com/linkseal/linkseal/images/part"
+)
+
+const text = `version: 1
+name: ce-1
+control: {socket: SOCKET}
+keychains:
+  link1: {source: file, path: /nowhere/keys.yaml}
+ports:
+  - {name: link1, device: eth1, interface: macsec1, keychain: link1}
+  - {name: link2, device: eth2, interface: macsec2, keychain: link1}
+`
+
+// machine is one with a configuration, and a daemon that says s; nil: none answers.
+func machine(t *testing.T, s *status.Status) *health.Machine {
+	t.Helper()
+	dir := t.TempDir()
+	socket := filepath.Join(dir, "s")
+	config := filepath.Join(dir, "linkseal.yaml")
+	if err := os.WriteFile(config, []byte(strings.Replace(text, "SOCKET", socket, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s != nil {
+		l, err := net.Listen("unix", socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if err := json.NewEncoder(w).Encode(s); err != nil {
+				t.Error(err)
+			}
+		})}
+		done := make(chan error, 1)
+		go func() { done <- server.Serve(l) }()
+		t.Cleanup(func() { server.Close(); <-done })
+	}
+	return &health.Machine{Sys: t.TempDir(), Root: dir, Boot: part.Boot{Verity: "aa-bb"}, Config: config, State: filepath.Join(dir, "state")}
+}
+
+func TestLook(t *testing.T) {
+	m := machine(t, &status.Status{
+		Ports:   []status.Port{{Name: "link1", State: status.Secured}, {Name: "link2", State: status.Unsecured, UnsecuredReason: "no peer is live"}},
+		Tunnels: []status.Tunnel{{Name: "hub1", State: status.Down, Problem: "no route"}},
+	})
+	f := m.Look(t.Context())
+	if !f.Configured || f.Config != nil || f.Daemon != nil || f.Var != nil {
+		t.Errorf("%+v", f)
+	}
+	if !slices.Equal(f.Ports, []string{"link1", "link2"}) || !slices.Equal(f.SecuredPorts, []string{"link1"}) || f.SecuredTunnels != nil {
+		t.Errorf("%+v", f)
+	}
+	if f.Problems["port link2"] != "unsecured; no peer is live" || f.Problems["tunnel hub1"] != "down; no route" {
+		t.Errorf("%q", f.Problems)
+	}
+	if left, err := os.ReadDir(m.State); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+	r := m.Before(t.Context())
+	if !r.Configured || !slices.Equal(r.Ports, []string{"link1"}) || len(r.Tunnels) != 0 || r.Time.IsZero() {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestLookNoDaemon(t *testing.T) {
+	m := machine(t, nil)
+	if f := m.Look(t.Context()); !f.Configured || f.Daemon == nil || len(f.Ports) != 2 {
+		t.Errorf("%+v", f)
+	}
+	if r := m.Before(context.Background()); !r.Configured || len(r.Ports) != 0 {
+		t.Errorf("%+v", r)
+	}
+	if err := os.Remove(m.Config); err != nil {
+		t.Fatal(err)
+	}
+	if f := m.Look(t.Context()); f.Configured || f.Daemon != nil || f.Config != nil {
+		t.Errorf("%+v", f)
+	}
+	if err := os.Mkdir(m.Config, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if f := m.Look(t.Context()); !f.Configured || f.Config == nil {
+		t.Errorf("%+v", f)
+	}
+}
+
+// The root has to be the verified device, of the hash tree that was signed.
+func TestLookRoot(t *testing.T) {
+	m := machine(t, nil)
+	if f := m.Look(t.Context()); f.Root == nil || !strings.Contains(f.Root.Error(), "class/block") {
+		t.Errorf("without sysfs: %v", f.Root)
+	}
+	write := func(path, text string) {
+		path = filepath.Join(m.Sys, "class/block", path)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, name := range []string{"esp", "root-a", "root-a-verity", "root-b", "root-b-verity"} {
+		write("vda"+string(rune('1'+i))+"/uevent", "MAJOR=253\nMINOR=1\nDEVNAME=vda1\nPARTNAME="+name+"\n")
+		write("vda"+string(rune('1'+i))+"/size", "2048\n")
+	}
+	write("dm-0/uevent", "MAJOR=254\nMINOR=77\nDEVNAME=dm-0\n")
+	write("dm-0/dm/name", "root\n")
+	write("dm-0/slaves/vda2", "")
+	write("dm-0/dm/uuid", "CRYPT-VERITY-ccdd-root\n")
+	if f := m.Look(t.Context()); f.Root == nil || !strings.Contains(f.Root.Error(), "the kernel's command line names CRYPT-VERITY-aabb") {
+		t.Errorf("another's hash tree: %v", f.Root)
+	}
+	write("dm-0/dm/uuid", "CRYPT-VERITY-aabb-root\n")
+	if f := m.Look(t.Context()); f.Root == nil || !strings.Contains(f.Root.Error(), "is not on /dev/mapper/root") {
+		t.Errorf("another file system: %v", f.Root)
+	}
+}
