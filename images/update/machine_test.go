@@ -1,0 +1,172 @@
+package update_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/linkseal/linkseal/images/bundle"
+	"github.com/linkseal/linkseal/images/bundle/bundletest"
+	"github.com/linkseal/linkseal/images/health"
+	"github.com/linkseal/linkseal/images/part"
+	"github.com/linkseal/linkseal/images/slot"
+	"github.com/linkseal/linkseal/images/slot/slottest"
+	"github.com/linkseal/linkseal/images/update"
+)
+
+// appliance is a machine of loop devices that runs a version in slot a.
+type appliance struct {
+	update.Machine
+	t      *testing.T
+	signer bundle.Signer
+	dir    string
+	b      string // slot b's file
+	said   strings.Builder
+}
+
+func newAppliance(t *testing.T) *appliance {
+	t.Helper()
+	dir := t.TempDir()
+	a := &appliance{t: t, dir: dir}
+	sys := slottest.Sys{T: t, Dir: filepath.Join(dir, "sys")}
+	mount, esp := slottest.ESP(t)
+	parts := []slot.Partition{esp}
+	for _, name := range []string{"root-a", "root-a-verity", "root-b", "root-b-verity"} {
+		p, file := slottest.Partition(t, name, 2<<20)
+		if parts = append(parts, p); name == "root-b" {
+			a.b = file
+		}
+	}
+	sys.Partitions("vda", parts...)
+	sys.Mapped("root", "CRYPT-VERITY-00-root", parts[1].Device, parts[2].Device)
+	sys.Write("firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c", "\x06\x00\x00\x00\x01")
+	private, public, err := bundle.NewSigner()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Machine = update.Machine{Sys: sys.Dir, Dev: "/dev", ESP: mount, CommandLine: filepath.Join(dir, "cmdline"), Release: filepath.Join(dir, "os-release"), Key: filepath.Join(dir, "update.pub"), State: filepath.Join(dir, "state")}
+	a.put(a.CommandLine, []byte("quiet "+bundletest.CommandLine(running)+"\n"))
+	a.put(a.Release, []byte("ID=linkseal\nIMAGE_ID=\"linkseal\"\nIMAGE_VERSION="+running+"\n"))
+	a.put(a.Key, public)
+	a.put(filepath.Join(dir, "update.key"), private)
+	a.put(filepath.Join(mount, "EFI/Linux/linkseal_"+running+".efi"), bundletest.New(running, 9000)[part.UKI])
+	if a.signer, err = bundle.ReadSigner(filepath.Join(dir, "update.key")); err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func (a *appliance) put(path string, text []byte) {
+	a.t.Helper()
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		a.t.Fatal(err)
+	}
+}
+
+// file is an update file of a version.
+func (a *appliance) file(version string) string {
+	a.t.Helper()
+	path := filepath.Join(a.dir, "linkseal-"+version+".update")
+	a.put(path, bundletest.Update(a.t, bundletest.New(version, 1<<20), version, "amd64", a.signer))
+	return path
+}
+
+func (a *appliance) install(path string) error {
+	return a.Install(path, func() health.Record { return health.Record{Configured: true, Ports: []string{"link1"}} },
+		func(f string, args ...any) { fmt.Fprintf(&a.said, f+"\n", args...) })
+}
+
+func (a *appliance) overview() update.Overview {
+	a.t.Helper()
+	o, err := a.Overview()
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return o
+}
+
+func TestMachine(t *testing.T) {
+	a := newAppliance(t)
+	if o := a.overview(); o.Running.State != update.Good || o.Other.State != update.Empty || o.SecureBoot != slot.On || o.Last != nil || o.Running.Slot != "a" {
+		t.Errorf("%+v", o)
+	}
+	if err := a.install(a.file(newer)); err != nil {
+		t.Fatal(err)
+	}
+	o := a.overview()
+	if o.Other.Version != newer || o.Other.State != update.Trial || *o.Other.TriesLeft != 3 || o.Last.Result != update.Waiting || o.Last.From != running {
+		t.Errorf("%+v, %+v", o, o.Last)
+	}
+	if got, err := os.ReadFile(a.b); err != nil || !bytes.HasPrefix(got, bundletest.New(newer, 1<<20)[part.Root]) {
+		t.Errorf("slot b has other octets, %v", err)
+	}
+	r, err := health.LoadRecord(a.State)
+	if err != nil || r.Version != newer || r.Slot != "b" || !r.Configured || len(r.Ports) != 1 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	// As systemd-boot leaves it when no try was good.
+	linux := filepath.Join(a.ESP, "EFI/Linux")
+	if err := os.Rename(filepath.Join(linux, slot.OnTrial(newer)), filepath.Join(linux, "linkseal_"+newer+"+0-3.efi")); err != nil {
+		t.Fatal(err)
+	}
+	if o := a.overview(); o.Other.State != update.Failed || o.Last.Result != update.FellBack || !strings.Contains(o.Text(), "none of its 3 boots") {
+		t.Errorf("%+v\n%s", o, o.Text())
+	}
+	// A newer one takes its place.
+	a.said.Reset()
+	if err := a.install(a.file("20261127.000000")); err != nil {
+		t.Fatal(err)
+	}
+	if said := a.said.String(); !strings.Contains(said, "slot b: version "+newer+" is removed (linkseal_"+newer+"+0-3.efi)") {
+		t.Error(said)
+	}
+	files, err := filepath.Glob(filepath.Join(linux, "*"))
+	if err != nil || len(files) != 2 {
+		t.Errorf("%q, %v", files, err)
+	}
+}
+
+func TestMachineRefuses(t *testing.T) {
+	a := newAppliance(t)
+	good := a.file(newer)
+	if err := a.install(a.file(older)); err == nil || !strings.Contains(err.Error(), "is older than "+running) {
+		t.Error(err)
+	}
+	if err := a.install(filepath.Join(a.dir, "none")); !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
+	}
+	// Another install has the lock.
+	f, err := os.OpenFile(filepath.Join(a.State, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.install(good); err == nil || !strings.Contains(err.Error(), "another install goes on") {
+		t.Error(err)
+	}
+	f.Close()
+	a.put(a.Release, []byte("ID=debian\n"))
+	if err := a.install(good); !errors.Is(err, slot.ErrNoImage) {
+		t.Error(err)
+	}
+	a.put(a.Release, []byte("IMAGE_ID=linkseal\nIMAGE_VERSION=banana\n"))
+	if err := a.install(good); err == nil || !strings.Contains(err.Error(), `IMAGE_VERSION: version "banana"`) {
+		t.Error(err)
+	}
+	a.Sys = t.TempDir()
+	if err := a.install(good); err == nil {
+		t.Error("installed on a machine without a disk")
+	}
+	if got, err := os.ReadFile(a.b); err != nil || len(bytes.Trim(got, "\x00")) > 0 {
+		t.Errorf("slot b was written, %v", err)
+	}
+}
