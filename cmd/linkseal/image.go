@@ -19,6 +19,7 @@ units call the others; there is no need to do so by hand, and no harm.`,
 		imageHealthVerb(),
 		imageInstallVerb(),
 		imageProvisionVerb(),
+		imageReadyVerb(),
 		imageStatusVerb(),
 	)
 	return c

@@ -97,7 +97,7 @@ func interfaces(root string) (all []Interface, err error) {
 		if i.Flags&net.FlagLoopback != 0 {
 			continue
 		}
-		n := Interface{Name: i.Name, Up: i.Flags&net.FlagUp != 0}
+		n := Interface{Name: i.Name, MAC: i.HardwareAddr.String(), Up: i.Flags&net.FlagUp != 0}
 		carrier, readErr := os.ReadFile(filepath.Join(root, "/sys/class/net", i.Name, "carrier"))
 		n.Carrier = readErr == nil && strings.TrimSpace(string(carrier)) == "1" // EINVAL of one that is down
 		addrs, addrErr := i.Addrs()

@@ -223,6 +223,9 @@ func (s *State) network() Section {
 		} else if len(what) == 0 && n.Carrier {
 			what = append(what, "no address")
 		}
+		if n.MAC != "" { // by which it is found on the case, and in the switch
+			what = append(what, n.MAC)
+		}
 		p.add(fmt.Sprintf("%-15s %s", n.Name, state), "%s", strings.Join(what, ", "))
 	}
 	if len(s.Interfaces) == 0 {

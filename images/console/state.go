@@ -47,7 +47,7 @@ type State struct {
 
 // Interface is a network interface.
 type Interface struct {
-	Name      string
+	Name, MAC string
 	Up        bool // it is set up
 	Carrier   bool
 	Addresses []string

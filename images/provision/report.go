@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/linkseal/linkseal/linux/durable"
 )
@@ -47,4 +48,19 @@ func AddReport(path string, o Outcome) error {
 		return err
 	}
 	return durable.Write(path, text)
+}
+
+// Failure is why a machine is not provisioned that was to be: the reasons of the
+// last that was refused, if nothing was applied. Empty otherwise.
+func Failure(all []Outcome) string {
+	why := ""
+	for _, o := range all {
+		switch o.Result {
+		case Applied, Same:
+			return ""
+		case Refused:
+			why = o.Source + ": " + strings.Join(o.Reasons, "; ")
+		}
+	}
+	return why
 }
