@@ -77,11 +77,12 @@ FLOODS := TestReload|TestSocketsStay|TestWithoutAFXDP|TestEvents|TestOlderVersio
 # TestManyChanges, of two minutes each, are make soak's alone.
 ROWS := TestCertificates|TestLargeCertificates|TestNothingLeaks|TestCharonHangs|TestRekey|TestProof|TestRemoved|TestPruned|TestLoaded|TestReplacedMeanwhile|TestRotation|TestCharonDoesNotStart|TestLacks|TestNotTaken|TestVaultCertificate|TestCertificateFile|TestWrong|TestAdopted|TestVolume|Test.*Virtual|TestReopened|TestEndpointAgain|TestChange|TestChangeInPlace|TestManyChanges
 # Of what a configuration becomes these need nothing that the host has not.
-PLANS := TestTap.*|TestHashAsBefore|TestClosed|TestLoopbackDown|TestRulesWithoutTable|TestTunnelOnPort|TestTunnelAsShown|TestLift|TestSealed.*|TestFilterRead|TestTagging|TestReloadWhileVaultAway|TestPSKsAreKept|TestCircuitsBound.*|TestKeyWindows|TestAwait.*|TestUserspaceReload
+PLANS := TestTap.*|TestHashAsBefore|TestClosed|TestLoopbackDown|TestRulesWithoutTable|TestTunnelOnPort|TestTunnelAsShown|TestLift|TestSealed.*|TestFilterRead|TestTagging|TestReloadWhileVaultAway|TestPSKsAreKept|TestCircuitsBound.*|TestKeyWindows|TestAwait.*|TestUserspaceReload|TestPowerCut|TestStepFails
 test-vm-interop: PKGS = $(INTEROP)
 test-vm-interop: SKIP = -test.skip='^($(LONG)|$(BOTH))$$'
 test-vm-rest: SKIP = -test.skip='^($(FLOODS)|$(ROWS)|$(PLANS))$$'
-test-vm-rest: PKGS = $(shell go list ./... | grep -v /tests/interop$$)
+# Of the appliance image the guest has what disks and FAT do.
+test-vm-rest: PKGS = $(shell go list ./... | grep -v -e /tests/interop$$ -e /tests/appliance -e /images/) ./images/slot ./images/update
 test-vm-interop test-vm-rest: deps bin/vmrun bin/linkseal
 	nice -n 19 bin/vmrun -steady -timeout 40m -pkgs $(PKGS) -- -test.short -test.timeout=25m $(SKIP)
 

@@ -20,16 +20,16 @@ type Reader interface {
 	Open(name string) (ReadCloserAt, error)
 }
 
-// Contents are linkseal's UKIs, and the names of what installs that did not end have
+// Contents are linkseal's UKIs, and what installs that did not end have
 // left. Others' files are not told, and not touched.
-func Contents(r Reader) (ukis []UKI, left []string, err error) {
+func Contents(r Reader) (ukis []UKI, left []File, err error) {
 	files, err := r.Files()
 	if err != nil {
 		return nil, nil, fmt.Errorf("EFI system partition: %w", err)
 	}
 	for _, f := range files {
 		if leftover(f.Name) {
-			left = append(left, f.Name)
+			left = append(left, f)
 		}
 		e, ours := ParseEntry(f.Name)
 		if !ours {

@@ -129,7 +129,7 @@ var worlds = map[string]func() *world{
 func TestPowerCut(t *testing.T) {
 	signer, key := bundletest.Keys(t)
 	file := bundletest.Update(t, newWorld().images[newer], newer, "amd64", signer)
-	kinds := 8
+	kinds := 5
 	if os.Getenv("LINKSEAL_SOAK") == "1" {
 		kinds = 400
 	}

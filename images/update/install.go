@@ -63,6 +63,9 @@ func Install(file io.ReadSeeker, key bundle.Key, t *Target) (*bundle.Manifest, e
 	if err != nil {
 		return nil, fmt.Errorf("EFI system partition: %w", err)
 	}
+	for _, f := range left {
+		room += f.Size // they will be removed
+	}
 	if err := judge(m, t.Running, ukis, t.Root.Size(), t.Verity.Size(), room); err != nil {
 		return nil, err
 	}
@@ -87,7 +90,7 @@ func Install(file io.ReadSeeker, key bundle.Key, t *Target) (*bundle.Manifest, e
 }
 
 // clear has the other slot booted by nothing, and makes room.
-func (t *Target) clear(ukis []slot.UKI, left []string) error {
+func (t *Target) clear(ukis []slot.UKI, left []slot.File) error {
 	for _, u := range ukis {
 		if u.Err == nil && u.Boot == t.Running.Boot {
 			continue // it runs
@@ -104,8 +107,8 @@ func (t *Target) clear(ukis []slot.UKI, left []string) error {
 		}
 	}
 	// Last, for a rename that was cut may have left a file both its names.
-	for _, name := range left {
-		if err := t.ESP.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	for _, f := range left {
+		if err := t.ESP.Remove(f.Name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}

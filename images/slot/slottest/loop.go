@@ -20,6 +20,7 @@ import (
 func Partition(t testing.TB, name string, size int64) (slot.Partition, string) {
 	t.Helper()
 	probetest.NeedTool(t, "losetup")
+	load()
 	if _, err := os.Stat("/dev/loop-control"); err != nil || os.Getuid() != 0 {
 		if probetest.InGuest() {
 			t.Fatalf("the guest has no loop devices: %v", err)
@@ -55,6 +56,7 @@ func Partition(t testing.TB, name string, size int64) (slot.Partition, string) {
 func ESP(t testing.TB) (mount string, p slot.Partition) {
 	t.Helper()
 	mount = t.TempDir()
+	load()
 	known, err := os.ReadFile("/proc/filesystems")
 	if err != nil {
 		t.Fatal(err)
@@ -88,3 +90,6 @@ func ESP(t testing.TB) (mount string, p slot.Partition) {
 	}
 	return mount, p
 }
+
+// load has the kernel have what is a module of it. Not every kernel has these.
+func load() { _ = exec.Command("modprobe", "-a", "-q", "loop", "vfat").Run() }
