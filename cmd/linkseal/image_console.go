@@ -12,6 +12,7 @@ import (
 	"github.com/linkseal/linkseal/dataplane/status"
 	"github.com/linkseal/linkseal/images/console"
 	"github.com/linkseal/linkseal/images/provision/bundle"
+	"github.com/linkseal/linkseal/images/update"
 )
 
 func imageConsoleVerb() *cobra.Command {
@@ -31,7 +32,7 @@ It takes no input. linkseal-console@.service calls it.`,
 				out = o.Writer
 			}
 			wrong := &wrongConfig{}
-			m := &console.Machine{Version: version(), Status: daemonStatus, Wrong: wrong.lines, Boot: bootState}
+			m := &console.Machine{Version: version(), Status: daemonStatus, Wrong: wrong.lines, Boot: (&console.Boots{Machine: &update.ThisMachine}).Now}
 			return console.Show(ctx, out, func(ctx context.Context) *console.State { return m.Gather(ctx, time.Now()) })
 		},
 	}
@@ -69,6 +70,3 @@ func (w *wrongConfig) lines() []string {
 	}
 	return w.known
 }
-
-// bootState is what runs, as far as the machine tells.
-func bootState() (slot, trial, secureBoot string) { return "", "", "" }

@@ -26,9 +26,8 @@ type Machine struct {
 	// Wrong says what is wrong with the configuration; it is asked while the
 	// daemon does not answer.
 	Wrong func() []string
-	// Boot says what runs: the slot, what there is to say of a trial, and
-	// whether Secure Boot is on.
-	Boot func() (slot, trial, secureBoot string)
+	// Boot says what runs.
+	Boot func() Boot
 	// Root is put before every path; empty on the appliance.
 	Root string
 }
@@ -50,7 +49,11 @@ func (m *Machine) Gather(ctx context.Context, now time.Time) *State {
 	fault("the host's name", err)
 	s.Image, err = image(filepath.Join(m.Root, "/etc/os-release"))
 	fault("the image's version", err)
-	s.Slot, s.Trial, s.SecureBoot = m.Boot()
+	boot := m.Boot()
+	s.Slot, s.Trial, s.SecureBoot = boot.Slot, boot.Trial, boot.SecureBoot
+	if boot.Fault != "" {
+		fault("what boots", errors.New(boot.Fault))
+	}
 	s.Interfaces, err = interfaces(m.Root)
 	fault("network interfaces", err)
 	kept := &store.Store{Root: m.Root}

@@ -14,9 +14,10 @@ import (
 	"github.com/linkseal/linkseal/images/provision"
 	"github.com/linkseal/linkseal/images/provision/bundle"
 	"github.com/linkseal/linkseal/images/provision/store"
+	"github.com/linkseal/linkseal/images/update"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var golden = flag.Bool("update", false, "write the golden files anew")
 
 var now = time.Date(2026, 11, 26, 17, 54, 3, 0, time.UTC)
 
@@ -164,7 +165,7 @@ func TestSections(t *testing.T) {
 		}
 		path := filepath.Join("testdata", name+".txt")
 		got := strings.Join(lines, "\n") + "\n"
-		if *update {
+		if *golden {
 			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
 				t.Fatal(err)
 			}
@@ -207,5 +208,25 @@ func TestScreen(t *testing.T) {
 	}
 	if got := Screen(lines, 4); strings.Contains(got, "c\x1b") || !strings.Contains(got, "(more: ") || strings.Count(got, "\r\n") != 3 {
 		t.Errorf("%q", got)
+	}
+}
+
+func TestBoot(t *testing.T) {
+	two := 2
+	running := update.Version{Slot: "b", Version: "2", State: update.Good}
+	for _, c := range []struct {
+		o    update.Overview
+		want string
+	}{
+		{update.Overview{Running: running}, ""},
+		{update.Overview{Running: running, Last: &update.Update{Version: "2", Result: update.Holds}}, ""},
+		{update.Overview{Running: update.Version{Slot: "b", Version: "3", State: update.Trial, TriesLeft: &two}}, "version 3 is on trial: unless it proves itself, the one before is booted again, after 2 more starts at the most"},
+		{update.Overview{Running: running, Last: &update.Update{Version: "3", Result: update.FellBack, Reasons: []string{"a", "b"}}}, "to version 3 FAILED, and this one was booted again: a; b"},
+		{update.Overview{Running: running, Last: &update.Update{Version: "3", Result: update.Waiting}}, "to version 3 waits for a reboot"},
+		{update.Overview{Running: running, Last: &update.Update{Version: "3", Result: update.Interrupted}}, "to version 3 did not end; install it again"},
+	} {
+		if got := boot(c.o); got.Trial != c.want || got.Slot != "b" {
+			t.Errorf("%+v, want %q", got, c.want)
+		}
 	}
 }

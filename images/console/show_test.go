@@ -67,7 +67,7 @@ func TestShowLog(t *testing.T) {
 
 func machine(t *testing.T, answer func() (status.Status, error)) *Machine {
 	return &Machine{Version: "0.1.0", Root: t.TempDir(), Status: func(context.Context) (status.Status, error) { return answer() },
-		Wrong: func() []string { return []string{"linkseal.yaml:1:1: wrong"} }, Boot: func() (string, string, string) { return "b", "", "off" }}
+		Wrong: func() []string { return []string{"linkseal.yaml:1:1: wrong"} }, Boot: func() Boot { return Boot{Slot: "b", SecureBoot: "off"} }}
 }
 
 func put(t *testing.T, m *Machine, path, text string) {

@@ -1,0 +1,76 @@
+package console
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/linkseal/linkseal/images/slot"
+	"github.com/linkseal/linkseal/images/update"
+)
+
+// Boot is what runs.
+type Boot struct {
+	Slot, Trial, SecureBoot string
+	Fault                   string // what could not be found out
+}
+
+// bootTime is how long an answer of Boots is good for: to ask mounts the EFI system
+// partition.
+const bootTime = time.Minute
+
+// Boots asks the machine what runs, once a minute.
+type Boots struct {
+	Machine *update.Machine
+
+	mu   sync.Mutex
+	at   time.Time
+	last Boot
+}
+
+// Now is what runs.
+func (b *Boots) Now() Boot {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.at.IsZero() && time.Since(b.at) < bootTime {
+		return b.last
+	}
+	b.at = time.Now()
+	o, err := b.Machine.Overview()
+	switch {
+	case err == nil:
+		b.last = boot(o)
+	case errors.Is(err, slot.ErrNoImage):
+		b.last = Boot{}
+	default:
+		b.last = Boot{Fault: err.Error()}
+	}
+	if b.last.SecureBoot == "" {
+		if b.last.SecureBoot, err = slot.SecureBoot(b.Machine.Sys); err != nil && b.last.Fault == "" {
+			b.last.Fault = err.Error()
+		}
+	}
+	return b.last
+}
+
+func boot(o update.Overview) Boot {
+	b := Boot{Slot: o.Running.Slot, SecureBoot: o.SecureBoot, Fault: o.Running.Problem}
+	if o.Running.State == update.Trial && o.Running.TriesLeft != nil {
+		b.Trial = fmt.Sprintf("version %s is on trial: unless it proves itself, the one before is booted again, after %d more starts at the most", o.Running.Version, *o.Running.TriesLeft)
+		return b
+	}
+	if o.Last == nil {
+		return b
+	}
+	switch o.Last.Result {
+	case update.FellBack:
+		b.Trial = fmt.Sprintf("to version %s FAILED, and this one was booted again: %s", o.Last.Version, strings.Join(o.Last.Reasons, "; "))
+	case update.Waiting:
+		b.Trial = fmt.Sprintf("to version %s waits for a reboot", o.Last.Version)
+	case update.Interrupted:
+		b.Trial = fmt.Sprintf("to version %s did not end; install it again", o.Last.Version)
+	}
+	return b
+}
