@@ -81,8 +81,7 @@ PLANS := TestTap.*|TestHashAsBefore|TestClosed|TestLoopbackDown|TestRulesWithout
 test-vm-interop: PKGS = $(INTEROP)
 test-vm-interop: SKIP = -test.skip='^($(LONG)|$(BOTH))$$'
 test-vm-rest: SKIP = -test.skip='^($(FLOODS)|$(ROWS)|$(PLANS))$$'
-# Of the appliance image the guest has what disks and FAT do.
-test-vm-rest: PKGS = $(shell go list ./... | grep -v -e /tests/interop$$ -e /tests/appliance -e /images/) ./images/slot ./images/update
+test-vm-rest: PKGS = $(shell go list ./... | grep -v /tests/interop$$)
 test-vm-interop test-vm-rest: deps bin/vmrun bin/linkseal
 	nice -n 19 bin/vmrun -steady -timeout 40m -pkgs $(PKGS) -- -test.short -test.timeout=25m $(SKIP)
 

@@ -18,6 +18,7 @@ import (
 	"github.com/linkseal/linkseal/images/slot"
 	"github.com/linkseal/linkseal/images/slot/slottest"
 	"github.com/linkseal/linkseal/images/update"
+	"github.com/linkseal/linkseal/linux/probe/probetest"
 )
 
 // appliance is a machine of loop devices that runs a version in slot a.
@@ -32,6 +33,7 @@ type appliance struct {
 
 func newAppliance(t *testing.T) *appliance {
 	t.Helper()
+	probetest.NeedTool(t, "losetup", "mkfs.vfat")
 	dir := t.TempDir()
 	a := &appliance{t: t, dir: dir}
 	sys := slottest.Sys{T: t, Dir: filepath.Join(dir, "sys")}
