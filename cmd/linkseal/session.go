@@ -137,6 +137,9 @@ func (s *session) FilterSet() (works bool) {
 // Enforced implements reconcile.Session.
 func (s *session) Enforced(why string) { s.clerk.Enforced(why) }
 
+// Idle implements reconcile.Session.
+func (s *session) Idle() time.Duration { return s.kay.Idle() }
+
 // Suspend implements reconcile.Session.
 func (s *session) Suspend() error { return s.kay.Suspend() }
 

@@ -30,6 +30,7 @@ type fakeMachine struct {
 	blind    error
 	can      plan.Capabilities
 	tokens   chan struct{}
+	hold     chan struct{} // if not nil, looks hang until it is closed
 	observed chan struct{} // takes a token for every look
 	flows    []status.Flow
 	asked    []string // what a status asked for of tunnels
@@ -68,6 +69,12 @@ func (m *fakeMachine) unplug(name string) {
 }
 
 func (m *fakeMachine) Observe(plan.Desired) (plan.Observed, error) {
+	m.mu.Lock()
+	hold := m.hold
+	m.mu.Unlock()
+	if hold != nil {
+		<-hold
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	select {
@@ -212,8 +219,21 @@ type fakeSession struct {
 	starved     bool          // what it says then
 	enforced    string        // what Enforced said last
 	promiscuous []bool        // what SetPromiscuous said
+	idle        time.Duration // what Idle says
 	suspended   bool
 	closed      bool
+}
+
+func (s *fakeSession) Idle() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.idle
+}
+
+func (s *fakeSession) hang(idle time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.idle = idle
 }
 
 func (s *fakeSession) SetKeys(sel keychain.Selection) {

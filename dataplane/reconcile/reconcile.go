@@ -85,6 +85,8 @@ type Session interface {
 	// Unsecured), since when, why not, participants, SAs, counters. false:
 	// it has ended.
 	Report(*status.Port) bool
+	// Idle is how long the KaY has been at one thing: less than a second unless it hangs.
+	Idle() time.Duration
 	// Suspend is to come before a Close where the SecY stays and another
 	// session will come to it: peers are asked to keep their SAs meanwhile. It
 	// may take a second.
@@ -171,6 +173,7 @@ type Reconciler struct {
 	moved   chan struct{} // a token: a tunnel is other than it was
 	pace    bucket        // of reloads
 	retry   time.Duration // 0: nothing fails
+	hangs   string        // the port whose KaY does; "" if none does
 	failed  string        // why the machine could not be observed; "" if it was
 	ctx     context.Context
 
@@ -293,7 +296,7 @@ func (r *Reconciler) Run(ctx context.Context) error {
 			}
 			r.publish()
 		case <-alive:
-			r.notify(watchdog)
+			r.tellAlive()
 		}
 	}
 }

@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"os"
-	"time"
 
 	"github.com/linkseal/linkseal/dataplane/config"
 	"github.com/linkseal/linkseal/dataplane/plan"
@@ -131,14 +130,4 @@ func (v view) report(m Machine) status.Port {
 	}
 	v.tagging(m, &p)
 	return p
-}
-
-// ticker ticks as often as the service manager wants to hear; a nil channel
-// if it does not.
-func (r *Reconciler) ticker() (<-chan time.Time, func()) {
-	if r.o.Alive <= 0 {
-		return nil, func() {}
-	}
-	t := time.NewTicker(r.o.Alive)
-	return t.C, t.Stop
 }

@@ -26,6 +26,7 @@ import (
 // world is a Reconciler between fakes. It runs in a synctest bubble: settled
 // is when everything waits.
 type world struct {
+	alive   time.Duration // how often the service manager wants to hear
 	t       *testing.T
 	r       *Reconciler
 	machine *fakeMachine
@@ -130,6 +131,7 @@ func runWith(t *testing.T, machine *fakeMachine, ports string, before, test func
 			Keeper: w.keep,
 			Clock:  func() (time.Time, bool) { return w.clock() },
 			Log:    slog.New(slog.NewTextHandler(&w.log, nil)),
+			Alive:  w.alive,
 			Notify: func(states ...string) error {
 				w.mu.Lock()
 				defer w.mu.Unlock()

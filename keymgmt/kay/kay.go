@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/linkseal/linkseal/keymgmt/mka"
@@ -115,7 +116,8 @@ type KaY struct {
 	install      *sa.Change // waits for Save
 	saveErr      string
 
-	generation uint64 // of the members that were told
+	turned     atomic.Int64 // when run last turned, as now tells it
+	generation uint64       // of the members that were told
 	ended      bool
 
 	closing, first sync.Once
@@ -185,6 +187,7 @@ func (k *KaY) run(ctx context.Context) {
 	defer poll.Stop()
 	leave := k.leave
 	for !k.ended {
+		k.turned.Store(int64(k.now()))
 		wait := time.Duration(1 << 62)
 		if d := k.entity.Deadline(); d != mka.Never {
 			wait = max(0, d-k.now())
@@ -367,6 +370,18 @@ func (k *KaY) SetKeys(keys []mka.Key, cut ...[]byte) {
 func (k *KaY) LinkChanged(up bool) {
 	if up {
 		k.call(func() { k.step(mka.Event{Kind: mka.LinkUp}) })
+	}
+}
+
+// Idle is how long the KaY's goroutine has been at one thing; no longer than the
+// moment from one poll of the packet numbers to the next, unless it hangs. 0 after its
+// end.
+func (k *KaY) Idle() time.Duration {
+	select {
+	case <-k.done:
+		return 0
+	default:
+		return k.now() - time.Duration(k.turned.Load())
 	}
 }
 

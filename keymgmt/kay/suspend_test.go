@@ -125,3 +125,35 @@ func (s *station) table() (t sa.Table) {
 	s.secy.Observe(&t)
 	return t
 }
+
+// TestIdle: a KaY that works is at no thing for long, one whose SecY does not return
+// is, and one that has ended is at nothing.
+func TestIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var wire kaytest.Wire
+		var a, b station
+		both(t, &a, &b, &wire)
+		for range 100 {
+			time.Sleep(97 * time.Millisecond)
+			if d := a.kay.Idle(); d > 250*time.Millisecond {
+				t.Fatalf("at one thing for %v", d)
+			}
+		}
+		release := a.secy.Hold()
+		time.Sleep(time.Minute)
+		if d := a.kay.Idle(); d < 59*time.Second {
+			t.Errorf("its SecY has not answered for a minute, and it says %v", d)
+		}
+		release()
+		synctest.Wait()
+		if d := a.kay.Idle(); d > 250*time.Millisecond {
+			t.Errorf("its SecY answers, and it is at one thing for %v", d)
+		}
+		a.kay.Close()
+		b.kay.Close()
+		time.Sleep(time.Minute)
+		if d := a.kay.Idle(); d != 0 {
+			t.Errorf("it has ended, and is at one thing for %v", d)
+		}
+	})
+}

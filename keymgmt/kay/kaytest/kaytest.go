@@ -83,6 +83,21 @@ type SecY struct {
 	port  sa.ControlledPort
 	set   bool
 	fail  error
+	hold  chan struct{} // not nil: Observe waits for it
+}
+
+// Hold makes Observe not return until release is called.
+func (s *SecY) Hold() (release func()) {
+	hold := make(chan struct{})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hold = hold
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.hold = nil
+		close(hold)
+	}
 }
 
 // FailPort makes SetControlledPort return err from now on; nil: no more.
@@ -112,6 +127,12 @@ func (s *SecY) SetControlledPort(p sa.ControlledPort) error {
 
 // Observe implements kay.SecY.
 func (s *SecY) Observe(t *sa.Table) error {
+	s.mu.Lock()
+	hold := s.hold
+	s.mu.Unlock()
+	if hold != nil {
+		<-hold
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t.Encoding = s.table.Encoding

@@ -1,0 +1,68 @@
+package reconcile
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// heartbeats counts those that the service manager was told since the last call.
+func (w *world) heartbeats() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	before := len(w.notified)
+	w.notified = slices.DeleteFunc(w.notified, func(s string) bool { return s == watchdog })
+	return before - len(w.notified)
+}
+
+func everyTwelve(w *world) { w.alive = 12 * time.Second }
+
+func TestAlive(t *testing.T) {
+	runWith(t, newMachine("eth1", "eth2"), portLine("a", "eth1", "")+portLine("b", "eth2", ""), everyTwelve, func(w *world) {
+		minute := func() int {
+			w.heartbeats()
+			time.Sleep(time.Minute)
+			w.settle()
+			return w.heartbeats()
+		}
+		if n := minute(); n < 19 || n > 21 {
+			w.t.Errorf("told %d times in a minute, want one in 3 s", n)
+		}
+		w.started()[1].hang(hung - time.Second) // busy
+		if n := minute(); n < 19 {
+			w.t.Errorf("told %d times while a KaY was busy", n)
+		}
+		w.started()[1].hang(hung)
+		w.want("heartbeats while a KaY hangs", 0, minute())
+		w.logged("MKA hangs")
+		w.started()[1].hang(0)
+		if n := minute(); n < 19 {
+			w.t.Errorf("told %d times after it went on", n)
+		}
+		w.logged("MKA goes on")
+	})
+}
+
+// A reconciler that hangs in a look at the machine tells nobody that it lives.
+func TestHungReconciler(t *testing.T) {
+	m := newMachine("eth1")
+	runWith(t, m, portLine("a", "eth1", ""), everyTwelve, func(w *world) {
+		hold := make(chan struct{})
+		m.mu.Lock()
+		m.hold = hold
+		m.mu.Unlock()
+		time.Sleep(2 * resync)
+		w.heartbeats()
+		time.Sleep(time.Minute)
+		w.want("heartbeats while a look hangs", 0, w.heartbeats())
+		m.mu.Lock()
+		m.hold = nil
+		m.mu.Unlock()
+		close(hold)
+		time.Sleep(time.Minute)
+		w.settle()
+		if n := w.heartbeats(); n < 18 {
+			w.t.Errorf("told %d times after it went on", n)
+		}
+	})
+}
