@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/linkseal/linkseal/bpf"
+	"github.com/linkseal/linkseal/keymgmt/sealed/tpm"
 	"github.com/linkseal/linkseal/linux/broker"
 	"github.com/linkseal/linkseal/linux/packet/unbound"
 	"github.com/linkseal/linkseal/linux/probe"
@@ -17,7 +18,7 @@ func brokerVerb() *cobra.Command {
 		Short: "Open for the daemon what takes more privilege than it has; for its unit",
 		Long: `Open for the daemon what takes CAP_SYS_ADMIN or is a packet socket, so that the
 daemon, which reads what peers and users send, does without: BPF programs and maps
-by id, the root of the cgroups, packet sockets, and trials of what the kernel has.
+by id, the root of the cgroups, packet sockets, the TPM, and trials of what the kernel has.
 linkseal-broker.service runs it, on the socket of linkseal-broker.socket; it
 answers processes of the same user alone.`,
 		Args: noArgs,
@@ -33,7 +34,7 @@ answers processes of the same user alone.`,
 			ctx, stop := untilSignal(c)
 			defer stop()
 			lends := maps.Clone(bpf.Lends)
-			lends[broker.PacketSocket], lends[broker.Trial] = unbound.Lend, probe.Lend
+			lends[broker.PacketSocket], lends[broker.TPM], lends[broker.Trial] = unbound.Lend, tpm.Lend, probe.Lend
 			return broker.Serve(ctx, l, lends, log)
 		},
 	}

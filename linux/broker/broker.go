@@ -31,6 +31,7 @@ const (
 	MapExists                    // whether there is a BPF map with id A; no descriptor
 	Cgroups                      // the root of the cgroups
 	PacketSocket                 // AF_PACKET, SOCK_RAW, protocol 0, with flags A, in the network namespace with inode B
+	TPM                          // the machine's TPM
 	Trial                        // what a trial of feature A found, as text
 )
 

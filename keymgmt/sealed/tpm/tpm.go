@@ -11,6 +11,8 @@ import (
 	"github.com/google/go-tpm/tpm2/transport"
 	"github.com/google/go-tpm/tpm2/transport/linuxtpm"
 	"github.com/google/go-tpm/tpm2/transport/linuxudstpm"
+
+	"github.com/linkseal/linkseal/linux/broker"
 )
 
 // Devices are where Linux has a TPM, in the order to try: the first has the
@@ -28,17 +30,15 @@ type TPM struct {
 }
 
 // New returns the TPM at path, a character device or an emulator's Unix
-// socket; the empty path is the first of Devices that is there. Keys are
+// socket; the empty path is the first of Devices that is there, by the broker if there is one. Keys are
 // sealed to the values of pcrs, 0 to 23, if there are any. Nothing is opened.
 func New(path string, pcrs []int) *TPM {
-	if path == "" {
-		path = Devices[0]
-		for _, d := range Devices {
-			if _, err := os.Stat(d); err == nil {
-				path = d
-				break
-			}
-		}
+	switch {
+	case path != "":
+	case broker.Configured():
+		return &TPM{path: Devices[0], pcrs: pcrs, open: borrow}
+	default:
+		path = first()
 	}
 	return &TPM{path: path, pcrs: pcrs, open: open}
 }
