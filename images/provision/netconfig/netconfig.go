@@ -173,6 +173,9 @@ func (n *iface) text() string {
 	if len(n.domains) > 0 {
 		line("Domains=%s", strings.Join(n.domains, " "))
 	}
+	if n.dhcp4 {
+		line("\n[DHCPv4]\nUseHostname=no")
+	}
 	for _, r := range n.routes {
 		line("\n[Route]\nDestination=%s", r.to)
 		if r.via.IsValid() {

@@ -4,7 +4,6 @@
 package trial
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -77,17 +76,17 @@ func start(c *exec.Cmd, dir, place string) error {
 }
 
 // limited keeps the beginning of what is written.
-type limited struct{ bytes.Buffer }
+type limited struct{ kept []byte }
 
 func (l *limited) Write(p []byte) (int, error) {
-	l.Buffer.Write(p[:min(len(p), max(0, most-l.Len()))])
+	l.kept = append(l.kept, p[:min(len(p), max(0, most-len(l.kept)))]...)
 	return len(p), nil
 }
 
 // lines are the problems, without the lines of the file that check shows
 // beneath each.
 func (l *limited) lines() (out []string) {
-	for line := range strings.Lines(l.String()) {
+	for line := range strings.Lines(string(l.kept)) {
 		if line = strings.TrimRight(line, "\n"); line != "" && line[0] != ' ' {
 			out = append(out, line)
 		}

@@ -1,0 +1,131 @@
+package mount
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/linkseal/linkseal/linux/probe/probetest"
+)
+
+func TestKind(t *testing.T) {
+	at := func(offset int, magic string, more ...any) []byte {
+		head := make([]byte, header)
+		copy(head[offset:], magic)
+		for i := 0; i < len(more); i += 2 {
+			copy(head[more[i].(int):], more[i+1].(string))
+		}
+		return head
+	}
+	for want, heads := range map[string][][]byte{
+		"":        {nil, make([]byte, header), at(0x1fe, "\x55\xaa"), at(0x8001, "CD00"), at(0x9001, "BEA01")},
+		"ext4":    {at(0x438, "\x53\xef")},
+		"vfat":    {at(0x1fe, "\x55\xaa", 0x52, "FAT32   "), at(0x1fe, "\x55\xaa", 0x36, "FAT16   ")},
+		"iso9660": {at(0x8001, "CD001")},
+		"udf":     {at(0x8001, "BEA01", 0x8801, "NSR02"), at(0x8001, "CD001", 0x8801, "BEA01", 0x9001, "NSR03")},
+	} {
+		for _, head := range heads {
+			if got := Kind(head); got != want {
+				t.Errorf("%q, want %q", got, want)
+			}
+		}
+	}
+}
+
+func TestRefused(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{file: "is not a block device", "/dev/null": "is not a block device", file + "x": "no such file"} {
+		if m, err := Open(path); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, %v", path, m, err)
+		}
+	}
+}
+
+// medium is a device with tree on it, as mkfs makes it.
+func medium(t *testing.T, mkfs func(image, tree string) *exec.Cmd) string {
+	t.Helper()
+	dir := t.TempDir()
+	tree, image := filepath.Join(dir, "tree"), filepath.Join(dir, "image")
+	if err := os.MkdirAll(filepath.Join(tree, "keys"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"linkseal.yaml": "version: 1\n", "keys/link1.yaml": "keys: []\n"} {
+		if err := os.WriteFile(filepath.Join(tree, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("/etc/passwd", filepath.Join(tree, "link")); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := mkfs(image, tree).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	out, err := exec.Command("losetup", "--find", "--show", "--read-only", image).Output()
+	if err != nil {
+		t.Skipf("needs a loop device: %v", err)
+	}
+	device := strings.TrimSpace(string(out))
+	t.Cleanup(func() {
+		if out, err := exec.Command("losetup", "--detach", device).CombinedOutput(); err != nil {
+			t.Errorf("losetup: %v: %s", err, out)
+		}
+	})
+	return device
+}
+
+func TestOpen(t *testing.T) {
+	for kind, mkfs := range map[string]func(image, tree string) *exec.Cmd{
+		"ext4": func(image, tree string) *exec.Cmd {
+			return exec.Command("mkfs.ext4", "-q", "-L", "LINKSEAL", "-d", tree, image, "4M")
+		},
+		"iso9660": func(image, tree string) *exec.Cmd {
+			return exec.Command("genisoimage", "-quiet", "-V", "LINKSEAL", "-J", "-r", "-o", image, tree)
+		},
+	} {
+		t.Run(kind, func(t *testing.T) {
+			if os.Geteuid() != 0 {
+				t.Skip("to mount needs root")
+			}
+			probetest.NeedTool(t, "losetup", "mkfs.ext4", "genisoimage")
+			device := medium(t, mkfs)
+			m, err := Open(device)
+			if err != nil {
+				if errors.Is(err, unix.ENODEV) {
+					t.Skipf("this kernel has no %s", kind)
+				}
+				t.Fatal(err)
+			}
+			defer m.Close()
+			for name, want := range map[string]string{"linkseal.yaml": "version: 1\n", "keys/link1.yaml": "keys: []\n"} {
+				if got, err := fs.ReadFile(m.FS(), name); err != nil || string(got) != want {
+					t.Errorf("%s: %q, %v", name, got, err)
+				}
+			}
+			if info, err := fs.Lstat(m.FS(), "link"); err != nil || info.Mode().Type() != fs.ModeSymlink {
+				t.Errorf("%v, %v", info, err)
+			}
+			if got, err := fs.ReadFile(m.FS(), "link"); err == nil {
+				t.Errorf("a link is followed: %q", got)
+			}
+			mounts, err := os.ReadFile("/proc/self/mounts")
+			if err != nil || bytes.Contains(mounts, []byte(device+" ")) {
+				t.Errorf("it is attached somewhere, %v", err)
+			}
+		})
+	}
+}
+
+func FuzzKind(f *testing.F) {
+	f.Add(make([]byte, header))
+	f.Fuzz(func(t *testing.T, head []byte) { Kind(head) })
+}
