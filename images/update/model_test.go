@@ -236,13 +236,30 @@ func (f *fat) put(name string, text []byte) {
 	f.names[name], f.data[f.next] = f.next, text
 }
 
-// cut settles everything as a loss of power might: kind 0 loses all that was not
-// synced, 1 loses nothing, others some, by chance.
+// ways is how many kinds of loss are tried: all that there are, if these are few.
+func (m *machine) ways(most int) int {
+	n := len(m.root.pending) + len(m.hash.pending) + len(m.esp.pending)
+	if n <= 4 {
+		return 1 << n
+	}
+	return most
+}
+
+// cut settles everything as a loss of power might: each bit of kind is a change that
+// is on the disk. If there are more, kind 0 loses all that was not synced, 1 loses
+// nothing, others some, by chance.
 func (m *machine) cut(kind int) {
+	few := m.ways(0) > 0
 	chance := rand.New(rand.NewPCG(uint64(m.step), uint64(kind)))
-	keep := func() bool { return chance.IntN(2) == 0 }
-	if kind < 2 {
-		keep = func() bool { return kind == 1 }
+	n := -1
+	keep := func() bool {
+		switch n++; {
+		case few:
+			return kind>>n&1 == 1
+		case kind < 2:
+			return kind == 1
+		}
+		return chance.IntN(2) == 0
 	}
 	m.root.settle(keep)
 	m.hash.settle(keep)
