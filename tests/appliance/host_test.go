@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -17,7 +18,7 @@ import (
 
 // patience is how long what takes a machine seconds may take an emulated one on a
 // busy host. All waits end when what they wait for is there.
-const patience = 4 * time.Minute
+const patience = 10 * time.Minute
 
 // host is one appliance and a way in.
 type host struct {
@@ -33,6 +34,11 @@ func (i *image) host(t *testing.T, name string, media ...qemu.Medium) *host {
 	path := filepath.Join(i.trial, name+".qcow2")
 	disk, err := qemu.Overlay(i.raw, "raw", path, diskSize)
 	check(t, err)
+	t.Cleanup(func() {
+		if !t.Failed() {
+			os.Remove(path)
+		}
+	})
 	return i.hostOn(t, name, disk, media...)
 }
 

@@ -103,6 +103,7 @@ func TestLink(t *testing.T) {
 	}
 	t.Run("phases", func(t *testing.T) { p.at(t).phases() })
 	t.Run("secure boot", func(t *testing.T) { p.at(t).secureBoot() })
+	t.Run("hardened", func(t *testing.T) { p.at(t).hardened() })
 	t.Run("rotation", func(t *testing.T) { p.at(t).rotation() })
 	t.Run("ports", func(t *testing.T) { p.at(t).ports() })
 	t.Run("reboot", func(t *testing.T) { p.at(t).reboot() })
