@@ -18,8 +18,9 @@ import (
 )
 
 const (
-	// longest is how long a check may take: it tries the kernel's features.
-	longest = time.Minute
+	// longest is how long a check may take: it tries the kernel's features. Units
+	// give provisioning three minutes.
+	longest = 150 * time.Second
 	// most is what is read of its output.
 	most = 64 << 10
 )
