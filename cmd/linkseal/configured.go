@@ -65,6 +65,15 @@ func readConfig(path string, on machine) (*configured, strict.Problems) {
 			}
 			return "", ""
 		})...)
+	all = append(all, c.readKeys()...)
+	all.Sort()
+	return c, all
+}
+
+// readKeys reads the keychains that are files, and returns what is wrong with them
+// and with the keys.
+func (c *configured) readKeys() (all strict.Problems) {
+	cfg := c.Config
 	for _, k := range cfg.Keychains {
 		if k.Source != config.SourceFile || k.Path == "" {
 			continue
@@ -80,9 +89,7 @@ func readConfig(path string, on machine) (*configured, strict.Problems) {
 			all = append(all, cfg.CheckLengths(k.Name, refused.Keys)...)
 		}
 	}
-	all = append(all, cfg.CheckKeys(c.chains)...)
-	all.Sort()
-	return c, all
+	return append(all, cfg.CheckKeys(c.chains)...)
 }
 
 // sourceProblems places what is wrong with a key file: inside it where it was

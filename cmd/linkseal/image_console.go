@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"os"
+	"errors"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,6 +13,8 @@ import (
 	"github.com/linkseal/linkseal/images/console"
 	"github.com/linkseal/linkseal/images/provision/bundle"
 	"github.com/linkseal/linkseal/images/update"
+	"github.com/linkseal/linkseal/keymgmt/file/strict"
+	"github.com/linkseal/linkseal/keymgmt/keychain"
 )
 
 func imageConsoleVerb() *cobra.Command {
@@ -31,8 +33,7 @@ It takes no input. linkseal-console@.service calls it.`,
 			if o, ok := out.(*output); ok {
 				out = o.Writer
 			}
-			wrong := &wrongConfig{}
-			m := &console.Machine{Version: version(), Status: daemonStatus, Wrong: wrong.lines, Boot: (&console.Boots{Machine: &update.ThisMachine}).Now}
+			m := &console.Machine{Version: version(), Status: daemonStatus, Wrong: wrongFiles, Boot: (&console.Boots{Machine: &update.ThisMachine}).Now}
 			return console.Show(ctx, out, func(ctx context.Context) *console.State { return m.Gather(ctx, time.Now()) })
 		},
 	}
@@ -47,26 +48,18 @@ func daemonStatus(ctx context.Context) (status.Status, error) {
 	return status.NewClient(socket).Status(ctx)
 }
 
-// wrongConfig checks the configuration again only when it has changed, or a
-// minute later: the check tries the kernel's features.
-type wrongConfig struct {
-	known   []string
-	at, mod time.Time
-}
-
-func (w *wrongConfig) lines() []string {
-	info, err := os.Stat(bundle.Config)
-	if err != nil {
-		return []string{err.Error()}
+// wrongFiles is what is wrong with the configuration and its key files, as far as
+// files and the names of devices tell: the features of the kernel are tried by
+// others.
+func wrongFiles() (wrong []string) {
+	cfg, err := config.Load(bundle.Config)
+	var problems strict.Problems
+	errors.As(err, &problems)
+	problems = append(problems, cfg.CheckSystem(thisMachine{})...)
+	c := &configured{Config: cfg, chains: map[string]*keychain.Keychain{}}
+	defer c.zero()
+	for _, p := range append(problems, c.readKeys()...) {
+		wrong = append(wrong, p.Error())
 	}
-	if info.ModTime().Equal(w.mod) && time.Since(w.at) < time.Minute {
-		return w.known
-	}
-	cfg, problems := readConfig(bundle.Config, thisMachine{})
-	cfg.zero()
-	w.known, w.mod, w.at = nil, info.ModTime(), time.Now()
-	for _, p := range problems {
-		w.known = append(w.known, p.Error())
-	}
-	return w.known
+	return wrong
 }

@@ -30,10 +30,20 @@ type Machine struct {
 	Boot func() Boot
 	// Root is put before every path; empty on the appliance.
 	Root string
+
+	last   *status.Status // the daemon's last
+	lastAt time.Time
+	away   time.Time // since when it does not answer; zero: it does
 }
 
-// answer is how long the daemon may take.
-const answer = 3 * time.Second
+const (
+	// answer is how long the daemon may take, and slow how long one that is busy
+	// and does not answer in time is shown as it was.
+	answer = 3 * time.Second
+	slow   = 30 * time.Second
+	// starting is how long one that is not there is taken to be starting.
+	starting = 15 * time.Second
+)
 
 // Gather looks at everything. What cannot be found out is a fault that is shown,
 // and stops nothing.
@@ -68,15 +78,32 @@ func (m *Machine) Gather(ctx context.Context, now time.Time) *State {
 	if !s.Config {
 		return s
 	}
+	m.ask(ctx, s)
+	return s
+}
+
+// ask asks the daemon.
+func (m *Machine) ask(ctx context.Context, s *State) {
 	ctx, cancel := context.WithTimeout(ctx, answer)
 	defer cancel()
-	switch st, err := m.Status(ctx); {
-	case err == nil:
-		s.Status = &st
-	default:
-		s.NoStatus, s.Wrong = err.Error(), m.Wrong()
+	st, err := m.Status(ctx)
+	if err == nil {
+		s.Status, m.last, m.lastAt, m.away = &st, &st, s.Now, time.Time{}
+		return
 	}
-	return s
+	if !errors.Is(err, status.ErrNoDaemon) && m.last != nil && s.Now.Sub(m.lastAt) < slow {
+		s.Status = m.last
+		return
+	}
+	if m.away.IsZero() {
+		m.away = s.Now
+	}
+	s.NoStatus = err.Error()
+	if s.Now.Sub(m.away) < starting {
+		s.Starting = true
+		return
+	}
+	s.Wrong = m.Wrong()
 }
 
 // image is the version in an os-release; empty if it has none.

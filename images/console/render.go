@@ -91,7 +91,7 @@ func (s *State) provisioning() Section {
 		case provision.Empty:
 			p.add("nothing", "on %s: %s", o.Source, strings.Join(o.Reasons, "; "))
 		}
-		if o.Result != provision.Same && len(o.Ignored) > 0 {
+		if len(o.Ignored) > 0 {
 			p.add("ignored", "on %s, for it is not understood: %s", o.Source, strings.Join(o.Ignored, "; "))
 		}
 	}
@@ -152,6 +152,10 @@ func (s *State) daemon() []Section {
 			return nil
 		}
 		p := section("Configuration")
+		if s.Starting {
+			p.add("state", "there is a linkseal.yaml, and the daemon starts")
+			return []Section{p.Section}
+		}
 		if len(s.Wrong) > 0 {
 			p.add("REFUSED", "linkseal.yaml does not pass, and nothing of it runs")
 			for _, w := range s.Wrong[:min(len(s.Wrong), 8)] {

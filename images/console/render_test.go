@@ -138,6 +138,7 @@ var states = map[string]*State{
 	"no-daemon": appliance(func(s *State) {
 		s.Status, s.NoStatus = nil, "no daemon answers on /run/linkseal/linkseal.sock; start it with linkseal run --config FILE"
 	}),
+	"starting": appliance(func(s *State) { s.Status, s.NoStatus, s.Starting = nil, "no daemon answers", true }),
 	"bad-config": appliance(func(s *State) {
 		s.Status, s.NoStatus, s.SSH = nil, "no daemon answers", false
 		s.Wrong = []string{"/etc/linkseal/linkseal.yaml:2:1: unknown key \"prots\" in the configuration (did you mean ports?); accepted: version, name", "x", "x", "x", "x", "x", "x", "x", "x"}

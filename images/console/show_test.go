@@ -96,8 +96,11 @@ func TestGather(t *testing.T) {
 	put(t, m, "/etc/os-release", "ID=linkseal\nIMAGE_VERSION=\"20261126.1\"\n")
 	put(t, m, provision.ReportFile, "{")
 	put(t, m, "/var/lib/linkseal-image/provision/provisioned.json", "not JSON")
-	s = m.Gather(t.Context(), now)
-	if !s.Config || !s.SSH || s.Image != "20261126.1" || s.NoStatus != "no daemon answers" || len(s.Wrong) != 1 || len(s.Faults) != 2 {
+	if s = m.Gather(t.Context(), now); !s.Starting || len(s.Wrong) != 0 {
+		t.Errorf("%+v", s)
+	}
+	s = m.Gather(t.Context(), now.Add(starting))
+	if !s.Config || !s.SSH || s.Starting || s.Image != "20261126.1" || s.NoStatus != "no daemon answers" || len(s.Wrong) != 1 || len(s.Faults) != 2 {
 		t.Errorf("%+v", s)
 	}
 	text := strings.Join(Lines(s.Sections()), "\n")
@@ -110,5 +113,31 @@ func TestGather(t *testing.T) {
 	put(t, m, bundle.Config, "x")
 	if s = m.Gather(t.Context(), now); s.Status == nil || !strings.Contains(strings.Join(Lines(s.Sections()), "\n"), "the daemon does not say") {
 		t.Errorf("%+v", s)
+	}
+}
+
+// A daemon that is busy is shown as it was, one that is gone is not.
+func TestBusy(t *testing.T) {
+	var err error
+	m := machine(t, func() (status.Status, error) { return status.Status{Name: "x"}, err })
+	put(t, m, bundle.Config, "x")
+	if s := m.Gather(t.Context(), now); s.Status == nil {
+		t.Error("no status")
+	}
+	err = context.DeadlineExceeded
+	if s := m.Gather(t.Context(), now.Add(slow-1)); s.Status == nil || s.Status.Name != "x" {
+		t.Error("it was there a moment ago")
+	}
+	if s := m.Gather(t.Context(), now.Add(slow)); s.Status != nil || !s.Starting {
+		t.Errorf("%+v", s)
+	}
+	if s := m.Gather(t.Context(), now.Add(slow+starting)); s.Status != nil || s.Starting || len(s.Wrong) != 1 {
+		t.Errorf("%+v", s)
+	}
+	err = nil
+	m.Gather(t.Context(), now)
+	err = status.ErrNoDaemon
+	if s := m.Gather(t.Context(), now.Add(time.Second)); s.Status != nil {
+		t.Error("it is gone")
 	}
 }

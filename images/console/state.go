@@ -38,6 +38,7 @@ type State struct {
 	// Wrong what is wrong with the configuration, if that is why.
 	Status   *status.Status
 	NoStatus string
+	Starting bool // it has not answered for some seconds only
 	Wrong    []string
 
 	// Faults are what of all this could not be found out.

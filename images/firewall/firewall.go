@@ -78,15 +78,18 @@ func Rules(s State) string {
 	return b.String()
 }
 
+// esp is ESP's number: nft would look its name up in a file that the image has not.
+const esp = 50
+
 // input is what every host needs. /etc/nftables.conf has the same.
 var input = []string{
 	`iif "lo" accept`,
 	`ct state established,related accept`,
 	`ct state invalid drop`,
-	`meta l4proto icmp icmp type { echo-request, destination-unreachable, time-exceeded, parameter-problem } accept`,
-	`meta l4proto ipv6-icmp icmpv6 type { echo-request, destination-unreachable, packet-too-big, time-exceeded, parameter-problem } accept`,
-	`meta l4proto ipv6-icmp ip6 hoplimit 255 icmpv6 type { nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert } accept`,
-	`meta l4proto ipv6-icmp icmpv6 type { mld-listener-query } accept`,
+	`icmp type { echo-request, destination-unreachable, time-exceeded, parameter-problem } accept`,
+	`icmpv6 type { echo-request, destination-unreachable, packet-too-big, time-exceeded, parameter-problem } accept`,
+	`ip6 hoplimit 255 icmpv6 type { nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert } accept`,
+	`icmpv6 type { mld-listener-query } accept`,
 	`udp sport 67 udp dport 68 accept comment "DHCP"`,
 	`ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept comment "DHCPv6"`,
 }
@@ -124,7 +127,7 @@ func tunnel(t config.Tunnel) (rules []string) {
 		from := where + address("saddr", t.Remote)
 		rules = append(rules,
 			fmt.Sprintf("%sudp dport { 500, 4500 } accept comment %s", from, quoted(t.Name)),
-			fmt.Sprintf("%smeta l4proto esp accept comment %s", from, quoted(t.Name)))
+			fmt.Sprintf("%smeta l4proto %d accept comment %s", from, esp, quoted(t.Name)))
 	}
 	return rules
 }

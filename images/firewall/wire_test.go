@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -67,6 +68,14 @@ func TestRulesLoad(t *testing.T) {
 	out, err := ns.Command("nft", "list", "table", "inet", Table).Output()
 	if err != nil || strings.Count(string(out), "tcp dport 179 accept") != 1 {
 		t.Errorf("%v\n%s", err, out)
+	}
+	// The image has neither of these files, in which names would be looked up.
+	for _, rules := range all {
+		c := exec.Command("unshare", "--mount", "--net", "sh", "-c", "for f in protocols services; do [ ! -e /etc/$f ] || mount --bind /dev/null /etc/$f || exit; done; ip link set lo up && exec nft -c -f -")
+		c.Stdin = strings.NewReader(rules)
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Errorf("without names: %v: %s", err, out)
+		}
 	}
 	if err := load("table inet " + Table + " {"); err == nil {
 		t.Error("nft took half a table")
