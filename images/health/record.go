@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/linkseal/linkseal/linux/durable"
@@ -38,8 +39,18 @@ const (
 	maxState   = 1 << 20
 )
 
-// SaveRecord keeps the record of an install in the directory dir.
-func SaveRecord(dir string, r Record) error { return save(dir, recordFile, r) }
+// SaveRecord keeps the record of an install in the directory dir, and forgets what
+// checks found of that version before. By the time they could not be told apart:
+// the clock may be set between an install and a boot.
+func SaveRecord(dir string, r Record) error {
+	if all, err := Results(dir); err == nil && len(all) > 0 {
+		all = slices.DeleteFunc(all, func(old Result) bool { return old.Version == r.Version })
+		if err := save(dir, resultsFile, all); err != nil {
+			return err
+		}
+	}
+	return save(dir, recordFile, r)
+}
 
 // LoadRecord returns the last one; nil: nothing was ever installed.
 func LoadRecord(dir string) (r *Record, err error) {

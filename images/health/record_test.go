@@ -50,6 +50,13 @@ func TestResults(t *testing.T) {
 	if err != nil || len(all) != 16 || all[0].Version != "4" || all[15].Version != "19" {
 		t.Errorf("%+v, %v", all, err)
 	}
+	// An install begins anew, of its own version.
+	if err := health.SaveRecord(dir, health.Record{Version: "19"}); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := health.Results(dir); err != nil || len(all) != 15 || all[14].Version != "18" {
+		t.Errorf("%+v, %v", all, err)
+	}
 	// What is torn is told, and written over.
 	if err := os.WriteFile(filepath.Join(dir, "health.json"), []byte("[{"), 0o600); err != nil {
 		t.Fatal(err)

@@ -148,11 +148,10 @@ func (s *seen) became(o *Overview) string {
 	return FellBack
 }
 
-// reasons are those of the last check of the version that found some since it was
-// installed.
+// reasons are those of the last check of the version that found some.
 func (s *seen) reasons(result string) []string {
 	for i := len(s.results) - 1; i >= 0; i-- {
-		if r := s.results[i]; r.Version == s.record.Version && len(r.Reasons) > 0 && !r.Time.Before(s.record.Time) {
+		if r := s.results[i]; r.Version == s.record.Version && len(r.Reasons) > 0 {
 			return r.Reasons
 		}
 	}
