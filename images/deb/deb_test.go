@@ -1,0 +1,149 @@
+package deb
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/linkseal/linkseal/tests/built"
+)
+
+// run runs a program, which has to succeed, and returns its output.
+func run(t *testing.T, env []string, name string, args ...string) string {
+	t.Helper()
+	c := exec.Command(name, args...)
+	c.Env = append(os.Environ(), env...)
+	out, err := c.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %q: %v; make deps installs what it needs\n%s", name, args, err, out)
+	}
+	return string(out)
+}
+
+// TestPackage: two builds, under other circumstances, are the same; lintian finds
+// nothing wrong; and everything is where it belongs.
+func TestPackage(t *testing.T) {
+	if _, err := exec.LookPath("dpkg-buildpackage"); err != nil && os.Geteuid() != 0 {
+		t.Skipf("needs debhelper and lintian: %v; run make deps", err)
+	}
+	program, err := built.Linkseal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var packages, paths []string
+	for _, env := range [][]string{{"TZ=Asia/Tokyo", "LC_ALL=C", "DEB_BUILD_OPTIONS=parallel=1"}, {"TZ=UTC", "HOME=/nonexistent", "DEB_BUILD_OPTIONS=parallel=7"}} {
+		dir := t.TempDir()
+		path := strings.TrimSpace(run(t, env, "./build", dir, program))
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		packages, paths = append(packages, string(text)), append(paths, path)
+	}
+	if packages[0] != packages[1] || filepath.Base(paths[0]) != filepath.Base(paths[1]) {
+		t.Errorf("two builds differ: %s, %s", paths[0], paths[1])
+	}
+	// Overrides are for what is so on purpose, each with its reason.
+	if out := run(t, nil, "lintian", "--allow-root", "--fail-on", "error,warning", paths[0]); strings.Contains(out, "E: ") || strings.Contains(out, "W: ") {
+		t.Error(out)
+	}
+	list := run(t, nil, "dpkg-deb", "-c", paths[0])
+	for _, want := range []string{
+		"-rwxr-xr-x root/root ./usr/bin/linkseal", "drwx------ root/root ./etc/linkseal/", "drwx------ root/root ./etc/linkseal/keys/",
+		"-rw-r--r-- root/root ./lib/systemd/system/linkseal.service", "-rw-r--r-- root/root ./lib/systemd/system/linkseal-broker.service",
+		"-rw-r--r-- root/root ./lib/systemd/system/linkseal-broker.socket", "-rw-r--r-- root/root ./usr/share/man/man1/linkseal.1.gz",
+		"-rw-r--r-- root/root ./usr/share/bash-completion/completions/linkseal", "-rwxr-xr-x root/root ./usr/libexec/linkseal/strongswan-may-run",
+		"-rw-r--r-- root/root ./lib/systemd/system/strongswan.service.d/linkseal.conf",
+	} {
+		if !contains(list, want) {
+			t.Errorf("no %s in\n%s", want, list)
+		}
+	}
+	recommends := run(t, nil, "dpkg-deb", "-f", paths[0], "Recommends")
+	for _, want := range []string{"charon-systemd", "libstrongswan-standard-plugins", "libcharon-extra-plugins"} {
+		if !strings.Contains(recommends, want) {
+			t.Errorf("does not recommend %s", want)
+		}
+	}
+	control := t.TempDir()
+	run(t, nil, "dpkg-deb", "-e", paths[0], control)
+	for _, script := range []string{"postinst", "prerm", "postrm"} {
+		run(t, nil, "sh", "-n", filepath.Join(control, script))
+	}
+	if text, err := os.ReadFile(filepath.Join(control, "prerm")); err != nil || bytes.Contains(text, []byte("upgrade")) {
+		t.Errorf("an upgrade stops something before the new one is there: %v\n%s", err, text)
+	}
+}
+
+// contains tells whether a line of dpkg-deb -c has the mode, the owner and the path.
+func contains(list, want string) bool {
+	w := strings.Fields(want)
+	for _, line := range strings.Split(list, "\n") {
+		if f := strings.Fields(line); len(f) >= 6 && f[0] == w[0] && f[1] == w[1] && f[5] == w[2] {
+			return true
+		}
+	}
+	return false
+}
+
+// TestManual: the manual page has every verb, and groff has nothing to say of it.
+func TestManual(t *testing.T) {
+	program, err := built.Linkseal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := run(t, nil, "./manpage", program, "2026-01-31")
+	for _, want := range []string{".TH LINKSEAL 1 \"2026-01-31\"", "\n.SS \"linkseal run\"\n", "\n.SS \"linkseal keys generate\"\n", "\\-\\-config"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page has no %q", want)
+		}
+	}
+	for _, line := range strings.Split(page, "\n") {
+		if strings.HasPrefix(line, "'") || strings.HasPrefix(line, ".") && !strings.HasPrefix(line, ".S") && !strings.HasPrefix(line, ".T") && !strings.HasPrefix(line, ".B") && !strings.HasPrefix(line, ".I") && !strings.HasPrefix(line, ".R") && line != ".nf" && line != ".fi" {
+			t.Errorf("help's text is taken for a request: %q", line)
+		}
+	}
+}
+
+// TestStrongSwan: Debian's own service has the ports of IKE only where it has work, and
+// linkseal has none of that kind.
+func TestStrongSwan(t *testing.T) {
+	const none = ""
+	for name, c := range map[string]struct {
+		linkseal, swanctl, conf, ipsec string
+		may                            bool
+	}{
+		"as installed":                  {none, "# include conf.d/*.conf\n", none, "config setup\n", false},
+		"connections":                   {none, "connections {\n gw { }\n}\n", none, none, true},
+		"connections in conf.d":         {none, none, "connections\n{\n}\n", none, true},
+		"connections of the starter":    {none, none, none, "conn gw\n  left=%any\n", true},
+		"commented out":                 {none, "# connections {\n", none, "#conn gw\n", false},
+		"beside MACsec and WireGuard":   {"ports: []\ntunnels:\n  - type: wireguard\n", "connections {\n", none, none, true},
+		"linkseal has IPsec":            {"tunnels:\n  - name: hub\n    type: ipsec\n", "connections {\n", none, none, false},
+		"linkseal has IPsec, in braces": {"tunnels: [{name: hub, type: \"ipsec\"}]\n", "connections {\n", none, "conn gw\n", false},
+		"linkseal's is commented out":   {"# type: ipsec\n", "connections {\n", none, none, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			for path, text := range map[string]string{"linkseal.yaml": c.linkseal, "swanctl/swanctl.conf": c.swanctl, "swanctl/conf.d/a.conf": c.conf, "ipsec.conf": c.ipsec} {
+				if text == none {
+					continue
+				}
+				path = filepath.Join(dir, path)
+				if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			out, err := exec.Command("./strongswan-may-run", filepath.Join(dir, "linkseal.yaml"), filepath.Join(dir, "swanctl"), filepath.Join(dir, "ipsec.conf")).CombinedOutput()
+			if (err == nil) != c.may || (len(out) > 0) == c.may {
+				t.Errorf("%v, %q; want it to start: %v", err, out, c.may)
+			}
+		})
+	}
+}

@@ -1,0 +1,122 @@
+package units
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// analyze runs systemd-analyze, which needs no systemd that runs.
+func analyze(t *testing.T, args ...string) string {
+	t.Helper()
+	if _, err := exec.LookPath("systemd-analyze"); err != nil {
+		t.Fatalf("%v; run make deps", err)
+	}
+	c := exec.Command("systemd-analyze", args...)
+	c.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "SYSTEMD_LOG_TARGET=console")
+	out, err := c.CombinedOutput()
+	if err != nil {
+		t.Errorf("systemd-analyze %q: %v\n%s", args, err, out)
+	}
+	return string(out)
+}
+
+// Whoever gives the daemon a privilege has it weighed.
+func TestExposure(t *testing.T) {
+	for unit, most := range map[string]string{"linkseal.service": "2.0", "linkseal-broker.service": "3.2"} {
+		out := analyze(t, "security", "--no-pager", "--offline=true", "./"+unit)
+		m := regexp.MustCompile(`Overall exposure level for ` + regexp.QuoteMeta(unit) + `: ([0-9]+\.[0-9])`).FindStringSubmatch(out)
+		if m == nil {
+			t.Fatalf("%s: no figure in\n%s", unit, out)
+		}
+		if len(m[1]) > len(most) || m[1] > most {
+			t.Errorf("%s: exposure %s, want %s at the most\n%s", unit, m[1], most, out)
+		}
+	}
+}
+
+// execs are the programs that units run, which are not on this machine.
+var execs = regexp.MustCompile(`(?m)^(Exec[A-Za-z]*=[-+!@:|]*)/\S+`)
+
+// TestVerify has systemd read all units that we have, the image's too: it is to have
+// nothing to say of them.
+func TestVerify(t *testing.T) {
+	dir := t.TempDir()
+	var units []string
+	for _, pattern := range []string{"*.service", "*.socket", "../rootfs/usr/lib/systemd/system/*.*"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range found {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				continue // a directory of drop-ins
+			}
+			copied := filepath.Join(dir, filepath.Base(path))
+			if err := os.WriteFile(copied, execs.ReplaceAll(text, []byte("${1}/bin/true")), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			units = append(units, copied)
+		}
+	}
+	if len(units) < 3 {
+		t.Fatalf("only %q were found", units)
+	}
+	var of []string
+	for _, line := range strings.Split(analyze(t, append([]string{"verify", "--man=no"}, units...)...), "\n") {
+		// Debian's own units are not ours to mend.
+		if strings.Contains(line, dir) || strings.Contains(line, "linkseal") {
+			of = append(of, line)
+		}
+	}
+	if len(of) > 0 {
+		t.Errorf("systemd says:\n%s", strings.Join(of, "\n"))
+	}
+}
+
+// TestVerifyBites: what it would not know is told.
+func TestVerifyBites(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "linkseal-wrong.service")
+	if err := os.WriteFile(path, []byte("[Service]\nExecStart=/bin/true\nProtectSytem=strict\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out := analyze(t, "verify", "--man=no", path); !strings.Contains(out, "ProtectSytem") {
+		t.Errorf("a misspelled key: %q", out)
+	}
+}
+
+// A daemon that is dead leaves the machine closed and the kernel encrypting, and a
+// boot waits for no network.
+func TestNothingTearsDown(t *testing.T) {
+	text, err := os.ReadFile("linkseal.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	unit := "\n" + string(text)
+	for _, must := range []string{"KillMode=process", "RuntimeDirectoryPreserve=yes", "OOMPolicy=continue", "Restart=always", "Type=notify", "StartLimitIntervalSec=0", "DefaultDependencies=no"} {
+		if !strings.Contains(unit, "\n"+must+"\n") {
+			t.Errorf("without %s", must)
+		}
+	}
+	for _, never := range []string{"ExecStop", "network-online", "BindsTo=", "PrivateNetwork=yes", "sys-subsystem-net"} {
+		if strings.Contains(unit, never) {
+			t.Errorf("with %s", never)
+		}
+	}
+	if !regexp.MustCompile(`\nBefore=.*\bnetwork-pre\.target\b`).MatchString(unit) {
+		t.Error("not before network-pre.target")
+	}
+	m := regexp.MustCompile(`\nWatchdogSec=([0-9]+)s\n`).FindStringSubmatch(unit)
+	if m == nil {
+		t.Fatal("without a watchdog")
+	}
+	var sec int
+	if fmt.Sscan(m[1], &sec); sec < 20 || sec > 60 {
+		t.Errorf("a watchdog of %d s: a pass of a busy machine takes some, and MKA's peers wait", sec)
+	}
+}
