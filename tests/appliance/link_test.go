@@ -106,6 +106,7 @@ func TestLink(t *testing.T) {
 	t.Run("hardened", func(t *testing.T) { p.at(t).hardened() })
 	t.Run("rotation", func(t *testing.T) { p.at(t).rotation() })
 	t.Run("ports", func(t *testing.T) { p.at(t).ports() })
+	t.Run("service", func(t *testing.T) { p.at(t).service() })
 	t.Run("reboot", func(t *testing.T) { p.at(t).reboot() })
 	t.Run("wire", func(t *testing.T) { p.at(t).wire() })
 }
