@@ -12,7 +12,7 @@ func imageHealthVerb() *cobra.Command {
 		Use:   "health",
 		Short: "Say whether the version that runs is healthy (called by units)",
 		Long: `Say whether the version that runs is healthy: the root is verified, /var can be
-written, no unit of linkseal's has failed, the daemon answers, and what was secured
+written, no unit of linkseal's nor the packet filter has failed, the daemon answers, and what was secured
 when this version was installed is secured again. It waits for that for three
 minutes at the most; exit status 1 and the reasons if it does not come, or does
 not last. Without a configuration nothing is asked of the daemon.

@@ -73,11 +73,12 @@ func (m *Machine) writable() error {
 	return os.Remove(path)
 }
 
+// failedUnits are linkseal's, and the packet filter that is there before it.
 func failedUnits(ctx context.Context) (failed []string, err error) {
 	ctx, stop := context.WithTimeout(ctx, 10*time.Second)
 	defer stop()
 	var said bytes.Buffer
-	c := exec.CommandContext(ctx, "systemctl", "list-units", "--state=failed", "--plain", "--no-legend", "--no-pager", "linkseal*")
+	c := exec.CommandContext(ctx, "systemctl", "list-units", "--state=failed", "--plain", "--no-legend", "--no-pager", "linkseal*", "nftables.service")
 	c.Stderr = &said
 	out, err := c.Output()
 	if err != nil {

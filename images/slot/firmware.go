@@ -27,13 +27,13 @@ func SecureBoot(sys string) (string, error) {
 			return NoUEFI, nil
 		}
 		if all, err := os.ReadDir(filepath.Join(sys, "firmware/efi/efivars")); err != nil || len(all) == 0 {
-			return "", fmt.Errorf("Secure Boot: the firmware's variables are not at %s; mount efivarfs there", filepath.Join(sys, "firmware/efi/efivars"))
+			return "", fmt.Errorf("the firmware's variables are not at %s; mount efivarfs there", filepath.Join(sys, "firmware/efi/efivars"))
 		}
 		return Off, nil // firmware that knows no Secure Boot
 	case err != nil:
-		return "", fmt.Errorf("Secure Boot: %w", err)
+		return "", fmt.Errorf("the firmware's variable: %w", err)
 	case len(b) != 5:
-		return "", fmt.Errorf("Secure Boot: the firmware's variable has %d octets, not 5", len(b))
+		return "", fmt.Errorf("the firmware's variable has %d octets, not 5", len(b))
 	case b[4] == 1:
 		return On, nil
 	}

@@ -159,8 +159,10 @@ func (m *Machine) Overview() (Overview, error) {
 		return Overview{}, err
 	}
 	o := s.overview()
-	o.SecureBoot, err = slot.SecureBoot(m.Sys)
-	return o, err
+	if o.SecureBoot, err = slot.SecureBoot(m.Sys); err != nil {
+		o.SecureBoot = "unknown: " + err.Error()
+	}
+	return o, nil
 }
 
 // contents are the UUIDs of what a slot holds.

@@ -120,6 +120,13 @@ func TestMachine(t *testing.T) {
 	if o := a.overview(); o.Other.State != update.Failed || o.Last.Result != update.FellBack || !strings.Contains(o.Text(), "none of its 3 boots") {
 		t.Errorf("%+v\n%s", o, o.Text())
 	}
+	// What the firmware says is not all that there is to tell.
+	if err := os.RemoveAll(filepath.Join(a.Sys, "firmware/efi/efivars")); err != nil {
+		t.Fatal(err)
+	}
+	if o := a.overview(); !strings.HasPrefix(o.SecureBoot, "unknown: ") || o.Other.State != update.Failed {
+		t.Errorf("%+v", o)
+	}
 	// A newer one takes its place.
 	a.said.Reset()
 	if err := a.install(a.file("20261127.000000")); err != nil {

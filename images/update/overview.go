@@ -35,7 +35,7 @@ type Overview struct {
 	Running    Version `json:"running"`
 	Other      Version `json:"other"`
 	Verity     bool    `json:"verity"`      // the running root is verified
-	SecureBoot string  `json:"secure_boot"` // on, off or no UEFI
+	SecureBoot string  `json:"secure_boot"` // on, off, no UEFI, or unknown and why
 	Last       *Update `json:"last_update"` // null: none was ever installed
 }
 
