@@ -18,7 +18,7 @@ import (
 
 // patience is how long what takes a machine seconds may take an emulated one on a
 // busy host. All waits end when what they wait for is there.
-const patience = 10 * time.Minute
+const patience = 20 * time.Minute
 
 // host is one appliance and a way in.
 type host struct {

@@ -4,6 +4,7 @@
 package qemu
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -259,4 +261,22 @@ func (t *tail) Write(p []byte) (int, error) {
 		t.Builder.Write(p)
 	}
 	return len(p), nil
+}
+
+// Processor is the time of this host's processors that the machine has taken since
+// it was switched on: how far it has come, however busy the host is.
+func (m *Machine) Processor() time.Duration {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", m.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	// proc(5): utime and stime are the 12th and 13th behind the name, in
+	// hundredths of a second.
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	if len(fields) < 13 {
+		return 0
+	}
+	user, _ := strconv.Atoi(fields[11])
+	system, _ := strconv.Atoi(fields[12])
+	return time.Duration(user+system) * 10 * time.Millisecond
 }
