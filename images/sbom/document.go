@@ -72,7 +72,9 @@ type Image struct {
 	// Licence is what the package with that name declares, an SPDX expression;
 	// empty if that is not known.
 	Licence func(deb string) string
-	Binary  *debug.BuildInfo // of linkseal
+	// ModuleLicence is the same of a Go module.
+	ModuleLicence func(path, version string) string
+	Binary        *debug.BuildInfo // of linkseal
 }
 
 const unknown = "NOASSERTION"
@@ -108,12 +110,12 @@ func Build(i Image) (*Document, error) {
 	if linkseal == "" {
 		return nil, fmt.Errorf("among %d Debian packages there is no linkseal", len(i.Debs))
 	}
-	d.add(linkseal, "CONTAINS", golang("std", i.Binary.GoVersion))
+	d.add(linkseal, "CONTAINS", golang("std", i.Binary.GoVersion, "BSD-3-Clause"))
 	for _, m := range i.Binary.Deps {
 		if m.Replace != nil {
 			m = m.Replace
 		}
-		d.add(linkseal, "CONTAINS", golang(m.Path, m.Version))
+		d.add(linkseal, "CONTAINS", golang(m.Path, m.Version, i.ModuleLicence(m.Path, m.Version)))
 	}
 	ids := map[string]bool{}
 	for _, p := range d.Packages {
@@ -138,9 +140,9 @@ func (d *Document) add(owner, relation string, p Package) string {
 	return p.ID
 }
 
-func golang(path, version string) Package {
+func golang(path, version, licence string) Package {
 	return Package{
-		Name: path, ID: id("go", path), Version: version,
+		Name: path, ID: id("go", path), Version: version, Declared: licence,
 		Refs: []Reference{{"PACKAGE-MANAGER", "purl", "pkg:golang/" + path + "@" + url.QueryEscape(version)}},
 	}
 }

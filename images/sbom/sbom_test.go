@@ -88,6 +88,9 @@ func image(t *testing.T) Image {
 	return Image{
 		Version: "20261126.1", Made: time.Unix(1795714282, 0), Debs: debs(t),
 		Licence: func(deb string) string { return map[string]string{"frr": "GPL-2.0-or-later"}[deb] },
+		ModuleLicence: func(path, version string) string {
+			return map[string]string{"golang.org/x/sys v0.1.0": "BSD-3-Clause"}[path+" "+version]
+		},
 		Binary: &debug.BuildInfo{GoVersion: "go1.26.0", Deps: []*debug.Module{
 			{Path: "golang.org/x/sys", Version: "v0.1.0"},
 			{Path: "a/b", Version: "v1.0.0", Replace: &debug.Module{Path: "c/b", Version: "v1.2.3+incompatible"}},
@@ -123,8 +126,8 @@ func TestDocument(t *testing.T) {
 		"frr":                        {"8.4.4-1.1~deb12u1", "GPL-2.0-or-later", "SPDXRef-image"},
 		"linux-image-6.1.0-56-amd64": {"6.1.192-2", unknown, "SPDXRef-image"},
 		"linkseal":                   {"0~git1", "Apache-2.0", "SPDXRef-image"},
-		"std":                        {"go1.26.0", unknown, known["linkseal"].ID},
-		"golang.org/x/sys":           {"v0.1.0", unknown, known["linkseal"].ID},
+		"std":                        {"go1.26.0", "BSD-3-Clause", known["linkseal"].ID},
+		"golang.org/x/sys":           {"v0.1.0", "BSD-3-Clause", known["linkseal"].ID},
 		"c/b":                        {"v1.2.3+incompatible", unknown, known["linkseal"].ID},
 	} {
 		p, ok := known[name]
@@ -161,6 +164,28 @@ func TestHoles(t *testing.T) {
 		spoil(&i)
 		if d, err := Build(i); err == nil {
 			t.Errorf("%s: %d packages", name, len(d.Packages))
+		}
+	}
+}
+
+func TestRecognized(t *testing.T) {
+	const (
+		bsd2 = "Redistribution and use in source and binary forms, with or without\nmodification, are permitted:\n1. Redistributions of source code must retain the\n2. Redistributions in binary form must reproduce\n"
+		bsd3 = bsd2 + "the names of contributors may be used to endorse or promote products"
+		mit  = "Permission is hereby granted, free of charge, to any person obtaining a copy\nof this software. The above copyright notice and this permission notice shall be\nincluded"
+	)
+	for text, want := range map[string]string{
+		bsd2: "BSD-2-Clause", bsd3: "BSD-3-Clause", mit: "MIT",
+		"Apache License\n   Version 2.0, January 2004": "Apache-2.0",
+		"Mozilla Public License Version 2.0":           "MPL-2.0",
+		// Several, another, none.
+		mit + bsd3:                         "",
+		bsd3 + "all advertising materials": "",
+		"All rights reserved.":             "",
+		"":                                 "",
+	} {
+		if got := Recognized(text); got != want {
+			t.Errorf("%.40q: %q, want %q", text, got, want)
 		}
 	}
 }

@@ -54,7 +54,14 @@ func write(args []string) error {
 		}
 		return sbom.Declared(string(text))
 	}
-	d, err := sbom.Build(sbom.Image{Version: version, Made: time.Unix(seconds, 0), Debs: debs, Licence: licence, Binary: binary})
+	module, err := modules()
+	if err != nil {
+		return err
+	}
+	d, err := sbom.Build(sbom.Image{
+		Version: version, Made: time.Unix(seconds, 0),
+		Debs: debs, Licence: licence, ModuleLicence: module, Binary: binary,
+	})
 	if err != nil {
 		return err
 	}
