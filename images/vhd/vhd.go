@@ -37,7 +37,6 @@ func Footer(size int64, made time.Time, name string) ([]byte, error) {
 		return nil, fmt.Errorf("a VHD cannot be of %s; its time begins with the year 2000", made.UTC().Format(time.RFC3339))
 	}
 	id := sha256.Sum256([]byte("linkseal vhd " + name))
-	cylinders, heads, sectors := geometry(size / 512)
 
 	b := append(make([]byte, 0, FooterSize), "conectix"...)
 	b = binary.BigEndian.AppendUint32(b, 2)       // features: what is reserved is set
@@ -49,8 +48,11 @@ func Footer(size int64, made time.Time, name string) ([]byte, error) {
 	b = append(b, "Wi2k"...)
 	b = binary.BigEndian.AppendUint64(b, uint64(size)) // as made
 	b = binary.BigEndian.AppendUint64(b, uint64(size)) // as it is
-	b = binary.BigEndian.AppendUint16(b, cylinders)
-	b = append(b, heads, sectors)
+	// The largest geometry there is says that the size counts. The one that the
+	// specification computes of a size is for a disk that is a little smaller, and
+	// QEMU takes it at its word.
+	b = binary.BigEndian.AppendUint16(b, 65535)
+	b = append(b, 16, 255)
 	b = binary.BigEndian.AppendUint32(b, 2) // fixed
 	sum := len(b)
 	b = append(b, 0, 0, 0, 0)
@@ -67,21 +69,4 @@ func checksum(footer []byte) uint32 {
 		sum += uint32(o)
 	}
 	return ^sum
-}
-
-// geometry is the specification's appendix "CHS Calculation".
-func geometry(total int64) (cylinders uint16, heads, sectors byte) {
-	total = min(total, 65535*16*255)
-	h, s := int64(16), int64(255)
-	if total < 65535*16*63 {
-		s = 17
-		h = max(4, (total/s+1023)/1024)
-		if h > 16 || total/s >= h*1024 {
-			h, s = 16, 31
-		}
-		if total/s >= h*1024 {
-			h, s = 16, 63
-		}
-	}
-	return uint16(total / s / h), byte(h), byte(s)
 }
