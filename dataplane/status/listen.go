@@ -109,7 +109,7 @@ func bind(path string, group int) (*net.UnixListener, error) {
 // own gives the socket to group: in a directory with the setgid bit even the
 // process's own has to be set.
 func own(socket string, group int) error {
-	if err := os.Chown(socket, -1, group); err != nil {
+	if err := give(socket, group); err != nil {
 		return fmt.Errorf("it cannot be given to group %d: %w; run as root, as a member of that group, or with CAP_CHOWN", group, err)
 	}
 	return os.Chmod(socket, 0o660)

@@ -32,6 +32,7 @@ const (
 	Cgroups                      // the root of the cgroups
 	PacketSocket                 // AF_PACKET, SOCK_RAW, protocol 0, with flags A, in the network namespace with inode B
 	TPM                          // the machine's TPM
+	Group                        // group A for the control socket with inode B; no descriptor
 	Trial                        // what a trial of feature A found, as text
 )
 
