@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -91,7 +92,7 @@ var writes = []write{
 	}, 20 * time.Second},
 	{"update", func(p *pair, f *frail) {
 		f.run(mountUpdates)
-		f.start("update", "linkseal image install /mnt/next.update")
+		f.start("update", install)
 	}, 60 * time.Second},
 	{"keys and journal", func(p *pair, f *frail) {
 		f.start("logs", floodJournal)
@@ -100,10 +101,13 @@ var writes = []write{
 	{"update, rotation and journal", func(p *pair, f *frail) {
 		f.run(mountUpdates)
 		f.start("logs", floodJournal)
-		f.start("update", "linkseal image install /mnt/next.update")
+		f.start("update", install)
 		f.start("rotation", "linkseal rotate link1")
 	}, 60 * time.Second},
 }
+
+// install installs the first update that is newer than what runs.
+const install = "for f in /mnt/*.update; do linkseal image install $f && break; done"
 
 const floodJournal = "while :; do echo a line of no importance; journalctl --sync; done | systemd-cat"
 
@@ -121,11 +125,17 @@ func TestPowerCut(t *testing.T) {
 	if os.Getenv("LINKSEAL_SOAK") == "1" {
 		rounds = 10
 	}
-	_, next := i.variant(t, "next", "1", nil)
+	// An update that is installed before the power goes is booted, and the next
+	// one is another.
+	var files []string
+	for n, name := range []string{"next", "then"}[:1+rounds/10] {
+		_, file := i.variant(t, name, strconv.Itoa(1+2*n), nil)
+		files = append(files, file)
+	}
 	seed := uint64(time.Now().UnixNano())
 	fmt.Printf("figure: power cuts by the seed %d\n", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	updates := i.media(t, "cut", next)
+	updates := i.media(t, "cut", files...)
 	var frails [2]*frail
 	p := i.pair(t, "cut", func(name string, n int, media ...qemu.Medium) *host {
 		frails[n] = i.frail(t, name, seed+uint64(n), append(media, updates)...)
