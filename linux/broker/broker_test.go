@@ -49,13 +49,15 @@ func start(t *testing.T, lends map[What]Lend) (path string) {
 }
 
 func TestLends(t *testing.T) {
-	var p [2]int
+	reads := make(chan int, 1)
 	path := start(t, map[What]Lend{
 		PacketSocket: func(a, b uint32) (int, string, error) {
 			if a != 7 || b != 1<<31 {
 				return -1, "", fmt.Errorf("asked with %d and %d", a, b)
 			}
+			var p [2]int
 			err := unix.Pipe2(p[:], unix.O_CLOEXEC)
+			reads <- p[0]
 			return p[1], "a pipe", err
 		},
 	})
@@ -70,16 +72,17 @@ func TestLends(t *testing.T) {
 		t.Fatal(err)
 	}
 	unix.Close(fd)
+	end := <-reads
+	defer unix.Close(end)
 	got := make([]byte, 16)
-	n, err := unix.Read(p[0], got)
+	n, err := unix.Read(end, got)
 	if string(got[:n]) != "through" || err != nil {
 		t.Errorf("read %q, %v", got[:n], err)
 	}
 	// The broker keeps nothing of it: its end is the end.
-	if n, err := unix.Read(p[0], got); n != 0 || err != nil {
+	if n, err := unix.Read(end, got); n != 0 || err != nil {
 		t.Errorf("after the borrower closed it: %d octets, %v", n, err)
 	}
-	unix.Close(p[0])
 }
 
 func TestRefusals(t *testing.T) {
