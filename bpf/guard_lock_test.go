@@ -73,3 +73,24 @@ func TestLockHeld(t *testing.T) {
 		t.Error("a lock where no file can be")
 	}
 }
+
+// The directory is made as the control socket's is, whoever comes first and whatever
+// the umask, and is left as it is if it is there.
+func TestLockDirectory(t *testing.T) {
+	defer unix.Umask(unix.Umask(0o077))
+	dir := filepath.Join(t.TempDir(), "linkseal")
+	for _, want := range []uint32{0o755, 0o700} {
+		fd, err := takeLock(filepath.Join(dir, "guard.lock"), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		unix.Close(fd)
+		var s unix.Stat_t
+		if err := unix.Stat(dir, &s); err != nil || s.Mode&0o7777 != want {
+			t.Errorf("mode %o, %v; want %o", s.Mode, err, want)
+		}
+		if err := unix.Chmod(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

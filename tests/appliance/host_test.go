@@ -177,7 +177,8 @@ func (h *host) status(ctx context.Context) (*status.Status, error) {
 	return s, json.Unmarshal([]byte(out), s)
 }
 
-// secured waits until all ports are secured and all members of tunnels live.
+// secured waits until all ports are secured and all members of tunnels live, and
+// what keeps them so stands.
 func (h *host) secured() *status.Status {
 	h.t.Helper()
 	var last *status.Status
@@ -187,22 +188,54 @@ func (h *host) secured() *status.Status {
 			return err
 		}
 		last = s
-		if len(s.Ports)+len(s.Tunnels) == 0 {
-			return errors.New("no port and no tunnel is configured")
-		}
-		for _, p := range s.Ports {
-			if p.State != status.Secured {
-				return fmt.Errorf("port %s is %s: %s %s", p.Name, p.State, p.UnsecuredReason, p.Problem)
-			}
-		}
-		for _, x := range s.Tunnels {
-			for _, m := range x.Members {
-				if !m.Live {
-					return fmt.Errorf("tunnel %s is %s, member %d not live: %s %s", x.Name, x.State, m.N, x.Problem, m.Problem)
-				}
-			}
-		}
-		return nil
+		return errors.Join(links(s), stands(s))
 	})
 	return last
+}
+
+// links tells what is not secured or live.
+func links(s *status.Status) error {
+	if len(s.Ports)+len(s.Tunnels) == 0 {
+		return errors.New("no port and no tunnel is configured")
+	}
+	for _, p := range s.Ports {
+		if p.State != status.Secured {
+			return fmt.Errorf("port %s is %s: %s %s", p.Name, p.State, p.UnsecuredReason, p.Problem)
+		}
+	}
+	for _, x := range s.Tunnels {
+		for _, m := range x.Members {
+			if !m.Live {
+				return fmt.Errorf("tunnel %s is %s, member %d not live: %s %s", x.Name, x.State, m.N, x.Problem, m.Problem)
+			}
+		}
+	}
+	return nil
+}
+
+// stands tells what the unit's hardening, say, keeps the daemon from: a link is
+// secured without it too, and is not as tight.
+func stands(s *status.Status) (err error) {
+	enforced := func(what, name, secure string, e *status.Enforcement) {
+		switch {
+		case secure != "must":
+		case e == nil:
+			err = errors.Join(err, fmt.Errorf("%s %s: nothing is known of its filter", what, name))
+		case !e.Guard || e.Ingress == "none" || e.Egress == "none":
+			err = errors.Join(err, fmt.Errorf("%s %s is not closed: %s", what, name, e))
+		}
+	}
+	for _, p := range s.Ports {
+		enforced("port", p.Name, p.Secure, p.Enforcement)
+	}
+	for _, x := range s.Tunnels {
+		enforced("tunnel", x.Name, x.Secure, x.Enforcement)
+	}
+	if s.ClockHeld != nil {
+		err = errors.Join(err, fmt.Errorf("the clock is held at %s", s.ClockHeld.Format(time.RFC3339)))
+	}
+	if s.Memory == nil || s.Memory.Problem != "" {
+		err = errors.Join(err, fmt.Errorf("keys in memory: %+v", s.Memory))
+	}
+	return err
 }
