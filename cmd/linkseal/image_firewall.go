@@ -21,57 +21,56 @@ func imageFirewallVerb() *cobra.Command {
 		Short: "Make the packet filter out of the configuration (called by units)",
 		Long: `Make the packet filter out of the configuration: what comes in is dropped, but
 what the configuration listens on, and SSH if there are authorized keys; what is
-forwarded comes from or goes to linkseal's interfaces. Without a configuration,
-or with one that is refused, nothing of it is open. nft files in
-` + firewall.Additions + ` are included. It also tells systemd-networkd
-which devices are linkseal's, and gives ports the MTU that they need.
+forwarded comes from or goes to linkseal's interfaces. Without a configuration
+nothing is open. If it is refused, what was accepted before it in this boot holds
+on; at boot nothing is open then, and the ports of the last that was accepted stay
+down. nft files in ` + firewall.Additions + ` are included. It also tells
+systemd-networkd which devices are linkseal's, and gives ports the MTU that they need.
 linkseal-firewall.service calls it. With --print the rules are printed, and
 nothing is changed.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, refused := config.Load(bundle.Config)
 			if _, err := os.Lstat(bundle.Config); errors.Is(err, fs.ErrNotExist) {
-				refused = nil // none is no fault
-			} else if refused != nil {
-				refused = fmt.Errorf("nothing of the configuration is open: %w", refused)
+				cfg, refused = nil, nil // none is no fault
 			}
-			state, err := firewallState(cfg, refused)
-			if err != nil {
-				return err
-			}
+			now, refused := firewall.ThisAccepted.Now(cfg, refused)
+			state, err := firewallState(now.Config)
 			if print {
-				_, err := fmt.Fprint(c.OutOrStdout(), firewall.Rules(state))
-				return errors.Join(err, refused)
+				_, unprinted := fmt.Fprint(c.OutOrStdout(), firewall.Rules(state))
+				return errors.Join(unprinted, err, refused)
 			}
-			err = firewall.Apply(state, firewall.Load)
-			return errors.Join(err, prepareDevices(cfg), refused)
+			err = errors.Join(err, firewall.Lower(now.Down), firewall.Apply(state, firewall.Load), prepareDevices(now.Owned))
+			if refused == nil {
+				err = errors.Join(err, firewall.ThisAccepted.Keep(cfg))
+			}
+			return errors.Join(err, refused)
 		},
 	}
 	c.Flags().BoolVar(&print, "print", false, "print the rules and change nothing")
 	return c
 }
 
-func firewallState(cfg *config.Config, refused error) (s firewall.State, err error) {
-	if refused == nil {
-		s.Config = cfg
-	}
-	info, err := os.Stat(bundle.AuthorizedKeys)
-	s.SSH = err == nil && info.Size() > 0
+// firewallState is what cfg opens, and the machine beside it. Additions that cannot
+// be listed are none.
+func firewallState(cfg *config.Config) (s firewall.State, err error) {
+	s.Config = cfg
+	info, absent := os.Stat(bundle.AuthorizedKeys)
+	s.SSH = absent == nil && info.Size() > 0
 	s.Additions, err = firewall.FindAdditions(firewall.Additions)
 	return s, err
 }
 
-// prepareDevices hands the ports' devices to linkseal, as far as a configuration
-// can be read: what is refused may name them all the same.
-func prepareDevices(cfg *config.Config) error {
-	changed, err := firewall.WriteNetworks(firewall.NetworkDir, firewall.Networks(cfg))
+// prepareDevices hands the ports' devices to linkseal.
+func prepareDevices(owned firewall.Owned) error {
+	changed, err := firewall.WriteNetworks(firewall.NetworkDir, owned.Networks())
 	if err == nil && changed {
 		err = systemctl("--no-block", "try-reload-or-restart", "systemd-networkd.service")
 	}
-	firewall.Widen(firewall.MTUs(cfg))
+	firewall.Widen(owned.Ports)
 	rules := os.MkdirAll(filepath.Dir(firewall.DeviceRulesFile), 0o755)
 	if rules == nil {
-		rules = os.WriteFile(firewall.DeviceRulesFile, []byte(firewall.DeviceRules(cfg)), 0o644)
+		rules = os.WriteFile(firewall.DeviceRulesFile, []byte(owned.DeviceRules()), 0o644)
 	}
 	return errors.Join(err, rules)
 }

@@ -107,7 +107,7 @@ func checkStaged(ctx context.Context, dir, text string) ([]string, error) {
 	trial.Await(ctx, trial.Devices(bundle.Config, text), deviceTime)
 	// What is wrong with it is told by the check.
 	cfg, _ := config.Parse(bundle.Config, text)
-	restore := firewall.Widen(firewall.MTUs(cfg))
+	restore := firewall.Widen(firewall.OwnedBy(cfg).Ports)
 	wrong, err := trial.Check(ctx, "/proc/self/exe", dir, bundle.Linkseal, filepath.Base(bundle.Config))
 	if len(wrong) > 0 || err != nil {
 		restore()

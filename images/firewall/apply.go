@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,11 +43,15 @@ func Apply(s State, load func(rules string) error) error {
 	return fmt.Errorf("the files of %s are left out, for nft refuses them; mend them and run systemctl restart linkseal-firewall: %w", Additions, err)
 }
 
-// FindAdditions are the operator's files, in the order of their names.
+// FindAdditions are the operator's files, in the order of their names; none with an
+// error if they cannot be listed.
 func FindAdditions(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("no file of %s is read: %w; it is to be a directory of NAME.nft", dir, err)
 	}
 	var paths []string
 	for _, e := range entries {
@@ -54,8 +59,16 @@ func FindAdditions(dir string) ([]string, error) {
 			paths = append(paths, filepath.Join(dir, name))
 		}
 	}
-	return paths, err
+	return paths, nil
 }
+
+// NetworkDir is where Networks belong, and what begins their names: before what
+// people call theirs. DeviceRulesFile is udev's.
+const (
+	NetworkDir      = "/run/systemd/network"
+	NetworkPrefix   = "10-linkseal-"
+	DeviceRulesFile = "/run/udev/rules.d/85-linkseal-ports.rules"
+)
 
 // WriteNetworks makes the files in dir those of networks, and tells whether
 // that changed something.
@@ -111,4 +124,19 @@ func Widen(wanted []MTU) (restore func()) {
 			f()
 		}
 	}
+}
+
+// Lower takes down those of the devices that are there and up: nothing keeps what
+// is clear off them.
+func Lower(devices []MTU) (err error) {
+	for _, m := range devices {
+		link, absent := netlink.LinkByName(m.Device)
+		if absent != nil || link.Attrs().Flags&net.FlagUp == 0 {
+			continue
+		}
+		if e := netlink.LinkSetDown(link); e != nil {
+			err = errors.Join(err, fmt.Errorf("%s, a port's device, is up and cannot be taken down: %w", m.Device, e))
+		}
+	}
+	return err
 }

@@ -1,6 +1,7 @@
 // Package firewall makes the appliance's packet filter and its networkd files
-// out of the configuration. It is pure: Rules and Networks are text, made of
-// parsed values only; Apply, which hands them over, is apart.
+// out of the configuration. It is pure: Rules and Owned are text, made of
+// parsed values only; Apply, which hands them over, is apart, and so is Accepted,
+// which remembers what ports were named.
 //
 // All that comes in is dropped, but what the configuration listens on: tunnels
 // and metrics; SSH once a key is provisioned; and what a host needs to live on a

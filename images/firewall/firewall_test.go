@@ -115,7 +115,7 @@ func TestStatic(t *testing.T) {
 func TestNetworks(t *testing.T) {
 	var all strings.Builder
 	for _, name := range []string{"port", "tunnels"} {
-		files := Networks(parse(t, configurations[name]))
+		files := OwnedBy(parse(t, configurations[name])).Networks()
 		for _, f := range []string{"eth0", "eth1", "en*p0", "macsec1", "macsec2", "wg-hub1", "wg-hub1-1", "ipsec-hub2"} {
 			if text, ok := files[NetworkPrefix+f+".network"]; ok {
 				all.WriteString("== " + name + ": " + f + "\n" + text)
@@ -127,10 +127,10 @@ func TestNetworks(t *testing.T) {
 		}
 	}
 	golden(t, "networks", all.String())
-	if len(Networks(nil)) != 0 {
+	if len(OwnedBy(nil).Networks()) != 0 {
 		t.Error("files without a configuration")
 	}
-	golden(t, "devices.rules", DeviceRules(parse(t, configurations["port"])))
+	golden(t, "devices.rules", OwnedBy(parse(t, configurations["port"])).DeviceRules())
 }
 
 func TestWriteNetworks(t *testing.T) {
@@ -176,6 +176,10 @@ func TestApplyWithoutAdditions(t *testing.T) {
 		t.Fatalf("%q, %v", additions, err)
 	}
 	if none, err := FindAdditions(filepath.Join(dir, "none")); err != nil || len(none) != 0 {
+		t.Errorf("%q, %v", none, err)
+	}
+	// One that is no directory is as if it were empty, and told.
+	if none, err := FindAdditions(filepath.Join(dir, "d.txt")); err == nil || !strings.Contains(err.Error(), "d.txt is read") || len(none) != 0 {
 		t.Errorf("%q, %v", none, err)
 	}
 	var loaded string
