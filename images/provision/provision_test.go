@@ -23,6 +23,8 @@ ports:
   - {name: link1, device: eth1, interface: macsec1, keychain: link1}
 `
 
+const sshKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
+
 func stick(config string) fstest.MapFS {
 	return fstest.MapFS{
 		"linkseal.yaml":          {Data: []byte(config)},
@@ -30,7 +32,7 @@ func stick(config string) fstest.MapFS {
 		"keys/.hidden.yaml":      {Data: []byte("x")},
 		"keys/notes.txt":         {Data: []byte("x")},
 		"network/20-lan.network": {Data: []byte("[Match]\n")},
-		"authorized_keys":        {Data: []byte("ssh-ed25519 x\n")},
+		"authorized_keys":        {Data: []byte(sshKey + "\n")},
 		"other":                  {Data: []byte("x")},
 	}
 }
@@ -74,7 +76,7 @@ func TestApplied(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 	for path, want := range map[string]string{bundle.Config: config, "/etc/linkseal/keys/link1.yaml": "keys: []\n", "/etc/systemd/network/20-lan.network": "[Match]\n",
-		bundle.AuthorizedKeys: "ssh-ed25519 x\n", "/etc/linkseal/other": "absent", "/etc/linkseal/keys/.hidden.yaml": "absent"} {
+		bundle.AuthorizedKeys: sshKey + "\n", "/etc/linkseal/other": "absent", "/etc/linkseal/keys/.hidden.yaml": "absent"} {
 		if got := installed(t, s, path); got != want {
 			t.Errorf("%s: %q, want %q", path, got, want)
 		}
@@ -96,6 +98,8 @@ func TestRefusedChangesNothing(t *testing.T) {
 	large := stick(config)
 	large["keys/large.yaml"] = &fstest.MapFile{Data: make([]byte, bundle.MaxFile+1)}
 	odd := stick(config)
+	keys := stick(config)
+	keys["authorized_keys"] = &fstest.MapFile{Data: []byte(sshKey + "\nssh-ed25519\n")}
 	odd["network/a\x1b[2J.network"] = &fstest.MapFile{}
 	for name, c := range map[string]struct {
 		from  fstest.MapFS
@@ -108,6 +112,7 @@ func TestRefusedChangesNothing(t *testing.T) {
 		"link":        {link, pass, "linkseal.yaml is a symbolic link"},
 		"linked dir":  {linkedDir, pass, "keys is a symbolic link"},
 		"large":       {large, pass, "keys/large.yaml has more than 1048576 octets"},
+		"SSH keys":    {keys, pass, "authorized_keys:2:1: the line is no public key of SSH's"},
 		"odd name":    {odd, pass, `file name "a\x1b[2J.network"`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -172,7 +177,7 @@ func TestFirstWins(t *testing.T) {
 // once, too.
 func TestByHandAndKeysAlone(t *testing.T) {
 	s := &store.Store{Root: t.TempDir()}
-	keys := fstest.MapFS{"authorized_keys": {Data: []byte("ssh-ed25519 x\n")}}
+	keys := fstest.MapFS{"authorized_keys": {Data: []byte(sshKey + "\n")}}
 	if o := take(t, s, fail, keys); o.Result != Applied {
 		t.Fatalf("%+v", o)
 	}

@@ -21,6 +21,7 @@ import (
 
 	"github.com/linkseal/linkseal/dataplane/config"
 	"github.com/linkseal/linkseal/images/provision/bundle"
+	"github.com/linkseal/linkseal/images/provision/sshkeys"
 )
 
 // Names at the root.
@@ -45,6 +46,11 @@ func Read(from fs.FS) (*bundle.Bundle, error) {
 	}
 	if len(b.Files) == 0 {
 		return nil, ErrNone
+	}
+	if text, ok := b.Get(bundle.AuthorizedKeys); ok {
+		if err := sshkeys.Check(AuthorizedKeys, string(text)); err != nil {
+			return nil, err
+		}
 	}
 	if err := all(b, from, keys, bundle.Linkseal+"/"+keys, ".yaml"); err != nil {
 		return nil, err

@@ -10,9 +10,9 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/linkseal/linkseal/images/provision/bundle"
+	"github.com/linkseal/linkseal/images/provision/sshkeys"
 	"github.com/linkseal/linkseal/keymgmt/file/strict"
 )
 
@@ -111,20 +111,13 @@ func sshKeys(d *strict.Document, v strict.Value) (keys []string) {
 		if !ok {
 			continue
 		}
-		if s = strings.TrimSpace(s); !SSHKey(s) {
+		if s = strings.TrimSpace(s); !sshkeys.Is(s) {
 			e.Refuse(keyAccepted)
 			continue
 		}
 		keys = append(keys, s)
 	}
 	return keys
-}
-
-var sshForm = regexp.MustCompile(`^(?:[a-zA-Z0-9-]+(?:="(?:[^"\\]|\\")*")?(?:,[a-zA-Z0-9-]+(?:="(?:[^"\\]|\\")*")?)*[ \t]+)?(?:ssh-(?:ed25519|rsa)|ecdsa-sha2-nistp(?:256|384|521)|sk-ssh-ed25519@openssh\.com|sk-ecdsa-sha2-nistp256@openssh\.com)[ \t]+[A-Za-z0-9+/]{40,}={0,2}(?:[ \t].*)?$`)
-
-// SSHKey tells a line of authorized_keys: options, kind, key, comment.
-func SSHKey(line string) bool {
-	return len(line) <= 16<<10 && sshForm.MatchString(line) && !strings.ContainsFunc(line, func(r rune) bool { return r != '\t' && unicode.IsControl(r) })
 }
 
 func writeFile(b *bundle.Bundle, d *strict.Document, name string, i int, v strict.Value) {

@@ -16,6 +16,7 @@ import (
 	"github.com/linkseal/linkseal/images/provision/bundle"
 	"github.com/linkseal/linkseal/images/provision/medium"
 	"github.com/linkseal/linkseal/images/provision/nocloud"
+	"github.com/linkseal/linkseal/images/provision/sshkeys"
 )
 
 // Name is the file's at the root of the DVD.
@@ -79,7 +80,7 @@ func Parse(text string) (*bundle.Bundle, error) {
 func (l *linux) rest(b *bundle.Bundle) error {
 	var keys []string
 	for _, k := range l.Keys {
-		if k = strings.Join(strings.Fields(k), " "); nocloud.SSHKey(k) {
+		if k = strings.Join(strings.Fields(k), " "); sshkeys.Is(k) {
 			keys = append(keys, k)
 		} else if k != "" {
 			b.Ignore("%s: a public key that is none of SSH's", Name)
