@@ -19,6 +19,7 @@ import (
 	"github.com/linkseal/linkseal/images/firewall"
 	"github.com/linkseal/linkseal/images/provision"
 	"github.com/linkseal/linkseal/images/provision/bundle"
+	"github.com/linkseal/linkseal/images/provision/medium"
 	"github.com/linkseal/linkseal/images/provision/source"
 	"github.com/linkseal/linkseal/images/provision/store"
 	"github.com/linkseal/linkseal/images/provision/trial"
@@ -91,15 +92,19 @@ func provisionFrom(ctx context.Context, devices []string, log io.Writer) error {
 }
 
 func provisionFromDevice(ctx context.Context, s *store.Store, device string) provision.Outcome {
-	medium, err := source.Open(device)
-	if err != nil {
-		failed := func() (*bundle.Bundle, error) { return nil, err }
-		return provision.Take(ctx, s, checkStaged, device, time.Now(), failed)
+	from := provision.Offer{Source: device}
+	m, err := source.Open(device)
+	if err == nil {
+		defer m.Close()
+		from.Source, from.Medium = source.Describe(device, m.FS()), medium.Digest(m.FS())
 	}
-	defer medium.Close()
-	return provision.Take(ctx, s, checkStaged, source.Describe(device, medium.FS()), time.Now(), func() (*bundle.Bundle, error) {
-		return source.Read(medium.FS(), source.Azure(""))
-	})
+	from.Read = func() (*bundle.Bundle, error) {
+		if err != nil {
+			return nil, err
+		}
+		return source.Read(m.FS(), source.Azure(""))
+	}
+	return provision.Take(ctx, s, checkStaged, from, time.Now())
 }
 
 // checkStaged checks a configuration as it will be.

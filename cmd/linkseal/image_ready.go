@@ -50,17 +50,17 @@ func reportReady(ctx context.Context, log io.Writer) error {
 	dvd, giveUp := context.WithTimeout(ctx, dvdTime)
 	defer giveUp()
 	failed := ""
-	before, err := (&store.Store{}).Record()
+	before, err := (&store.Store{}).Provisioned()
 	if err != nil {
 		return err
 	}
 	// A machine that was made without a DVD is ready all the same.
 	_ = wire.Until(dvd, time.Second, func(context.Context) (err error) {
 		outcomes, err := provision.Report(provision.ReportFile)
-		if err == nil && len(outcomes) == 0 && before.Digest == "" {
+		if err == nil && len(outcomes) == 0 && !before {
 			err = errors.New("the provisioning DVD has not been read yet")
 		}
-		failed = provision.Failure(outcomes)
+		failed = provision.Failure(outcomes, before)
 		return err
 	}, tell)
 	err = wire.Until(ctx, readyWait, func(ctx context.Context) error {

@@ -46,14 +46,30 @@ type Outcome struct {
 // dir, and which is to be that of /etc/linkseal; none if nothing is.
 type Check func(ctx context.Context, dir, config string) (wrong []string, err error)
 
-// Take installs what read brings, or says why not.
-func Take(ctx context.Context, s *store.Store, check Check, source string, now time.Time, read func() (*bundle.Bundle, error)) Outcome {
-	o := Outcome{Source: source, At: now.UTC()}
+// Offer is what a source has.
+type Offer struct {
+	Source string // for people
+	// Medium is the digest of it as it is: an update of the program, which may make
+	// something else of it, knows by it what it was provisioned with. Empty: none.
+	Medium string
+	Read   func() (*bundle.Bundle, error)
+}
+
+// Take installs what is offered, or says why not.
+func Take(ctx context.Context, s *store.Store, check Check, from Offer, now time.Time) Outcome {
+	o := Outcome{Source: from.Source, At: now.UTC()}
 	refuse := func(remedy string, reasons ...string) Outcome {
 		o.Result, o.Remedy, o.Reasons = Refused, remedy, bounded(reasons)
 		return o
 	}
-	b, err := read()
+	unchanged := func(r store.Record) bool { return from.Medium != "" && r.Medium == from.Medium }
+	if taken, _, err := owned(s, unchanged); err != nil {
+		return refuse("", err.Error())
+	} else if taken == Same {
+		o.Result = Same
+		return o
+	}
+	b, err := from.Read()
 	switch {
 	case errors.Is(err, medium.ErrNone), errors.Is(err, ovfenv.ErrNone):
 		o.Result, o.Reasons = Empty, []string{err.Error()}
@@ -67,7 +83,7 @@ func Take(ctx context.Context, s *store.Store, check Check, source string, now t
 		o.Result, o.Reasons = Empty, []string{"it has nothing that an appliance is provisioned with"}
 		return o
 	}
-	if taken, remedy, err := owned(s, b.Digest()); err != nil {
+	if taken, remedy, err := owned(s, func(r store.Record) bool { return r.Digest == b.Digest() }); err != nil {
 		return refuse("", err.Error())
 	} else if taken == Same {
 		o.Result = Same
@@ -78,7 +94,7 @@ func Take(ctx context.Context, s *store.Store, check Check, source string, now t
 	if wrong := medium.Missing(b); len(wrong) > 0 {
 		return refuse(mend, wrong...)
 	}
-	dir, err := s.Stage(b, store.Record{Source: source, At: now.UTC()})
+	dir, err := s.Stage(b, store.Record{Source: from.Source, At: now.UTC(), Medium: from.Medium})
 	if err != nil {
 		return refuse("", "it cannot be staged: "+err.Error())
 	}
@@ -103,9 +119,9 @@ func Take(ctx context.Context, s *store.Store, check Check, source string, now t
 
 const mend = "mend it and offer it again: put the medium in anew, or start the machine again"
 
-// owned says who provisioned the appliance, if somebody did: Same, or the
-// reason for refusing another.
-func owned(s *store.Store, digest string) (taken, remedy string, err error) {
+// owned says who provisioned the appliance, if somebody did: Same by what same says
+// of the record, or the reason for refusing another.
+func owned(s *store.Store, same func(store.Record) bool) (taken, remedy string, err error) {
 	r, err := s.Record()
 	if err != nil {
 		return "", "", err
@@ -120,7 +136,7 @@ func owned(s *store.Store, digest string) (taken, remedy string, err error) {
 	}
 	const anew = "; or write the image anew"
 	switch {
-	case r.Digest == digest && (config || keys && !r.Config()):
+	case r.Digest != "" && same(r) && (config || keys && !r.Config()):
 		return Same, "", nil
 	case config && r.Config():
 		return fmt.Sprintf("the appliance has been provisioned already, from %s on %s, and this is something else", r.Source, r.At.Format(time.RFC3339)),

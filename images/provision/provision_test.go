@@ -46,7 +46,8 @@ func fail(context.Context, string, string) ([]string, error) {
 
 func take(t *testing.T, s *store.Store, check Check, from fstest.MapFS) Outcome {
 	t.Helper()
-	return Take(context.Background(), s, check, "LINKSEAL medium /dev/sdb1", time.Unix(1e9, 0), func() (*bundle.Bundle, error) { return medium.Read(from) })
+	read := func() (*bundle.Bundle, error) { return medium.Read(from) }
+	return Take(context.Background(), s, check, Offer{Source: "LINKSEAL medium /dev/sdb1", Read: read}, time.Unix(1e9, 0))
 }
 
 func installed(t *testing.T, s *store.Store, path string) string {
@@ -97,9 +98,9 @@ func TestRefusedChangesNothing(t *testing.T) {
 	linkedDir["keys"] = &fstest.MapFile{Data: []byte("/etc"), Mode: os.ModeSymlink}
 	large := stick(config)
 	large["keys/large.yaml"] = &fstest.MapFile{Data: make([]byte, bundle.MaxFile+1)}
-	odd := stick(config)
 	keys := stick(config)
 	keys["authorized_keys"] = &fstest.MapFile{Data: []byte(sshKey + "\nssh-ed25519\n")}
+	odd := stick(config)
 	odd["network/a\x1b[2J.network"] = &fstest.MapFile{}
 	for name, c := range map[string]struct {
 		from  fstest.MapFS
@@ -111,8 +112,8 @@ func TestRefusedChangesNothing(t *testing.T) {
 		"missing key": {missing, pass, "/etc/linkseal/linkseal.yaml:3:31: /etc/linkseal/keys/link1.yaml is named and not provided"},
 		"link":        {link, pass, "linkseal.yaml is a symbolic link"},
 		"linked dir":  {linkedDir, pass, "keys is a symbolic link"},
-		"large":       {large, pass, "keys/large.yaml has more than 1048576 octets"},
 		"SSH keys":    {keys, pass, "authorized_keys:2:1: the line is no public key of SSH's"},
+		"large":       {large, pass, "keys/large.yaml has more than 1048576 octets"},
 		"odd name":    {odd, pass, `file name "a\x1b[2J.network"`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -195,6 +196,68 @@ func TestByHandAndKeysAlone(t *testing.T) {
 	}
 	if o := take(t, s, pass, stick(config)); o.Result != Refused || !strings.Contains(o.Reasons[0], "has a /etc/linkseal/linkseal.yaml already") {
 		t.Errorf("%+v", o)
+	}
+}
+
+// An update of the program makes something else of the same medium, or refuses it:
+// it is the same all the same.
+func TestSameForAnotherParser(t *testing.T) {
+	s := &store.Store{Root: t.TempDir()}
+	offer := func(from fstest.MapFS, read func() (*bundle.Bundle, error)) Outcome {
+		return Take(context.Background(), s, pass, Offer{"LINKSEAL medium /dev/sdb1", medium.Digest(from), read}, time.Unix(1e9, 0))
+	}
+	from := stick(config)
+	if o := offer(from, func() (*bundle.Bundle, error) { return medium.Read(from) }); o.Result != Applied {
+		t.Fatalf("%+v", o)
+	}
+	other := func() (*bundle.Bundle, error) { return medium.Read(stick(config + "# as the new one reads it\n")) }
+	refuses := func() (*bundle.Bundle, error) { return nil, errors.New("what the old one took") }
+	for _, read := range []func() (*bundle.Bundle, error){other, refuses} {
+		if o := offer(from, read); o.Result != Same {
+			t.Errorf("%+v", o)
+		}
+		changed := stick(config)
+		changed["linkseal.yaml"].Data = append(changed["linkseal.yaml"].Data, '#')
+		if o := offer(changed, read); o.Result != Refused {
+			t.Errorf("another medium: %+v", o)
+		}
+	}
+	// One whose digest nobody knows is no other's equal.
+	if o := Take(context.Background(), s, pass, Offer{Source: "x", Read: other}, time.Unix(1e9, 0)); o.Result != Refused {
+		t.Errorf("%+v", o)
+	}
+}
+
+// Only a machine that never was provisioned has failed.
+func TestFailure(t *testing.T) {
+	refused := []Outcome{{Source: "DVD", Result: Refused, Reasons: []string{"a", "b"}}}
+	if got := Failure(refused, false); got != "DVD: a; b" {
+		t.Errorf("%q", got)
+	}
+	for _, got := range []string{Failure(refused, true), Failure(append(refused, Outcome{Result: Same}), false), Failure(nil, false)} {
+		if got != "" {
+			t.Errorf("%q", got)
+		}
+	}
+	s := &store.Store{Root: t.TempDir()}
+	if before, err := s.Provisioned(); err != nil || before {
+		t.Errorf("%t, %v: nothing was", before, err)
+	}
+	if o := take(t, s, pass, stick(config)); o.Result != Applied {
+		t.Fatalf("%+v", o)
+	}
+	if before, err := s.Provisioned(); err != nil || !before {
+		t.Errorf("%t, %v: by a medium", before, err)
+	}
+	hand := &store.Store{Root: t.TempDir()}
+	if err := os.MkdirAll(filepath.Join(hand.Root, bundle.Linkseal), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(hand.Root, bundle.Config), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if before, err := hand.Provisioned(); err != nil || !before {
+		t.Errorf("%t, %v: by hand", before, err)
 	}
 }
 

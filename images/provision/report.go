@@ -51,9 +51,13 @@ func AddReport(path string, o Outcome) error {
 }
 
 // Failure is why a machine is not provisioned that was to be: the reasons of the
-// last that was refused, if nothing was applied. Empty otherwise.
-func Failure(all []Outcome) string {
+// last that was refused, if nothing was applied, in this boot or (before) in an
+// earlier one. Empty otherwise: to refuse another medium is no failure.
+func Failure(all []Outcome, before bool) string {
 	why := ""
+	if before {
+		return why
+	}
 	for _, o := range all {
 		switch o.Result {
 		case Applied, Same:

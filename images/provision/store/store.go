@@ -31,6 +31,8 @@ type Record struct {
 	Source string    `json:"source"` // for people
 	At     time.Time `json:"at"`
 	Digest string    `json:"digest"`
+	// Medium is the digest of the medium as it was.
+	Medium string `json:"medium,omitempty"`
 	// Files are the paths, so that the next bundle can replace them all.
 	Files []string `json:"files"`
 }
@@ -226,6 +228,15 @@ func (s *Store) Record() (Record, error) {
 		return Record{}, nil
 	}
 	return r, err
+}
+
+// Provisioned tells whether the appliance has what it needs: by a medium, or by hand.
+func (s *Store) Provisioned() (bool, error) {
+	r, err := s.Record()
+	if err != nil || r.Digest != "" {
+		return r.Digest != "", err
+	}
+	return s.Has(bundle.Config)
 }
 
 func load(path string) (r Record, err error) {
