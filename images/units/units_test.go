@@ -120,3 +120,24 @@ func TestNothingTearsDown(t *testing.T) {
 		t.Errorf("a watchdog of %d s: a pass of a busy machine takes some, and MKA's peers wait", sec)
 	}
 }
+
+// A restart of the daemon restarts its broker, before it: the daemon asks in its first
+// look, and what asks a broker that ends is not answered. No part of that waits for
+// a broker that hangs for as long as the daemon may take to start.
+func TestBroker(t *testing.T) {
+	for unit, lines := range map[string][]string{
+		"linkseal.service":        {"Wants=linkseal-broker.service", "After=linkseal-broker.socket linkseal-broker.service"},
+		"linkseal-broker.service": {"PartOf=linkseal.service", "Type=notify", "WatchdogSec=20s", "TimeoutStartSec=10s", "TimeoutStopSec=2s", "Restart=always"},
+		"linkseal-broker.socket":  {"TriggerLimitIntervalSec=0"},
+	} {
+		text, err := os.ReadFile(unit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range lines {
+			if !strings.Contains("\n"+string(text), "\n"+line+"\n") {
+				t.Errorf("%s has not %s", unit, line)
+			}
+		}
+	}
+}

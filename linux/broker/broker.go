@@ -92,7 +92,7 @@ func failed(err error) Reply {
 	return r
 }
 
-// refusal is a Reply that says no, as an error.
+// refusal is a Reply that says no, as an error: what the kernel told the broker.
 type refusal struct{ Reply }
 
 func (r *refusal) Error() string { return "linkseal's broker: " + r.Text }

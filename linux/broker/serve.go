@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/linkseal/linkseal/linux/peercred"
+	"github.com/linkseal/linkseal/linux/sdnotify"
 )
 
 // Lend does what is asked. The descriptor, -1 for none, is given away.
@@ -50,18 +51,37 @@ func Activated() (*net.UnixListener, error) {
 }
 
 // Serve answers at l with lends until ctx ends. Only who runs as the same user is
-// answered.
+// answered. The service manager is told that it lives for as long as it accepts: not
+// while as many hang as are served at once.
 func Serve(ctx context.Context, l *net.UnixListener, lends map[What]Lend, log *slog.Logger) error {
 	defer context.AfterFunc(ctx, func() { l.Close() })()
 	slots := make(chan struct{}, most)
 	var all sync.WaitGroup
 	defer all.Wait()
-	for {
-		c, err := l.AcceptUnix()
-		if ctx.Err() != nil {
-			return nil
+	tell := func(state string) {
+		if err := sdnotify.Send(state); err != nil {
+			log.Warn("the service manager was not told", "error", err)
 		}
-		if err != nil {
+	}
+	every := sdnotify.WatchdogInterval()
+	due := time.Now().Add(every)
+	tell(sdnotify.Ready)
+	for {
+		if every > 0 {
+			l.SetDeadline(due)
+		}
+		c, err := l.AcceptUnix()
+		if every > 0 && !time.Now().Before(due) {
+			tell(sdnotify.Watchdog)
+			due = time.Now().Add(every)
+		}
+		switch {
+		case err == nil: // it is answered, whatever has ended meanwhile
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			continue
+		default:
 			return fmt.Errorf("broker: %w", err)
 		}
 		slots <- struct{}{}
