@@ -75,7 +75,9 @@ func provisionFrom(ctx context.Context, devices []string, log io.Writer) error {
 	}
 	err = errors.Join(err, takeHostname())
 	if len(devices) == 0 {
-		devices = source.Devices("")
+		before, unread := s.Provisioned()
+		attached, unsettled := source.Attached("", unread == nil && !before, func() error { return source.Settle(ctx) })
+		devices, err = attached, errors.Join(err, unread, unsettled)
 	}
 	for _, device := range devices {
 		o := provisionFromDevice(ctx, s, device)

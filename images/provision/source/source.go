@@ -3,12 +3,16 @@
 package source
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/linkseal/linkseal/images/provision/bundle"
 	"github.com/linkseal/linkseal/images/provision/medium"
@@ -47,6 +51,32 @@ func Devices(root string) (paths []string) {
 		}
 	}
 	return paths
+}
+
+// Attached are Devices. While nobody has provisioned the appliance (fresh) udev first
+// sees what is attached already, by settle: a seed has to be taken before networkd
+// configures what it says is a port's. What settle fails of is told.
+func Attached(root string, fresh bool, settle func() error) (paths []string, err error) {
+	if fresh {
+		if err = settle(); err != nil {
+			err = fmt.Errorf("udev has not looked at all that is attached; what it finds later is taken then: %w", err)
+		}
+	}
+	return Devices(root), err
+}
+
+// settleTime bounds how long Settle holds a boot up.
+const settleTime = 5 * time.Second
+
+// Settle waits until udev has worked off what it knows of.
+func Settle(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, settleTime+time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "udevadm", "settle", fmt.Sprintf("--timeout=%d", int(settleTime.Seconds()))).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("udevadm settle: %w: %s", err, strings.TrimSpace(string(out)))
+	}
+	return nil
 }
 
 // Describe is the source for people, by what is on the medium.
