@@ -32,3 +32,15 @@ func Kind(head []byte) string {
 	}
 	return ""
 }
+
+// options are those of a mount. A medium says itself what the kernel does when it
+// finds it broken, and panic is among that: it is asked for none of it.
+func options(kind string) (flags []string, values map[string]string) {
+	switch kind {
+	case "ext4":
+		return []string{"ro", "noload"}, map[string]string{"errors": "continue"} // the journal would be written
+	case "vfat":
+		return []string{"ro"}, map[string]string{"errors": "continue"}
+	}
+	return []string{"ro"}, nil
+}

@@ -75,13 +75,15 @@ func attach(kind, device string) (int, error) {
 	if err := unix.FsconfigSetString(f, "source", device); err != nil {
 		return -1, err
 	}
-	flags := []string{"ro"}
-	if kind == "ext4" {
-		flags = append(flags, "noload") // the journal would be written
-	}
+	flags, values := options(kind)
 	for _, name := range flags {
 		if err := unix.FsconfigSetFlag(f, name); err != nil {
 			return -1, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	for name, value := range values {
+		if err := unix.FsconfigSetString(f, name, value); err != nil {
+			return -1, fmt.Errorf("%s=%s: %w", name, value, err)
 		}
 	}
 	if err := unix.FsconfigCreate(f); err != nil {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -90,7 +91,7 @@ func medium(t *testing.T, mkfs string) string {
 
 // media are made as people make them, with a link where the file system has some.
 var media = map[string]string{
-	"ext4": `ln -s /etc/passwd "$TREE/link"; mkfs.ext4 -q -L LINKSEAL -d "$TREE" "$IMAGE"`,
+	"ext4": `ln -s /etc/passwd "$TREE/link"; mkfs.ext4 -q -e panic -L LINKSEAL -d "$TREE" "$IMAGE"`,
 	"vfat": `mkfs.vfat -n LINKSEAL "$IMAGE"; mcopy -s -i "$IMAGE" "$TREE/linkseal.yaml" "$TREE/keys" ::`,
 }
 
@@ -130,6 +131,10 @@ func look(t *testing.T, kind, device string, from fs.FS) {
 		}
 	}
 	if kind == "ext4" {
+		// The superblock says panic.
+		if is, err := os.ReadFile(filepath.Join("/proc/fs/ext4", filepath.Base(device), "options")); err != nil || !bytes.Contains(is, []byte("errors=continue\n")) {
+			t.Errorf("%v: mounted with\n%s", err, is)
+		}
 		if info, err := fs.Lstat(from, "link"); err != nil || info.Mode().Type() != fs.ModeSymlink {
 			t.Errorf("%v, %v", info, err)
 		}
@@ -140,6 +145,19 @@ func look(t *testing.T, kind, device string, from fs.FS) {
 	mounts, err := os.ReadFile("/proc/self/mounts")
 	if err != nil || bytes.Contains(mounts, []byte(device+" ")) {
 		t.Errorf("%s: it is attached somewhere, %v", kind, err)
+	}
+}
+
+// What a medium says of errors does not count.
+func TestOptions(t *testing.T) {
+	for _, kind := range []string{"ext4", "vfat", "iso9660", "udf"} {
+		flags, values := options(kind)
+		if !slices.Contains(flags, "ro") {
+			t.Errorf("%s is not mounted ro", kind)
+		}
+		if (kind == "ext4" || kind == "vfat") && values["errors"] != "continue" {
+			t.Errorf("%s is mounted with %v", kind, values)
+		}
 	}
 }
 
