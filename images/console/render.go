@@ -144,6 +144,9 @@ func (s *State) howTo(p *page) {
 	}
 }
 
+// Sections that there are only while something is to be told.
+const configuration, alarms = "Configuration", "Alarms"
+
 // daemon tells of a daemon that does not answer, and of alarms that are of no one
 // port.
 func (s *State) daemon() []Section {
@@ -151,7 +154,7 @@ func (s *State) daemon() []Section {
 		if !s.Config {
 			return nil
 		}
-		p := section("Configuration")
+		p := section(configuration)
 		if s.Starting {
 			p.add("state", "there is a linkseal.yaml, and the daemon starts")
 			return []Section{p.Section}
@@ -171,7 +174,7 @@ func (s *State) daemon() []Section {
 		p.add("  next", "wait a minute; if this stays, start the machine again, and read the journal over SSH: journalctl -u linkseal")
 		return []Section{p.Section}
 	}
-	p := section("Alarms")
+	p := section(alarms)
 	for _, e := range s.Status.Reload {
 		p.add("REFUSED", "a change of linkseal.yaml; the configuration before it runs: %s", e)
 		p.add("  next", "%s", s.mend())

@@ -197,6 +197,9 @@ func TestChanged(t *testing.T) {
 	if got, want := Log(changed, []string{"Tunnel hub1"}, now), "--- linkseal, 2026-11-26 17:54:03 UTC ---\nLink link1: macsec1 on eth1\n  DOWN      no traffic passes\n"; !strings.HasPrefix(got, want) || !strings.HasSuffix(got, "\nTunnel hub1: gone\n\n") {
 		t.Errorf("%q", got)
 	}
+	if got := Log(nil, []string{"Configuration", "Alarms"}, now); !strings.HasSuffix(got, "\nConfiguration: the daemon runs it\nAlarms: none now\n\n") {
+		t.Errorf("%q", got)
+	}
 	if _, gone := Changed(before, states["tunnel"].Sections()); len(gone) != 1 || gone[0] != "Link link1: macsec1 on eth1" {
 		t.Errorf("%v", gone)
 	}

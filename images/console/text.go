@@ -104,7 +104,14 @@ func Log(changed []Section, gone []string, now time.Time) string {
 		b.WriteString(l + "\n")
 	}
 	for _, title := range gone {
-		b.WriteString(cut(title+": gone") + "\n")
+		what := "gone"
+		switch title {
+		case configuration: // it is told of while the daemon does not answer
+			what = "the daemon runs it"
+		case alarms:
+			what = "none now"
+		}
+		b.WriteString(cut(title+": "+what) + "\n")
 	}
 	b.WriteString("\n")
 	return b.String()
