@@ -34,6 +34,7 @@ const (
 	TPM                          // the machine's TPM
 	Group                        // group A for the control socket with inode B; no descriptor
 	Trial                        // what a trial of feature A found, as text
+	Deepen                       // room in the sockets of charon, process A; no descriptor
 )
 
 // Request is one question.

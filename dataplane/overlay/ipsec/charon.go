@@ -251,7 +251,7 @@ func (c *Charon) keep(ctx context.Context) {
 			c.log.Info("charon runs", "how", how, "pid", p.pid, "dir", c.o.Dir)
 			since := time.Now()
 			if c.o.Userspace {
-				if err := deepen(int(p.pidfd.Fd()), p.pid); err != nil {
+				if err := p.deepen(); err != nil {
 					c.log.Warn("charon's sockets keep the room that the kernel gives: a busy machine may lose packets", "error", err)
 				}
 			}

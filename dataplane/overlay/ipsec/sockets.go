@@ -4,10 +4,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/linkseal/linkseal/linux/broker"
 )
 
 // deep is what each of charon's sockets may hold, in octets as SO_RCVBUF counts
@@ -15,6 +18,33 @@ import (
 // hundred packets, and charon in user space need be without a processor for no
 // longer than that to lose one; it has no setting for it.
 const deep = 16 << 20
+
+// deepen is by the broker if there is one: to take another process's sockets is denied
+// to a daemon that reads what peers send.
+func (p *process) deepen() error {
+	if !broker.Configured() {
+		return deepen(int(p.pidfd.Fd()), p.pid)
+	}
+	_, _, err := broker.Ask(broker.Request{What: broker.Deepen, A: uint32(p.pid)})
+	return err
+}
+
+// Lend is broker.Lend of broker.Deepen: of a charon, and of nothing else.
+func Lend(pid, _ uint32) (fd int, text string, err error) {
+	own, err := unix.PidfdOpen(int(pid), 0)
+	if err != nil {
+		return -1, "", fmt.Errorf("process %d: %w", pid, err)
+	}
+	defer unix.Close(own)
+	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	if err != nil {
+		return -1, "", err
+	}
+	if !slices.Contains(programs, strings.TrimSuffix(exe, " (deleted)")) {
+		return -1, "", fmt.Errorf("process %d is %q, and no charon: %w", pid, exe, unix.EPERM)
+	}
+	return -1, "", deepen(own, int(pid))
+}
 
 // deepen gives the Internet sockets of a charon that does ESP itself room for
 // what comes while it has no processor.

@@ -1,6 +1,7 @@
 package ipsec
 
 import (
+	"errors"
 	"net"
 	"os"
 	"testing"
@@ -48,5 +49,15 @@ func TestDeepen(t *testing.T) {
 	}
 	if got := room(local); got != before {
 		t.Errorf("a unix socket has %d octets; it had %d", got, before)
+	}
+}
+
+// The broker gives room to a charon's sockets, and to nobody else's.
+func TestLendNoCharon(t *testing.T) {
+	if fd, _, err := Lend(uint32(os.Getpid()), 0); !errors.Is(err, unix.EPERM) || fd != -1 {
+		t.Errorf("%d, %v", fd, err)
+	}
+	if fd, _, err := Lend(1<<30, 0); err == nil || fd != -1 {
+		t.Errorf("%d, %v", fd, err)
 	}
 }
