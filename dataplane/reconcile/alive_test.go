@@ -1,8 +1,10 @@
 package reconcile
 
 import (
+	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -63,6 +65,40 @@ func TestHungReconciler(t *testing.T) {
 		w.settle()
 		if n := w.heartbeats(); n < 18 {
 			w.t.Errorf("told %d times after it went on", n)
+		}
+	})
+}
+
+// Many tunnels whose peers do not answer are removed by one reload: the service
+// manager hears that the daemon lives meanwhile.
+func TestAliveWhileTunnelsEnd(t *testing.T) {
+	const count, each = 8, 5 * time.Second
+	all := "tunnels:\n"
+	for n := range count {
+		all += fmt.Sprintf("  - {name: hub%[1]d, type: wireguard, device: eth2, interface: wg%[1]d, local: 10.0.0.4, remote: 10.20.0.%[1]d, protect: [10.%[2]d.0.0/16],\n     wireguard: {port: %[3]d, peer_public_key: \"xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=\", keychain: k2}}\n", n+1, n+30, 51820+2*n)
+	}
+	runWith(t, newMachine("eth1", "eth2"), portLine("a", "eth1", "")+all, func(w *world) {
+		everyTwelve(w)
+		w.sources["k2"].load = psks(time.Now(), "a", "b")
+	}, func(w *world) {
+		w.want("sessions", count, len(w.opened()))
+		for _, s := range w.opened() {
+			s.Last(each)
+		}
+		w.reload(portLine("a", "eth1", ""))
+		for range count/2 - 1 {
+			w.heartbeats()
+			time.Sleep(2 * each)
+			synctest.Wait()
+			if n := w.heartbeats(); n == 0 {
+				w.t.Errorf("nothing was told for %v", 2*each)
+			}
+		}
+		time.Sleep(2 * each)
+		for i, s := range w.opened() {
+			if !s.Told().Removed {
+				w.t.Errorf("tunnel %d is not removed", i+1)
+			}
 		}
 	})
 }

@@ -248,6 +248,11 @@ func (t *tunnel) end(r *Reconciler, remove bool, why string) {
 	}
 	t.session, t.view, t.routed = nil, overlay.View{}, false
 	r.log.Info("tunnel ends", "tunnel", t.cfg.Name, "why", why)
+	// A removal waits for others, in bounded time; of many together the service
+	// manager hears one by one.
+	if r.o.Alive > 0 {
+		r.tellAlive()
+	}
 }
 
 // tell logs the tunnel's problem when it is a new one, and its end.

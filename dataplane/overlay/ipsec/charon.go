@@ -8,9 +8,9 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/linkseal/linkseal/dataplane/overlay/ipsec/conn"
 	"github.com/linkseal/linkseal/dataplane/overlay/ipsec/strongswan"
 	"github.com/linkseal/linkseal/keymgmt/secret"
 	"github.com/linkseal/linkseal/linux/netns"
@@ -44,6 +44,10 @@ type Charon struct {
 	keys     map[string]int      // private keys by id: how many Sessions use each
 	look     chan struct{}       // a token: what is established may have changed
 	tags     *secret.Key         // see label
+	owed     map[string][]string // keys by removed tunnel that charon is yet to forget
+
+	settling sync.Mutex  // while charon forgets what is owed
+	mute     atomic.Bool // it has not answered to that, and not since
 }
 
 // starting is why there is no charon yet.
@@ -82,7 +86,7 @@ func newCharon(o CharonOptions, program, conf string) (c *Charon, err error) {
 		o: o, ownNS: own, log: o.Log, program: program, conf: conf,
 		cancel: cancel, done: make(chan struct{}),
 		why:      starting,
-		sessions: map[string]*Session{}, keys: map[string]int{}, look: make(chan struct{}, 1),
+		sessions: map[string]*Session{}, keys: map[string]int{}, owed: map[string][]string{}, look: make(chan struct{}, 1),
 	}
 	go c.keep(ctx)
 	return c, nil
@@ -111,8 +115,15 @@ func (c *Charon) Stop() error {
 // Stray ends a charon that an earlier linkseal left in dir, when no IPsec tunnel
 // is configured any more. That there is none is no error.
 func Stray(dir string) error {
-	if p, err := connect(dir); err == nil {
+	p, err := connect(dir)
+	var hangs *strongswan.SilentError
+	switch {
+	case err == nil:
 		p.end()
+	case errors.As(err, &hangs): // it would go on with what is taken away, when it answers again
+		if err := killHung(hangs.PID); err != nil {
+			return fmt.Errorf("%w; %w", hangs, err)
+		}
 	}
 	return nil
 }
@@ -125,16 +136,7 @@ func prune(dir string, keep []string) error {
 		return nil // nothing is loaded in a charon that is not there
 	}
 	defer p.close()
-	have, err := p.Connections()
-	if err != nil {
-		return err
-	}
-	for _, name := range have {
-		if tunnel, _, ours := conn.Tunnel(name); ours && !slices.Contains(keep, tunnel) {
-			err = errors.Join(err, p.UnloadConnection(name), p.Terminate(name, removePatience), unloadSecrets(p.Client, tunnel, nil))
-		}
-	}
-	return err
+	return sever(p.Client, func(tunnel string) bool { return !slices.Contains(keep, tunnel) })
 }
 
 // PID is charon's process; 0 while there is none.
@@ -225,14 +227,19 @@ func (c *Charon) keep(ctx context.Context) {
 		if errors.As(err, &hangs) {
 			if silent++; silent >= looksFailed {
 				c.log.Error("charon hangs, and is killed", "pid", hangs.PID)
-				err, silent = killHung(hangs.PID, err), 0
+				silent = 0
+				if e := killHung(hangs.PID); e != nil {
+					err = fmt.Errorf("%w; %w", err, e)
+				} else {
+					err = fmt.Errorf("%w; it was killed, and another is started", err)
+				}
 			}
 		} else if err != nil {
 			how = "started"
 			p, err = start(c.program, c.o.Dir, c.conf, c.o.NS)
 		}
 		if err == nil && p != nil {
-			switch err = p.fit(c.o.Userspace); {
+			switch err = p.fit(ctx, c.o.Userspace); {
 			case errors.Is(err, errLacks):
 				p.end()
 			case err != nil: // it may carry traffic
@@ -281,6 +288,7 @@ func (c *Charon) keep(ctx context.Context) {
 
 // set tells all Sessions whether charon runs.
 func (c *Charon) set(p *process, why string) {
+	c.mute.Store(false)
 	c.mu.Lock()
 	c.p, c.why = p, why
 	c.mu.Unlock()

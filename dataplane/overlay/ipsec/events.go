@@ -62,7 +62,11 @@ func (c *Charon) serve(ctx context.Context, p *process) (hung bool) {
 				}
 			} else {
 				failed = 0
+				c.mute.Store(false)
 				c.tell(a)
+				if c.owes() {
+					go c.settleAll(p.Client)
+				}
 			}
 			if again {
 				again = false

@@ -1,6 +1,7 @@
 package ipsec
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -44,7 +45,9 @@ func (s *Session) notTaken(now time.Time, err error) {
 		s.retry = now.Add(soon)
 		return
 	}
-	s.log.Error("charon does not take the tunnel", "error", err)
+	if !errors.Is(err, context.Canceled) { // else the Session is closed
+		s.log.Error("charon does not take the tunnel", "error", err)
+	}
 }
 
 func (s *Session) give() error {
@@ -54,6 +57,9 @@ func (s *Session) give() error {
 			return err
 		}
 		s.members[0].iface = name
+	}
+	if err := s.c.settle(s.client, s.name); err != nil {
+		return err
 	}
 	s.stamped = s.stamp()
 	var err error
@@ -137,21 +143,6 @@ func (s *Session) loadSecret(label string) error {
 		owners = append(owners, remote)
 	}
 	return s.client.LoadSecret(secretID(s.name, label), owners, p.Secret)
-}
-
-// unloadSecrets forgets the PSKs of a tunnel, all or those in only.
-func unloadSecrets(c *strongswan.Client, tunnel string, only []string) error {
-	have, err := c.Secrets()
-	if err != nil {
-		return err
-	}
-	for _, id := range have {
-		name, ours := strings.CutPrefix(id, secretID(tunnel, ""))
-		if ours && (only == nil || slices.Contains(only, name)) {
-			err = errors.Join(err, c.UnloadSecret(id))
-		}
-	}
-	return err
 }
 
 // useKey counts a Session that uses a private key; several may have one file.

@@ -1,6 +1,7 @@
 package ipsec
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -64,12 +65,13 @@ func adopt(dir, conf string) (*process, error) {
 }
 
 // fit says what charon lacks for us; nil: nothing.
-func (p *process) fit(userspace bool) error {
-	version, err := p.Version()
+func (p *process) fit(ctx context.Context, userspace bool) error {
+	c := p.Until(ctx)
+	version, err := c.Version()
 	if err != nil {
 		return err
 	}
-	have, err := p.Plugins()
+	have, err := c.Plugins()
 	if err != nil {
 		return err
 	}
@@ -196,22 +198,22 @@ func (p *process) end() {
 }
 
 // killHung ends a charon that listens and does not answer, if that is what pid is;
-// else the error is why.
-func killHung(pid int, why error) error {
+// else the error is why not.
+func killHung(pid int) error {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
-		return errors.Join(why, err)
+		return err
 	}
 	defer unix.Close(fd)
 	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
 	if err != nil || !slices.Contains(programs, strings.TrimSuffix(exe, " (deleted)")) {
-		return fmt.Errorf("%w; it is %q, and is left alone: end it by hand", why, exe)
+		return fmt.Errorf("it is %q, and is left alone: end it by hand", exe)
 	}
 	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil {
-		return errors.Join(why, err)
+		return err
 	}
 	gone(fd, endPatience)
-	return fmt.Errorf("%w; it was killed, and another is started", why)
+	return nil
 }
 
 // kill ends a charon that does not answer.

@@ -2,6 +2,7 @@ package ipsec
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -33,8 +34,11 @@ type Session struct {
 
 	wake chan struct{}
 	quit chan struct{}
-	done chan struct{}
-	once sync.Once
+	// asking ends what charon is asked by run, and giveUp ends it.
+	asking context.Context
+	giveUp context.CancelFunc
+	done   chan struct{}
+	once   sync.Once
 
 	changed chan struct{}
 
@@ -47,14 +51,15 @@ type Session struct {
 	place   overlay.Place
 	psks    []keychain.PSKChoice // our clones, in order of preference
 	keys    rotation.State
-	pair    *certificate      // of auth: certificate
-	keyID   string            // of its key in charon, where that is a file
-	stamped string            // the files as they were when they were read
-	held    map[string]string // keys in charon of a vault's certificate, by version
-	client  *strongswan.Client
-	met     time.Time // when it became ours
-	loaded  bool      // all that charon needs of us
-	given   time.Time // when charon last took something
+	pair    *certificate       // of auth: certificate
+	keyID   string             // of its key in charon, where that is a file
+	stamped string             // the files as they were when they were read
+	held    map[string]string  // keys in charon of a vault's certificate, by version
+	charon  *strongswan.Client // nil: none
+	client  *strongswan.Client // the same, while asking goes on
+	met     time.Time          // when it became ours
+	loaded  bool               // all that charon needs of us
+	given   time.Time          // when charon last took something
 	lost    time.Time
 	wrong   string // why charon did not take it
 	retry   time.Time
@@ -82,6 +87,7 @@ func Open(c *Charon, t config.Tunnel, p overlay.Place, o Options) (*Session, err
 		wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}), changed: make(chan struct{}, 1),
 		t: t, place: p, opened: now, proof: cmp.Or(o.proof, proof),
 	}
+	s.asking, s.giveUp = context.WithCancel(context.Background())
 	for n := range t.Count {
 		m := newMember(t, n)
 		if n < len(p.Members) {
@@ -201,7 +207,11 @@ func (s *Session) Changed() <-chan struct{} { return s.changed }
 func (s *Session) Close() error {
 	s.once.Do(func() {
 		close(s.quit)
+		// A step is done to its end, but with a charon that answers.
+		late := time.AfterFunc(closePatience, s.giveUp)
 		<-s.done
+		late.Stop()
+		s.giveUp()
 		s.c.leave(s)
 		for _, p := range s.psks {
 			p.Secret.Zero()
@@ -219,27 +229,31 @@ const (
 	// secondWord is how long the end of the greater address waits for the other
 	// to start.
 	secondWord = 3 * time.Second
-	// removePatience is how long a peer is waited for that we part from.
-	removePatience = 2 * time.Second
+	// closePatience is how long charon may take for what it is asked when a Session
+	// is closed.
+	closePatience = time.Second
 )
 
 // charonChanged: charon has come, or has gone.
 func (s *Session) charonChanged() {
 	s.post(func() {
 		client, why := s.c.state()
-		if client == s.client {
+		if client == s.charon {
 			if client == nil && why != starting {
 				s.wrong = why // it has been tried again
 			}
 			return
 		}
-		now, first := time.Now(), s.client == nil && s.lost.IsZero()
+		now, first := time.Now(), s.charon == nil && s.lost.IsZero()
 		if client == nil {
 			s.lost, s.wrong = now, why
 		} else if !s.lost.IsZero() {
 			s.keys.Lost()
 		}
-		s.client, s.met, s.loaded, s.retry = client, now, false, time.Time{}
+		s.charon, s.client, s.met, s.loaded, s.retry = client, nil, now, false, time.Time{}
+		if client != nil {
+			s.client = client.Until(s.asking)
+		}
 		for _, m := range s.members {
 			if !first {
 				m.gone()

@@ -29,6 +29,9 @@ func (s *Session) step(now time.Time) (next time.Time) {
 	}
 	sooner(s.keys.Next())
 	for _, m := range s.members {
+		if s.asking.Err() != nil {
+			return next // it is closed
+		}
 		s.probe(m)
 		s.start(now, m)
 		s.heal(now, m)

@@ -2,7 +2,6 @@ package ipsec
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -11,7 +10,6 @@ import (
 	"time"
 
 	"github.com/linkseal/linkseal/dataplane/config"
-	"github.com/linkseal/linkseal/dataplane/overlay/ipsec/strongswan"
 	"github.com/linkseal/linkseal/keymgmt/keychain"
 	"github.com/linkseal/linkseal/keymgmt/secret"
 )
@@ -151,14 +149,6 @@ func (s *Session) unloadCertificate(version string) error {
 	key := s.held[version]
 	delete(s.held, version)
 	return s.c.dropKey(s.client, key)
-}
-
-func (s *Session) unloadCertificates(client *strongswan.Client) (err error) {
-	for version, key := range s.held {
-		delete(s.held, version)
-		err = errors.Join(err, s.c.dropKey(client, key))
-	}
-	return err
 }
 
 // keyBegins is where the certificates of a keychain.PSK end.

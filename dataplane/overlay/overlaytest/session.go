@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/linkseal/linkseal/dataplane/config"
 	"github.com/linkseal/linkseal/dataplane/overlay"
@@ -22,6 +23,7 @@ type Session struct {
 	told    Told
 	peers   map[int][]string
 	changed chan struct{}
+	lasts   time.Duration
 }
 
 // Told is what a Session was told.
@@ -110,8 +112,21 @@ func (s *Session) Changed() <-chan struct{} { return s.changed }
 // Close implements overlay.Session.
 func (s *Session) Close() error { return s.end(&s.told.Closed) }
 
+// Last has Remove take that long.
+func (s *Session) Last(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lasts = d
+}
+
 // Remove implements overlay.Session.
-func (s *Session) Remove() error { return s.end(&s.told.Removed) }
+func (s *Session) Remove() error {
+	s.mu.Lock()
+	d := s.lasts
+	s.mu.Unlock()
+	time.Sleep(d)
+	return s.end(&s.told.Removed)
+}
 
 func (s *Session) end(how *bool) error {
 	s.mu.Lock()

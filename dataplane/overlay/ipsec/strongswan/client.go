@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"slices"
 	"sync"
 	"time"
 
@@ -23,10 +22,28 @@ import (
 
 // Client is a connection to charon. It is safe for concurrent use.
 type Client struct {
+	*link
+	until context.Context // nothing is asked after it; nil: always
+}
+
+// Until is the same connection for one who asks nothing after ctx, and waits for no
+// answer longer.
+func (c *Client) Until(ctx context.Context) *Client { return &Client{c.link, ctx} }
+
+// Context is what Until was given.
+func (c *Client) Context() context.Context {
+	if c.until == nil {
+		return context.Background()
+	}
+	return c.until
+}
+
+// link is what all share that use one connection.
+type link struct {
 	path string
 	pid  int
 
-	mu       sync.Mutex // one command at a time
+	turn     chan struct{} // has a token while a command is under way: one at a time
 	commands *vici.Session
 	listed   chan vici.Event // of commands: what list-sas streams
 	events   []*vici.Session
@@ -53,7 +70,10 @@ func (e *SilentError) Unwrap() error { return e.Err }
 
 // Dial connects to the socket at path.
 func Dial(path string) (*Client, error) {
-	c := &Client{path: path, happened: make(chan vici.Event, backlog), listed: make(chan vici.Event, maxSAs)}
+	c := &Client{link: &link{
+		path: path, turn: make(chan struct{}, 1),
+		happened: make(chan vici.Event, backlog), listed: make(chan vici.Event, maxSAs),
+	}}
 	var err error
 	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := (&net.Dialer{Timeout: patience}).DialContext(ctx, network, addr)
@@ -149,16 +169,38 @@ func (c *Client) Close() {
 	}
 }
 
+// patient is the time that an answer may take.
+func (c *Client) patient() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(c.Context(), patience)
+}
+
+// begin waits for the turn of a command, which has it until done.
+func (c *Client) begin() (ctx context.Context, done func(), err error) {
+	ctx, cancel := c.patient()
+	select {
+	case c.turn <- struct{}{}:
+		done = func() { <-c.turn; cancel() }
+		if err = ctx.Err(); err != nil {
+			done()
+		}
+	case <-ctx.Done():
+		err = ctx.Err()
+		cancel()
+	}
+	return ctx, done, err
+}
+
 // call is one command.
 func (c *Client) call(command string, in conn.Section) (*vici.Message, error) {
 	m, err := message(in)
 	if err != nil {
 		return nil, fmt.Errorf("charon: %s: %w", command, err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	ctx, done, err := c.begin()
+	if err != nil {
+		return nil, fmt.Errorf("charon: %s: %w", command, err)
+	}
+	defer done()
 	out, err := c.commands.Call(ctx, command, m)
 	if err != nil {
 		return out, fmt.Errorf("charon: %s: %w", command, err)
@@ -172,14 +214,8 @@ func (c *Client) LoadConnection(s conn.Section) error {
 	return err
 }
 
-// UnloadConnection forgets the connection; its SAs live on. One that is not
-// there is no error.
+// UnloadConnection forgets the connection; its SAs live on.
 func (c *Client) UnloadConnection(name string) error {
-	if have, err := c.Connections(); err != nil {
-		return err
-	} else if !slices.Contains(have, name) {
-		return nil
-	}
 	_, err := c.call("unload-conn", conn.Section{{Key: "name", Value: conn.Text(name)}})
 	return err
 }
@@ -231,18 +267,18 @@ func (c *Client) RekeyChild(id uint32) error {
 
 // TerminateID ends the IKE_SA of that id: it tells the peer and does not wait
 // for it.
-func (c *Client) TerminateID(id uint32) error {
-	return c.terminate(conn.Item{Key: "ike-id", Value: text(id)}, "-1")
-}
+func (c *Client) TerminateID(id uint32) error { return c.terminate(id, true) }
 
-// Terminate ends all IKE_SAs of a connection. It waits for the peer to answer
-// for the time given, and then does not care.
-func (c *Client) Terminate(connection string, wait time.Duration) error {
-	return c.terminate(conn.Item{Key: "ike", Value: conn.Text(connection)}, fmt.Sprint(wait.Milliseconds()))
-}
+// Part begins to end the IKE_SA of that id, which is there until the peer has
+// answered. It does not wait for that.
+func (c *Client) Part(id uint32) error { return c.terminate(id, false) }
 
-func (c *Client) terminate(which conn.Item, timeout string) error {
-	out, err := c.call("terminate", conn.Section{which, {Key: "force", Value: conn.Text("yes")}, {Key: "timeout", Value: conn.Text(timeout)}})
+func (c *Client) terminate(id uint32, force bool) error {
+	in := conn.Section{{Key: "ike-id", Value: text(id)}, {Key: "timeout", Value: conn.Text("-1")}}
+	if force {
+		in = append(in, conn.Item{Key: "force", Value: conn.Text("yes")})
+	}
+	out, err := c.call("terminate", in)
 	if err != nil && out != nil && out.Get("matches") == "0" {
 		return nil // there is none
 	}

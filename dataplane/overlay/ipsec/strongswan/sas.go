@@ -1,7 +1,6 @@
 package strongswan
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -57,10 +56,11 @@ const maxSAs = 1 << 14
 // SAs are all that charon has now. Events come before the answer, in order.
 func (c *Client) SAs() ([]IKESA, error) {
 	fail := func(err error) ([]IKESA, error) { return nil, fmt.Errorf("charon: list-sas: %w", err) }
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	ctx, done, err := c.begin()
+	if err != nil {
+		return fail(err)
+	}
+	defer done()
 	for len(c.listed) > 0 {
 		<-c.listed // of a look that was given up
 	}

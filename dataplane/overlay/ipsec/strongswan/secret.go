@@ -1,6 +1,7 @@
 package strongswan
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -58,12 +59,14 @@ func (c *Client) give(command string, fields [][2]string, owners []string, data 
 	name := []byte{keyValue, 4, 'd', 'a', 't', 'a', byte(data.Len() >> 8), byte(data.Len())}
 	length := len(head) + len(name) + data.Len()
 
-	s, err := net.DialTimeout("unix", c.path, patience)
+	ctx, cancel := c.patient()
+	defer cancel()
+	s, err := (&net.Dialer{}).DialContext(ctx, "unix", c.path)
 	if err != nil {
 		return fail(err)
 	}
 	defer s.Close()
-	s.SetDeadline(time.Now().Add(patience))
+	defer context.AfterFunc(ctx, func() { s.SetDeadline(time.Unix(1, 0)) })()
 	packet := secret.New(make([]byte, 4+length))
 	defer packet.Zero()
 	erase.Do(func() {

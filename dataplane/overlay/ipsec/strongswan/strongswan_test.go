@@ -49,7 +49,7 @@ func TestLoadSecret(t *testing.T) {
 			s.Close()
 		}
 	}()
-	c := &Client{path: path}
+	c := &Client{link: &link{path: path}}
 	if err := c.LoadSecret("linkseal.hub1/k1", []string{"them", "1.them"}, secret.New([]byte("the secret"))); err != nil {
 		t.Fatal(err)
 	}
