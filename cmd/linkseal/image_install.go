@@ -18,7 +18,8 @@ func imageInstallVerb() *cobra.Command {
 		Short: "Install an update into the slot that does not run",
 		Long: `Install an update, linkseal-VERSION-amd64.update, into the slot that does not run.
 The signature, the version, which has to be newer than what runs, and all of the
-file are checked before anything is changed. What runs is not touched: whatever
+file are checked before anything is changed. With a configuration the daemon has to
+answer: what is secured now is what the update is held against. What runs is not touched: whatever
 ends an install, also a loss of power, it is booted.
 
 The update is booted next, with --reboot now. It is on trial then: linkseal image
@@ -33,7 +34,7 @@ says why.`,
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			before := func() health.Record {
+			before := func() (health.Record, error) {
 				look := health.Machine{Config: bundle.Config}
 				return look.Before(c.Context())
 			}

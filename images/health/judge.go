@@ -11,13 +11,15 @@ type Facts struct {
 	Root   error    // why the root is not verified
 	Var    error    // why /var cannot be written
 	Units  error    // why the units are not known
-	Failed []string // units of linkseal's
+	Failed []string // units, all of them
+	Active []string // of those that are watched
 
 	Configured bool
 	Config     error // why the configuration cannot be read
 	// Ports and Tunnels are those of the configuration.
-	Ports, Tunnels []string
-	Daemon         error // why it does not answer
+	Ports, Tunnels         []string
+	MustPorts, MustTunnels []string // those of them that are secure: must
+	Daemon                 error    // why it does not answer
 	// Secured are those of the daemon's status; Problems, by name, are why others
 	// are not.
 	SecuredPorts, SecuredTunnels []string
@@ -37,8 +39,15 @@ func Judge(before *Record, f Facts) (reasons []string) {
 	if f.Units != nil {
 		bad("systemd does not tell which units failed: %v", f.Units)
 	}
-	if len(f.Failed) > 0 {
-		bad("units have failed: %s", strings.Join(f.Failed, ", "))
+	if failed := newlyFailed(before, f.Failed); len(failed) > 0 {
+		bad("units have failed: %s", strings.Join(failed, ", "))
+	}
+	if f.Units == nil {
+		for _, unit := range watched {
+			if !slices.Contains(f.Active, unit) && (slices.Contains(always, unit) || before != nil && slices.Contains(before.Active, unit)) {
+				bad("%s is not active; without it the machine is not reached as before", unit)
+			}
+		}
 	}
 	if f.Config != nil {
 		bad("the configuration cannot be read: %v", f.Config)
@@ -57,6 +66,10 @@ func Judge(before *Record, f Facts) (reasons []string) {
 	if before == nil {
 		return reasons
 	}
+	ports, tunnels, since := before.Ports, before.Tunnels, "was secured before the update"
+	if before.Lost {
+		ports, tunnels, since = f.MustPorts, f.MustTunnels, "has to be secured, as what was before the update is not known"
+	}
 	// What has left the configuration since is nobody's loss.
 	again := func(kind string, before, configured, secured []string) {
 		for _, name := range before {
@@ -67,10 +80,28 @@ func Judge(before *Record, f Facts) (reasons []string) {
 			if why == "" {
 				why = "its state says no more"
 			}
-			bad("%s %s was secured before the update, and is not: %s", kind, name, why)
+			bad("%s %s %s, and is not: %s", kind, name, since, why)
 		}
 	}
-	again("port", before.Ports, f.Ports, f.SecuredPorts)
-	again("tunnel", before.Tunnels, f.Tunnels, f.SecuredTunnels)
+	again("port", ports, f.Ports, f.SecuredPorts)
+	again("tunnel", tunnels, f.Tunnels, f.SecuredTunnels)
 	return reasons
+}
+
+var (
+	// always are the units that every machine is reached by.
+	always = []string{"systemd-networkd.service", "nftables.service"}
+	// watched are those whose loss is told: SSH where it ran before.
+	watched = append(slices.Clone(always), "ssh.service")
+)
+
+// newlyFailed are the failed units that an update answers for: linkseal's, and those
+// that had not failed before it.
+func newlyFailed(before *Record, failed []string) (all []string) {
+	for _, unit := range failed {
+		if strings.HasPrefix(unit, "linkseal") || before == nil || !slices.Contains(before.Failed, unit) {
+			all = append(all, unit)
+		}
+	}
+	return all
 }

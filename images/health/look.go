@@ -27,6 +27,8 @@ type Machine struct {
 	Boot      part.Boot
 	Config    string // the configuration file
 	State     string // the directory of the image's state, on /var
+	// Systemctl is systemctl's output; nil: that of the machine's.
+	Systemctl func(ctx context.Context, args ...string) (string, error)
 }
 
 // Self is the unit that checks: it cannot judge itself.
@@ -36,7 +38,7 @@ const Self = "linkseal-health.service"
 func (m *Machine) Look(ctx context.Context) (f Facts) {
 	f.Root = m.verified()
 	f.Var = m.writable()
-	f.Failed, f.Units = failedUnits(ctx)
+	m.units(ctx, &f)
 	m.daemon(ctx, &f)
 	return f
 }
@@ -73,23 +75,45 @@ func (m *Machine) writable() error {
 	return os.Remove(path)
 }
 
-// failedUnits are linkseal's, and the packet filter that is there before it.
-func failedUnits(ctx context.Context) (failed []string, err error) {
+// units asks systemd which units failed, and which of those that are watched are
+// active.
+func (m *Machine) units(ctx context.Context, f *Facts) {
 	ctx, stop := context.WithTimeout(ctx, 10*time.Second)
 	defer stop()
+	ask := m.Systemctl
+	if ask == nil {
+		ask = systemctl
+	}
+	first := func(text string, of func(words []string)) {
+		for line := range strings.Lines(text) {
+			if words := strings.Fields(line); len(words) > 0 {
+				of(words)
+			}
+		}
+	}
+	failed, err := ask(ctx, "list-units", "--state=failed", "--plain", "--no-legend", "--no-pager")
+	if err == nil {
+		first(failed, func(words []string) {
+			if words[0] != Self {
+				f.Failed = append(f.Failed, words[0])
+			}
+		})
+		var active string
+		active, err = ask(ctx, append([]string{"list-units", "--state=active", "--plain", "--no-legend", "--no-pager"}, watched...)...)
+		first(active, func(words []string) { f.Active = append(f.Active, words[0]) })
+	}
+	f.Units = err
+}
+
+func systemctl(ctx context.Context, args ...string) (string, error) {
 	var said bytes.Buffer
-	c := exec.CommandContext(ctx, "systemctl", "list-units", "--state=failed", "--plain", "--no-legend", "--no-pager", "linkseal*", "nftables.service")
+	c := exec.CommandContext(ctx, "systemctl", args...)
 	c.Stderr = &said
 	out, err := c.Output()
 	if err != nil {
-		return nil, fmt.Errorf("%w: %.200s", err, bytes.TrimSpace(said.Bytes()))
+		return "", fmt.Errorf("%w: %.200s", err, bytes.TrimSpace(said.Bytes()))
 	}
-	for line := range strings.Lines(string(out)) {
-		if words := strings.Fields(line); len(words) > 0 && words[0] != Self {
-			failed = append(failed, words[0])
-		}
-	}
-	return failed, nil
+	return string(out), nil
 }
 
 // daemon reads the configuration, and asks the daemon.
@@ -105,9 +129,15 @@ func (m *Machine) daemon(ctx context.Context, f *Facts) {
 	}
 	for _, p := range c.Ports {
 		f.Ports = append(f.Ports, p.Name)
+		if p.Must {
+			f.MustPorts = append(f.MustPorts, p.Name)
+		}
 	}
 	for _, t := range c.Tunnels {
 		f.Tunnels = append(f.Tunnels, t.Name)
+		if t.Must {
+			f.MustTunnels = append(f.MustTunnels, t.Name)
+		}
 	}
 	s, err := status.NewClient(c.Socket).Status(ctx)
 	if err != nil {
@@ -139,9 +169,22 @@ func why(state string, more ...string) string {
 }
 
 // Before is what is now, for the record of an install; version, from and slot are
-// yet to be filled in.
-func (m *Machine) Before(ctx context.Context) Record {
+// yet to be filled in. An error says why that is not known: an update that is held
+// against nothing is found good whatever it loses.
+func (m *Machine) Before(ctx context.Context) (Record, error) {
 	var f Facts
+	m.units(ctx, &f)
 	m.daemon(ctx, &f)
-	return Record{Time: time.Now().UTC(), Configured: f.Configured, Ports: append([]string{}, f.SecuredPorts...), Tunnels: append([]string{}, f.SecuredTunnels...)}
+	switch {
+	case f.Units != nil:
+		return Record{}, fmt.Errorf("systemd does not tell which units run, which an update is held against: %w", f.Units)
+	case f.Config != nil:
+		return Record{}, fmt.Errorf("the configuration cannot be read, so what is secured, which an update is held against, is not known; mend it first: %w", f.Config)
+	case f.Daemon != nil:
+		return Record{}, fmt.Errorf("the daemon does not answer, so what is secured, which an update is held against, is not known; start it (systemctl start linkseal), or see journalctl -u linkseal: %w", f.Daemon)
+	}
+	return Record{
+		Time: time.Now().UTC(), Configured: f.Configured, Active: f.Active, Failed: f.Failed,
+		Ports: append([]string{}, f.SecuredPorts...), Tunnels: append([]string{}, f.SecuredTunnels...),
+	}, nil
 }

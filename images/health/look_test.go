@@ -3,6 +3,7 @@ package health_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net"
 	"net/http"
 	"os"
@@ -49,7 +50,17 @@ func machine(t *testing.T, s *status.Status) *health.Machine {
 		go func() { done <- server.Serve(l) }()
 		t.Cleanup(func() { server.Close(); <-done })
 	}
-	return &health.Machine{Sys: t.TempDir(), Root: dir, Boot: part.Boot{Verity: "aa-bb"}, Config: config, State: filepath.Join(dir, "state")}
+	return &health.Machine{Sys: t.TempDir(), Root: dir, Boot: part.Boot{Verity: "aa-bb"}, Config: config, State: filepath.Join(dir, "state"), Systemctl: units("", strings.Join(reached, " loaded active exited what it is\n"))}
+}
+
+// units is a systemctl that lists these.
+func units(failed, active string) func(context.Context, ...string) (string, error) {
+	return func(_ context.Context, args ...string) (string, error) {
+		if slices.Contains(args, "--state=failed") {
+			return failed, nil
+		}
+		return active, nil
+	}
 }
 
 func TestLook(t *testing.T) {
@@ -70,9 +81,20 @@ func TestLook(t *testing.T) {
 	if left, err := os.ReadDir(m.State); err != nil || len(left) > 0 {
 		t.Errorf("left: %v, %v", left, err)
 	}
-	r := m.Before(t.Context())
-	if !r.Configured || !slices.Equal(r.Ports, []string{"link1"}) || len(r.Tunnels) != 0 || r.Time.IsZero() {
+	if !slices.Equal(f.MustPorts, []string{"link1", "link2"}) || !slices.Equal(f.Active, reached) || f.Failed != nil || f.Units != nil {
+		t.Errorf("%+v", f)
+	}
+	m.Systemctl = units("x.mount loaded failed failed X\n"+health.Self+" loaded failed failed Y\n", "nftables.service loaded active exited Z\n")
+	r, err := m.Before(t.Context())
+	if err != nil || !r.Configured || !slices.Equal(r.Ports, []string{"link1"}) || len(r.Tunnels) != 0 || r.Time.IsZero() {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if !slices.Equal(r.Failed, []string{"x.mount"}) || !slices.Equal(r.Active, reached[:1]) {
 		t.Errorf("%+v", r)
+	}
+	m.Systemctl = func(context.Context, ...string) (string, error) { return "", errors.New("bus") }
+	if r, err := m.Before(t.Context()); err == nil || !strings.Contains(err.Error(), "bus") {
+		t.Errorf("units are not known: %+v, %v", r, err)
 	}
 }
 
@@ -81,8 +103,8 @@ func TestLookNoDaemon(t *testing.T) {
 	if f := m.Look(t.Context()); !f.Configured || f.Daemon == nil || len(f.Ports) != 2 {
 		t.Errorf("%+v", f)
 	}
-	if r := m.Before(context.Background()); !r.Configured || len(r.Ports) != 0 {
-		t.Errorf("%+v", r)
+	if r, err := m.Before(t.Context()); err == nil || !strings.Contains(err.Error(), "systemctl start linkseal") {
+		t.Errorf("nothing is known, and it is recorded: %+v, %v", r, err)
 	}
 	if err := os.Remove(m.Config); err != nil {
 		t.Fatal(err)
@@ -90,11 +112,17 @@ func TestLookNoDaemon(t *testing.T) {
 	if f := m.Look(t.Context()); f.Configured || f.Daemon != nil || f.Config != nil {
 		t.Errorf("%+v", f)
 	}
+	if r, err := m.Before(t.Context()); err != nil || r.Configured {
+		t.Errorf("without a configuration: %+v, %v", r, err)
+	}
 	if err := os.Mkdir(m.Config, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if f := m.Look(t.Context()); !f.Configured || f.Config == nil {
 		t.Errorf("%+v", f)
+	}
+	if r, err := m.Before(t.Context()); err == nil || !strings.Contains(err.Error(), "mend it first") {
+		t.Errorf("of a configuration that cannot be read: %+v, %v", r, err)
 	}
 }
 

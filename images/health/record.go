@@ -22,6 +22,10 @@ type Record struct {
 	Configured bool      `json:"configured"` // there was a configuration
 	Ports      []string  `json:"ports"`      // that were secured
 	Tunnels    []string  `json:"tunnels"`
+	Active     []string  `json:"active,omitempty"` // units that were, of those that are watched
+	Failed     []string  `json:"failed,omitempty"` // units that had
+	// Lost: the version is on trial, and nothing of this is known.
+	Lost bool `json:"-"`
 }
 
 // Result is what a check found.

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/linkseal/linkseal/images/health"
+	"github.com/linkseal/linkseal/images/slot"
 )
 
 // Health checks whether what runs is healthy, with the configuration in the file
@@ -27,6 +29,10 @@ func (m *Machine) Health(ctx context.Context, config string, say func(string, ..
 	case before != nil && before.Version != run.Version:
 		before = nil // of an update that is not this one
 	}
+	if before == nil && m.onTrial(run) {
+		say("what was before version %s, which is on trial, is not known: all that is secure: must has to be secured", run.Version)
+		before = &health.Record{Lost: true}
+	}
 	look := health.Machine{Sys: m.Sys, Root: "/", Boot: run.Boot, Config: config, State: m.State}
 	reasons := health.Wait(ctx, before, look.Look, func(reasons []string) {
 		if len(reasons) > 0 {
@@ -43,6 +49,21 @@ func (m *Machine) Health(ctx context.Context, config string, say func(string, ..
 	}
 	say("version %s is healthy", run.Version)
 	return nil
+}
+
+// onTrial tells whether what runs is on trial; also where that is not known.
+func (m *Machine) onTrial(run Running) bool {
+	disk, err := slot.Find(m.Sys)
+	if err != nil {
+		return true
+	}
+	esp, err := slot.OpenDirectory(m.ESP, disk.ESP)
+	if err != nil {
+		return true
+	}
+	defer esp.Close()
+	ukis, _, err := slot.Contents(esp)
+	return err != nil || !slices.ContainsFunc(ukis, func(u slot.UKI) bool { return u.Err == nil && u.Boot == run.Boot && !u.Trial })
 }
 
 func (m *Machine) keep(version string, reasons []string, say func(string, ...any)) {

@@ -71,7 +71,7 @@ func (m *Machine) version() (string, error) {
 
 // Install installs the update in the file at path. before is called when it is found
 // good, for what was when it was installed.
-func (m *Machine) Install(path string, before func() health.Record, say func(string, ...any)) (err error) {
+func (m *Machine) Install(path string, before func() (health.Record, error), say func(string, ...any)) (err error) {
 	run, disk, err := m.Running()
 	if err != nil {
 		return err
@@ -108,7 +108,10 @@ func (m *Machine) Install(path string, before func() health.Record, say func(str
 	defer esp.Close()
 	t.Root, t.Verity, t.ESP = root, verity, esp
 	t.Remember = func(b *bundle.Manifest) error {
-		r := before()
+		r, err := before()
+		if err != nil {
+			return fmt.Errorf("version %s is not installed: %w", b.Version, err)
+		}
 		r.Version, r.From, r.Slot = b.Version, run.Version, disk.Other.Name
 		return health.SaveRecord(m.State, r)
 	}

@@ -2,6 +2,7 @@ package update_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -29,6 +30,8 @@ type appliance struct {
 	dir    string
 	b      string // slot b's file
 	said   strings.Builder
+
+	unknown error // what was before an install
 }
 
 func newAppliance(t *testing.T) *appliance {
@@ -80,7 +83,9 @@ func (a *appliance) file(version string) string {
 }
 
 func (a *appliance) install(path string) error {
-	return a.Install(path, func() health.Record { return health.Record{Configured: true, Ports: []string{"link1"}} },
+	return a.Install(path, func() (health.Record, error) {
+		return health.Record{Configured: true, Ports: []string{"link1"}}, a.unknown
+	},
 		func(f string, args ...any) { fmt.Fprintf(&a.said, f+"\n", args...) })
 }
 
@@ -177,5 +182,54 @@ func TestMachineRefuses(t *testing.T) {
 	}
 	if got, err := os.ReadFile(a.b); err != nil || len(bytes.Trim(got, "\x00")) > 0 {
 		t.Errorf("slot b was written, %v", err)
+	}
+}
+
+// An update that could be held against nothing is not installed.
+func TestNothingKnownBefore(t *testing.T) {
+	a := newAppliance(t)
+	a.unknown = errors.New("the daemon does not answer")
+	if err := a.install(a.file(newer)); err == nil || !strings.Contains(err.Error(), newer+" is not installed: the daemon does not answer") {
+		t.Errorf("%v", err)
+	}
+	if o := a.overview(); o.Other.State != update.Empty || o.Last != nil {
+		t.Errorf("%+v, %+v", o, o.Last)
+	}
+}
+
+// A version on trial whose record is lost, torn or another's is held against all
+// that has to be secured; one that is not on trial is not.
+func TestRecordLost(t *testing.T) {
+	a := newAppliance(t)
+	const lost = "which is on trial, is not known: all that is secure: must"
+	strict := func() bool {
+		t.Helper()
+		a.said.Reset()
+		ctx, stop := context.WithCancel(t.Context())
+		stop() // one look
+		if err := a.Health(ctx, filepath.Join(a.dir, "none.yaml"), func(f string, args ...any) { fmt.Fprintf(&a.said, f+"\n", args...) }); err == nil {
+			t.Error("a machine of loop devices is healthy")
+		}
+		return strings.Contains(a.said.String(), lost)
+	}
+	if strict() {
+		t.Errorf("what is good already: %s", a.said.String())
+	}
+	linux := filepath.Join(a.ESP, "EFI/Linux")
+	if err := os.Rename(filepath.Join(linux, "linkseal_"+running+".efi"), filepath.Join(linux, "linkseal_"+running+"+2-1.efi")); err != nil {
+		t.Fatal(err)
+	}
+	if !strict() {
+		t.Errorf("no record: %s", a.said.String())
+	}
+	if err := health.SaveRecord(a.State, health.Record{Version: newer}); err != nil || !strict() {
+		t.Errorf("another's record: %v, %s", err, a.said.String())
+	}
+	if err := health.SaveRecord(a.State, health.Record{Version: running}); err != nil || strict() {
+		t.Errorf("its own record: %v, %s", err, a.said.String())
+	}
+	a.put(filepath.Join(a.State, "update.json"), []byte("{"))
+	if !strict() {
+		t.Errorf("a torn record: %s", a.said.String())
 	}
 }
