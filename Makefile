@@ -101,6 +101,9 @@ soak: deps bin/vmrun bin/linkseal
 	LINKSEAL_SOAK=1 bin/vmrun -steady -timeout 4h -v -pkgs $(PKGS) -- -test.timeout=4h
 	LINKSEAL_SOAK=1 go test -timeout 24h -v -run 'Explore|Random' ./keymgmt/mka
 	LINKSEAL_SOAK=1 $(MAKE) --no-print-directory test-image
+	$(MAKE) --no-print-directory deb
+	images/deps
+	images/twice
 
 # Against raw veth and wireguard-go, then the Go benchmarks. SPEED has flags of
 # tests/speed, as SPEED='-rounds 9 -json speed.json'.
