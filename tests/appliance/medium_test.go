@@ -68,6 +68,9 @@ func TestSSHOff(t *testing.T) {
 	found, err := stranger(plug).Ask(ctx, netip.MustParseAddr(strangerNetwork+"1"), 10*time.Second)
 	check(t, err)
 	fmt.Printf("figure: with no SSH key provisioned, of 65535 TCP and UDP ports a stranger has an answer of: open %v, refused %v, UDP %v\n", found.Open, found.Refused, found.UDP)
+	if !found.Pinged {
+		t.Error("it answered no echo: that it is silent shows nothing")
+	}
 	if len(found.Open)+len(found.Refused)+len(found.UDP)+found.Unreachable > 0 {
 		t.Errorf("a stranger found %+v; want silence", *found)
 	}

@@ -35,3 +35,20 @@ func TestStands(t *testing.T) {
 		}
 	}
 }
+
+// TestInstalled: an install that wrote nothing puts no power cut to the test, and is
+// a fault but where a round before is the reason.
+func TestInstalled(t *testing.T) {
+	const what, trial = "linkseal: version 2 is what runs; accepted: a newer one\n", "linkseal: version 2 is on trial itself (x): wait\n"
+	for said, c := range map[string]struct{ counts, ok bool }{
+		"":                                     {true, true}, // it goes on
+		what + "slot b: root.erofs, 300 MiB\n": {true, true},
+		what + trial + "none is installed\n":   {false, true},
+		"linkseal: no space\nnone is installed\n":                  {false, false},
+		"sh: linkseal: not found\n" + what + "none is installed\n": {false, false},
+	} {
+		if counts, err := installed(said); counts != c.counts || (err == nil) != c.ok {
+			t.Errorf("%q: %v, %v", said, counts, err)
+		}
+	}
+}

@@ -12,10 +12,62 @@ import (
 )
 
 // What an appliance says that boots: systemd's words, and the console's screen.
-const alive = `Welcome to|Reached target|Starting |login:|^--- linkseal, `
+const alive = `\[(  OK  |FAILED|DEPEND)\]|Welcome to|Reached target|Starting |login:|^--- linkseal, `
 
 // What is said when a kernel runs, and by a shell that init=/bin/sh would give.
 const kernels = `Linux version|can't access tty|^(/ #|#|sh-[0-9.]+#) ?$|linkseal: `
+
+// What is said of a root that is not what was signed.
+const rootRefusal = `linkseal: .*(is not what was signed|cannot be mounted)|verity.*corrupt|Kernel panic`
+
+// OVMF's and systemd-boot's words for what they do not start.
+// systemd, of an appliance that boots, says [FAILED] Failed to start.
+const espRefusal = `(?i)access denied|security violation|(^|[^\]] )failed to (load|start)|error loading|no bootable|not found`
+
+// A disk that nobody touched is refused nowhere: the words of the refusals are not
+// said of one that boots. Up to the kernel the loader speaks, and then the initrd.
+func TestUntampered(t *testing.T) {
+	i := theImage(t)
+	h := i.hostOn(t, "untampered", "format=raw,file="+i.copied(t, "untampered"))
+	h.on()
+	h.says(patience, alive)
+	said := h.Console().Since(h.mark)
+	if !strings.Contains(said[0].Text, "BdsDxe") {
+		t.Errorf("the loader's words are missing: the console begins with %q", said[0].Text)
+	}
+	for loader := true; len(said) > 0 && !matches(alive, said[0].Text); said = said[1:] {
+		line := said[0].Text
+		loader = loader && !matches(kernels, line)
+		if loader && matches(espRefusal, line) || matches(rootRefusal, line) {
+			t.Errorf("a disk that nobody touched: %q", line)
+		}
+	}
+}
+
+func matches(pattern, text string) bool { return regexp.MustCompile(pattern).MatchString(text) }
+
+// TestRefusals: the words of a refusal are no words of a boot, and the other way
+// round.
+func TestRefusals(t *testing.T) {
+	for line, refused := range map[string]bool{
+		`BdsDxe: loading Boot0001 "UEFI Misc Device" from PciRoot(0x0)/Pci(0x3,0x0)`: false,
+		`BdsDxe: failed to load Boot0001 "UEFI Misc Device": Access Denied`:          true,
+		`BdsDxe: failed to start Boot0001 "UEFI Misc Device"`:                        true,
+		`Failed to start image`:                                             true,
+		`Error loading \EFI\Linux\linkseal_1.efi: Access denied`:            true,
+		`EFI stub: UEFI Secure Boot is enabled.`:                            false,
+		`[FAILED] Failed to start nftables.service - nftables.`:             false,
+		`switch_root: can't open '/dev/console': No such file or directory`: false,
+		`grep: /sys/class/block/*/uevent: No such file or directory`:        false,
+	} {
+		if matches(espRefusal, line) != refused {
+			t.Errorf("%q: refused %v", line, !refused)
+		}
+	}
+	if !matches(alive, "[FAILED] Failed to start nftables.service - nftables.") {
+		t.Error("systemd that runs is not alive")
+	}
+}
 
 // esp is mtools' word for the ESP in a disk.
 func (i *image) esp(t *testing.T, disk string) string {
@@ -59,21 +111,20 @@ func flip(t *testing.T, path string, at int64) {
 func TestTamperedRoot(t *testing.T) {
 	i := theImage(t)
 	root := i.partition(t, "root-a")
-	const refusal = `linkseal: .*(is not what was signed|cannot be mounted)|verity.*corrupt|Kernel panic`
 	t.Run("superblock", func(t *testing.T) {
 		disk := i.copied(t, "tampered-superblock")
 		flip(t, disk, root.Offset+1024+32) // the time of the build, which nothing else checks
-		i.hostOn(t, "tampered-superblock", "format=raw,file="+disk).stays(refusal, "")
+		i.hostOn(t, "tampered-superblock", "format=raw,file="+disk).stays(rootRefusal, "")
 	})
 	t.Run("program", func(t *testing.T) {
 		disk := i.copied(t, "tampered-program")
 		flip(t, disk, root.Offset+i.extent(t, "/lib/systemd/systemd"))
-		i.hostOn(t, "tampered-program", "format=raw,file="+disk).stays(refusal, "")
+		i.hostOn(t, "tampered-program", "format=raw,file="+disk).stays(rootRefusal, "")
 	})
 	t.Run("hashes", func(t *testing.T) {
 		disk := i.copied(t, "tampered-hashes")
 		flip(t, disk, i.partition(t, "root-a-verity").Offset+4096+7) // of the tree's top
-		i.hostOn(t, "tampered-hashes", "format=raw,file="+disk).stays(refusal, "")
+		i.hostOn(t, "tampered-hashes", "format=raw,file="+disk).stays(rootRefusal, "")
 	})
 }
 
@@ -102,13 +153,11 @@ func (i *image) extent(t *testing.T, path string) int64 {
 func TestTamperedESP(t *testing.T) {
 	i := theImage(t)
 	uki := "::/EFI/Linux/linkseal_" + i.version + ".efi"
-	// OVMF's and systemd-boot's words.
-	const refusal = `(?i)access denied|security violation|failed to (load|start)|error loading|no bootable|not found`
 	change := func(t *testing.T, name string, do func(t *testing.T, esp, work string)) {
 		t.Run(name, func(t *testing.T) {
 			disk := i.copied(t, "tampered-"+name)
 			do(t, i.esp(t, disk), t.TempDir())
-			i.hostOn(t, "tampered-"+name, "format=raw,file="+disk).stays(refusal, "|"+kernels)
+			i.hostOn(t, "tampered-"+name, "format=raw,file="+disk).stays(espRefusal, "|"+kernels)
 		})
 	}
 	replace := func(t *testing.T, esp, name string, edit func(path string)) {
