@@ -8,6 +8,8 @@ import (
 	"github.com/google/go-tpm/tpm2"
 	"github.com/google/go-tpm/tpm2/transport"
 	"golang.org/x/sys/unix"
+
+	"github.com/linkseal/linkseal/linux/broker"
 )
 
 // Error is an operation of the TPM that failed, with the remedy.
@@ -102,6 +104,7 @@ func explain(path, op string, err error) *Error {
 			e.What = fmt.Sprintf("PCRs %v have not the values that they had when it was sealed", kept.pcrs)
 		}
 		e.Remedy = "firmware, boot loader or kernel were changed: start what was started then, or let the keys be fetched and sealed anew"
+	case errors.Is(err, broker.ErrUnanswered): // which tells the remedy
 	case errors.Is(err, ErrHangs):
 		e.Remedy = "if that lasts, power the machine off and on, or seal with a credential or a file"
 	case errors.Is(err, fs.ErrNotExist):

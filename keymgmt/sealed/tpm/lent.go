@@ -1,6 +1,8 @@
 package tpm
 
 import (
+	"errors"
+	"fmt"
 	"os"
 
 	"github.com/google/go-tpm/tpm2/transport"
@@ -20,8 +22,13 @@ func first() string {
 }
 
 // borrow opens the TPM by the broker: the daemon has a /dev of its own, without one.
+// What the broker says is of the TPM. That it says nothing is not, and the TPM may yet
+// answer: nothing less takes its place.
 func borrow(path string) (transport.TPMCloser, error) {
 	fd, _, err := broker.Ask(broker.Request{What: broker.TPM})
+	if errors.Is(err, broker.ErrUnanswered) {
+		return nil, fmt.Errorf("%w: %w", ErrHangs, err)
+	}
 	if err != nil {
 		return nil, err
 	}
