@@ -33,6 +33,9 @@ type Capabilities struct {
 	NoWireGuard string // WireGuard in the kernel
 	NoESP       string // ESP in the kernel
 	NoXFRM      string // XFRM interfaces
+
+	// Untried is why it is not known whether more is missing, and may be found out later.
+	Untried string
 }
 
 // Choice is where a port's SecY, or a tunnel, runs, and why there.

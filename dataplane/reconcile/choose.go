@@ -20,15 +20,29 @@ const reprobe = 30 * time.Second
 // away, or asks where it may make none.
 func (k *Kernel) Capabilities() plan.Capabilities { return Capabilities(probe.Feature.Ask) }
 
-// Capabilities puts together what check found.
+// Capabilities puts together what check found. What it does not know is not missing: a
+// port that is in the kernel would be taken out of it.
 func Capabilities(check func(probe.Feature) probe.Result) plan.Capabilities {
-	if !check(probe.CapSysAdmin).OK {
-		return asked()
+	var untried string
+	ok := func(f probe.Feature) (bool, string) {
+		r := check(f)
+		if r.Unknown && untried == "" {
+			untried = r.Detail
+		}
+		return r.OK, r.Detail
+	}
+	told := func() plan.Capabilities {
+		can := asked()
+		can.Untried = untried
+		return can
+	}
+	if may, _ := ok(probe.CapSysAdmin); !may {
+		return told()
 	}
 	lacks := func(features ...probe.Feature) string {
 		for _, f := range features {
-			if r := check(f); !r.OK {
-				return r.Detail
+			if there, detail := ok(f); !there {
+				return detail
 			}
 		}
 		return ""
@@ -37,6 +51,9 @@ func Capabilities(check func(probe.Feature) probe.Result) plan.Capabilities {
 		NoWireGuard: lacks(probe.WireGuard), NoESP: lacks(probe.XFRM), NoXFRM: lacks(probe.XFRMI)}
 	if can.NoMACsec == "" {
 		can.NoXPN = lacks(probe.MACsecXPN)
+	}
+	if untried != "" {
+		return told()
 	}
 	return can
 }
@@ -64,7 +81,9 @@ func asked() (can plan.Capabilities) {
 // was, stays where it is, whatever the machine can by now.
 func (r *Reconciler) place(c *config.Config) map[string]plan.Choice {
 	r.probed = time.Now()
-	chosen := Choose(c, r.o.Machine.Capabilities())
+	can := r.o.Machine.Capabilities()
+	r.untried = can.Untried != ""
+	chosen := Choose(c, can)
 	for _, p := range c.Ports {
 		if runs := r.ports[p.Name]; runs != nil && runs.session != nil && runs.cfg.Dataplane == p.Dataplane && runs.cfg.Cipher == p.Cipher {
 			chosen[p.Name] = r.chosen[p.Name]
@@ -78,13 +97,18 @@ func (r *Reconciler) place(c *config.Config) map[string]plan.Choice {
 	return chosen
 }
 
-// placeLacking chooses again where the machine could not have a port or a tunnel.
+// placeLacking chooses again where the machine could not have a port or a tunnel; and
+// for what does not run, where nobody knew what the machine can.
 func (r *Reconciler) placeLacking() {
 	lacking := false
 	for _, c := range r.chosen {
 		lacking = lacking || c.Lack != nil
 	}
-	if !lacking || time.Since(r.probed) < reprobe {
+	if !lacking && !r.untried || time.Since(r.probed) < reprobe {
+		return
+	}
+	if r.untried {
+		r.chosen = r.place(r.cfg)
 		return
 	}
 	r.probed = time.Now()

@@ -163,6 +163,7 @@ type Reconciler struct {
 	cfg     *config.Config
 	chosen  map[string]plan.Choice // where the ports and tunnels of cfg run
 	probed  time.Time              // when what chosen goes by was last asked
+	untried bool                   // that was not known
 	rings   map[string]*ring
 	ports   map[string]*port   // by name
 	tunnels map[string]*tunnel // by name

@@ -232,4 +232,15 @@ func TestCapabilities(t *testing.T) {
 	if got, want := Capabilities(none), (plan.Capabilities{NoMACsec: "no macsec", NoTap: "no tap", NoWireGuard: "no wireguard", NoESP: "no xfrm", NoXFRM: "no xfrm_interface"}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
+	// Whatever was not tried, the answer is what can be told without.
+	for _, unknown := range []probe.Feature{probe.CapSysAdmin, probe.MACsec, probe.MACsecXPN} {
+		got := Capabilities(func(f probe.Feature) probe.Result {
+			return probe.Result{OK: f != unknown, Unknown: f == unknown, Detail: "not known"}
+		})
+		want := told
+		want.Untried = "not known"
+		if got != want {
+			t.Errorf("%s: %+v, want %+v", unknown, got, want)
+		}
+	}
 }

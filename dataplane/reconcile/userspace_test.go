@@ -254,3 +254,28 @@ func TestSuspended(t *testing.T) {
 		w.logged("as long as MKA is suspended there")
 	})
 }
+
+// Where nobody knows what the kernel can, nothing is taken out of it; when that is
+// known, what does not run is placed by it, and what runs stays.
+func TestUntriedIsLookedAtAgain(t *testing.T) {
+	m := newMachine("eth1", "eth2")
+	m.can = plan.Capabilities{Untried: "linkseal's broker did not answer"}
+	down := m.o.Links["eth2"]
+	delete(m.o.Links, "eth2") // b cannot run yet
+	run(t, m, portLine("a", "eth1", "")+portLine("b", "eth2", ""), func(w *world) {
+		w.want("sessions", []string{"a"}, w.open())
+		w.want("dataplanes", []string{"kernel", "kernel"}, []string{w.port("a").Dataplane, w.port("b").Dataplane})
+		m.mu.Lock()
+		m.can = plan.Capabilities{NoMACsec: noMACsec}
+		m.mu.Unlock()
+		time.Sleep(reprobe + resync)
+		synctest.Wait()
+		m.mu.Lock()
+		m.o.Links["eth2"] = down
+		m.mu.Unlock()
+		time.Sleep(2 * resync)
+		synctest.Wait()
+		w.want("dataplanes", []string{"kernel", "userspace"}, []string{w.port("a").Dataplane, w.port("b").Dataplane})
+		w.want("sessions", []string{"a", "b"}, w.open())
+	})
+}

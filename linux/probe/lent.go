@@ -17,7 +17,7 @@ type lent struct {
 }
 
 // Ask is Check, by the broker if there is one: who may make no network namespace can
-// try nothing in it.
+// try nothing in it. The Result is Unknown where the broker tried nothing either.
 func (f Feature) Ask() Result {
 	if !broker.Configured() {
 		return f.Check()
@@ -34,7 +34,7 @@ func (f Feature) Ask() Result {
 		err = errors.New("linkseal's broker is of another version; systemctl restart linkseal-broker")
 	}
 	if err != nil {
-		return Result{Detail: fmt.Sprintf("not known: %v", err), Remedy: "have linkseal-broker.service run"}
+		return Result{Unknown: true, Detail: fmt.Sprintf("not known: %v", err), Remedy: "have linkseal-broker.service run"}
 	}
 	return l.Result
 }

@@ -57,11 +57,13 @@ const (
 )
 
 // Result is the outcome of a check. Detail says what was tried and seen;
-// Remedy, empty when OK, says what to do about it.
+// Remedy, empty when OK, says what to do about it. Unknown tells that it was not tried,
+// so that OK says nothing.
 type Result struct {
-	OK     bool
-	Detail string
-	Remedy string
+	OK      bool
+	Unknown bool
+	Detail  string
+	Remedy  string
 }
 
 // row is what is known of a feature before it is tried.
