@@ -8,6 +8,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/linkseal/linkseal/linux/broker"
 )
 
 // here is the place of a device of the calling thread's namespace.
@@ -77,7 +79,11 @@ func (g *guard) begin(ifindex int, filter ebpf.MapID) (stood bool, err error) {
 	if err != nil {
 		return false, remedy(err)
 	}
-	if err := g.try(); err != nil {
+	err = g.try()
+	if errors.Is(err, broker.ErrUnanswered) && port && netns {
+		return true, err // it was not tried, and what stood before was not begun here
+	}
+	if err != nil {
 		return false, errors.Join(err, g.end(ifindex))
 	}
 	return port && netns, nil

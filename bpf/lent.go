@@ -36,9 +36,9 @@ func mapByID(of ebpf.ProgramID, id ebpf.MapID) (*ebpf.Map, error) {
 	return ebpf.NewMapFromFD(fd)
 }
 
-// innerMap opens the map that is in an array of maps of one; ebpf.ErrKeyNotExist if none
-// is.
-func innerMap(slot *ebpf.Map) (inner *ebpf.Map, err error) {
+// innerMap opens the map that is in slot, an array of maps of one, which program of has;
+// ebpf.ErrKeyNotExist if none is.
+func innerMap(of ebpf.ProgramID, slot *ebpf.Map) (inner *ebpf.Map, err error) {
 	if !broker.Configured() {
 		err = slot.Lookup(uint32(0), &inner)
 		return inner, err
@@ -52,7 +52,7 @@ func innerMap(slot *ebpf.Map) (inner *ebpf.Map, err error) {
 		return nil, err
 	}
 	outer, _ := info.ID()
-	fd, _, err := broker.Ask(broker.Request{What: broker.InnerMap, A: uint32(outer), B: id})
+	fd, _, err := broker.Ask(broker.Request{What: broker.InnerMap, A: uint32(of), B: uint32(outer)})
 	if err != nil {
 		return nil, err
 	}
@@ -93,11 +93,11 @@ var Lends = map[broker.What]broker.Lend{
 		}
 		return giveMap(ebpf.MapID(id))
 	},
-	broker.InnerMap: func(outer, id uint32) (int, string, error) {
-		if err := holds(ebpf.MapID(outer), id); err != nil {
+	broker.InnerMap: func(of, outer uint32) (int, string, error) {
+		if err := owns(ebpf.ProgramID(of), ebpf.MapID(outer)); err != nil {
 			return -1, "", err
 		}
-		return giveMap(ebpf.MapID(id))
+		return giveInner(ebpf.MapID(outer))
 	},
 	broker.MapExists: func(id, _ uint32) (int, string, error) {
 		return -1, "", tryMap(ebpf.MapID(id))
@@ -125,22 +125,22 @@ func owns(of ebpf.ProgramID, id ebpf.MapID) error {
 	return nil
 }
 
-// holds is nil if outer is an array of maps that has id in its only place. Only who has
-// a map can put it there.
-func holds(outer ebpf.MapID, id uint32) error {
+// giveInner is the map in the first place of outer, one of ours.
+func giveInner(outer ebpf.MapID) (int, string, error) {
 	m, err := ebpf.NewMapFromID(outer)
 	if err != nil {
-		return err
+		return -1, "", err
 	}
 	defer m.Close()
-	var have uint32
-	if m.Type() == ebpf.ArrayOfMaps {
-		err = m.Lookup(uint32(0), &have)
+	if m.Type() != ebpf.ArrayOfMaps {
+		return -1, "", fmt.Errorf("map %d has no maps in it: %w", outer, unix.EPERM)
 	}
-	if err != nil || have != id {
-		return fmt.Errorf("map %d is not in map %d: %w", id, outer, unix.EPERM)
+	var inner *ebpf.Map
+	if err := m.Lookup(uint32(0), &inner); err != nil {
+		return -1, "", err
 	}
-	return nil
+	defer inner.Close()
+	return give(inner.FD())
 }
 
 func giveMap(id ebpf.MapID) (int, string, error) {

@@ -108,10 +108,39 @@ func TestLentMapsAreOurs(t *testing.T) {
 	if _, err := mapByID(program, id); !errors.Is(err, os.ErrPermission) {
 		t.Errorf("a map of another's: %v", err)
 	}
-	fd, _, err := broker.Ask(broker.Request{What: broker.InnerMap, A: uint32(id), B: uint32(id)})
-	if err == nil {
-		unix.Close(fd)
-		t.Error("a map that is in no other was lent")
+	// Nor to what is in an array of maps, which anybody can make.
+	array, err := ebpf.NewMap(&ebpf.MapSpec{Name: "array", Type: ebpf.ArrayOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: 1,
+		InnerMap: &ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: 1}, Contents: []ebpf.MapKV{{Key: uint32(0), Value: m}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer array.Close()
+	outer, err := array.Info()
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, _ := outer.ID()
+	w.attach(t, overlay, modes{Native, 0})
+	var ours ebpf.ProgramID
+	w.do(t, func() error {
+		h, _, err := glance(w.index())
+		if err == nil {
+			ours = h.pair().holder(portMapProtect).id
+			h.Close()
+		}
+		return err
+	})
+	for name, r := range map[string]broker.Request{
+		"in a foreign array":                 {What: broker.InnerMap, A: uint32(program), B: uint32(in)},
+		"in a foreign array, by our program": {What: broker.InnerMap, A: uint32(ours), B: uint32(in)},
+		"as it was asked for once":           {What: broker.InnerMap, A: uint32(in), B: uint32(id)},
+		"itself, by our program":             {What: broker.InnerMap, A: uint32(ours), B: uint32(id)},
+	} {
+		fd, _, err := broker.Ask(r)
+		if err == nil {
+			unix.Close(fd)
+			t.Errorf("a foreign map was lent: %s", name)
+		}
 	}
 	if err := mapExists(id); err != nil {
 		t.Errorf("a map that is there: %v", err)
@@ -119,5 +148,71 @@ func TestLentMapsAreOurs(t *testing.T) {
 	m.Close()
 	if err := mapExists(1<<31 - 1); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a map that is not there: %v", err)
+	}
+}
+
+// A broker that has gone says nothing of the kernel: no guard is taken for one of a
+// device that has gone, and one that stood stands.
+func TestLentByNobody(t *testing.T) {
+	w := newWire(t)
+	w.guard(t)
+	stands := func() (on bool) {
+		t.Helper()
+		w.do(t, func() (err error) {
+			on, _, err = Guarded(w.index())
+			return inPart(err)
+		})
+		return on
+	}
+	if !stands() {
+		t.Fatal("the guard does not stand")
+	}
+	none := filepath.Join(t.TempDir(), "none")
+	had, configured := os.LookupEnv(broker.Variable)
+	restore := func() {
+		if os.Unsetenv(broker.Variable); configured {
+			os.Setenv(broker.Variable, had)
+		}
+	}
+	defer restore()
+	os.Setenv(broker.Variable, none)
+	if _, err := filtered(1<<31 - 1); !errors.Is(err, broker.ErrUnanswered) {
+		t.Errorf("a filter that nobody looked for: %v", err)
+	}
+	restore()
+	// It goes before anything is asked, or between the filters and the trial.
+	path := filepath.Join(t.TempDir(), "broker")
+	l, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: path, Net: "unixpacket"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	lends := map[broker.What]broker.Lend{broker.MapExists: func(id, _ uint32) (int, string, error) {
+		os.Setenv(broker.Variable, none)
+		return -1, "", tryMap(ebpf.MapID(id))
+	}}
+	go func() { done <- broker.Serve(ctx, l, lends, slog.New(slog.DiscardHandler)) }()
+	for _, at := range []string{none, path} {
+		w.do(t, func() error {
+			return ofFilter(w.index(), func(filter ebpf.MapID, _ *hooks) error {
+				return eachGuard(func(g *guard) error {
+					os.Setenv(broker.Variable, at)
+					_, err := g.begin(w.index(), filter)
+					restore()
+					if !errors.Is(err, broker.ErrUnanswered) {
+						t.Errorf("a guard that nobody tried: %v", err)
+					}
+					return nil
+				})
+			})
+		})
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if !stands() {
+		t.Error("a broker that has gone took the guard away")
 	}
 }

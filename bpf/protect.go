@@ -63,9 +63,10 @@ func replace(slot *ebpf.Map, prefixes []netip.Prefix) error {
 	return nil
 }
 
-// protected reads the set, sorted. ok is false where there is none.
-func protected(slot *ebpf.Map) (prefixes []netip.Prefix, ok bool, err error) {
-	set, err := innerMap(slot)
+// protected reads the set in the slot, which program of has, sorted. ok is false where
+// there is none.
+func protected(of ebpf.ProgramID, slot *ebpf.Map) (prefixes []netip.Prefix, ok bool, err error) {
+	set, err := innerMap(of, slot)
 	if errors.Is(err, ebpf.ErrKeyNotExist) {
 		return nil, false, nil
 	} else if err != nil {

@@ -225,7 +225,7 @@ func Observe(ifindex int) (State, error) {
 		return s, fmt.Errorf("bpf: observe %w", err)
 	}
 	if u, err := underlayOf(h.pair().held); err == nil {
-		state, err := u.state()
+		state, err := u.state(h.pair().holder(portMapProtect).id)
 		if err != nil {
 			return s, fmt.Errorf("bpf: observe device %s: underlay: %w", h.link.Attrs().Name, err)
 		}

@@ -3,6 +3,8 @@ package bpf
 import (
 	"net/netip"
 	"slices"
+
+	"github.com/cilium/ebpf"
 )
 
 // UnderlayState is what the maps of an underlay say, sorted.
@@ -14,8 +16,9 @@ type UnderlayState struct {
 	Flows   []FlowID
 }
 
-func (u underlay) state() (s UnderlayState, err error) {
-	if s.Protect, s.Known, err = protected(u.protect); err != nil {
+// state reads the maps, which program of has.
+func (u underlay) state(of ebpf.ProgramID) (s UnderlayState, err error) {
+	if s.Protect, s.Known, err = protected(of, u.protect); err != nil {
 		return s, err
 	}
 	all, err := u.entries()

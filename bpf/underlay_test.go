@@ -142,7 +142,7 @@ func TestUnderlaySet(t *testing.T) {
 		if err := u.set(w); err != nil {
 			t.Fatal(err)
 		}
-		s, err := u.state()
+		s, err := u.state(0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -177,7 +177,7 @@ func TestUnderlaySet(t *testing.T) {
 	if err := u.set(Underlay{Protect: []netip.Prefix{{}}}); err == nil {
 		t.Error("a bad set is taken")
 	}
-	if s, err := u.state(); err != nil || !slices.Equal(s.Protect, hub.Protect) {
+	if s, err := u.state(0); err != nil || !slices.Equal(s.Protect, hub.Protect) {
 		t.Errorf("state after a bad set: %+v, %v", s, err)
 	}
 }

@@ -27,7 +27,7 @@ type What uint32
 const (
 	Program      What = iota + 1 // the BPF program with id A
 	Map                          // the BPF map with id B, which program A has
-	InnerMap                     // the BPF map with id B, which is in the array of maps with id A
+	InnerMap                     // the BPF map in the array of maps with id B, which program A has
 	MapExists                    // whether there is a BPF map with id A; no descriptor
 	Cgroups                      // the root of the cgroups
 	PacketSocket                 // AF_PACKET, SOCK_RAW, protocol 0, with flags A, in the network namespace with inode B
