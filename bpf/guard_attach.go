@@ -121,8 +121,13 @@ func lentRoot() (int, error) {
 }
 
 // cgroupRoot opens the root of the cgroups, version 2, that this process sees,
-// mounted or not.
+// mounted or not. Programs are attached to it read-only as to any, and nothing else is
+// done by it: a broker lends it to a daemon that shall move and kill no processes.
 func cgroupRoot() (int, error) {
+	return openRoot(unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC)
+}
+
+func openRoot(attributes int) (int, error) {
 	fs, err := unix.Fsopen("cgroup2", unix.FSOPEN_CLOEXEC)
 	if errors.Is(err, unix.ENODEV) {
 		return -1, fmt.Errorf("%w (%w)", ErrNoGuard, err)
@@ -134,7 +139,7 @@ func cgroupRoot() (int, error) {
 	if err := unix.FsconfigCreate(fs); err != nil {
 		return -1, fmt.Errorf("open the cgroups: %w", remedy(err))
 	}
-	mount, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, 0)
+	mount, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, attributes)
 	if err != nil {
 		return -1, fmt.Errorf("open the cgroups: %w", remedy(err))
 	}

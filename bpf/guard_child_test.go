@@ -74,7 +74,7 @@ func (w *testWire) guardChild(t *testing.T, how *syscall.SysProcAttr, format str
 // newCgroup makes a cgroup for children and opens it.
 func newCgroup(t *testing.T) int {
 	t.Helper()
-	root, err := cgroupRoot()
+	root, err := openRoot(0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -204,3 +204,26 @@ func guardTag(t *testing.T) (tag string) {
 	}
 	return tag
 }
+
+// The root of the cgroups is for programs to be attached to, and no way to move or to
+// kill a process.
+func TestRootIsReadOnly(t *testing.T) {
+	fd, err := cgroupRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	for _, name := range []string{"cgroup.procs", "cgroup.subtree_control"} {
+		w, err := unix.Openat(fd, name, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+		if err == nil {
+			unix.Close(w)
+		}
+		if !errors.Is(err, unix.EROFS) {
+			t.Errorf("%s opened for writing: %v", name, err)
+		}
+	}
+	if err := unix.Mkdirat(fd, "linkseal-test", 0o755); !errors.Is(err, unix.EROFS) {
+		unix.Unlinkat(fd, "linkseal-test", unix.AT_REMOVEDIR)
+		t.Errorf("a cgroup was made: %v", err)
+	}
+}
