@@ -127,9 +127,10 @@ func TestNothingTearsDown(t *testing.T) {
 // a broker that hangs for as long as the daemon may take to start.
 func TestBroker(t *testing.T) {
 	for unit, lines := range map[string][]string{
-		"linkseal.service":        {"Wants=linkseal-broker.service", "After=linkseal-broker.socket linkseal-broker.service"},
-		"linkseal-broker.service": {"PartOf=linkseal.service", "Type=notify", "WatchdogSec=20s", "TimeoutStartSec=10s", "TimeoutStopSec=2s", "Restart=always"},
-		"linkseal-broker.socket":  {"TriggerLimitIntervalSec=0"},
+		"linkseal.service": {"Wants=linkseal-broker.service", "After=linkseal-broker.socket linkseal-broker.service"},
+		"linkseal-broker.service": {"PartOf=linkseal.service", "Type=notify", "WatchdogSec=20s", "TimeoutStartSec=10s", "TimeoutStopSec=2s", "Restart=always",
+			"DeviceAllow=char-tpm rw", "DeviceAllow=/dev/char/10:224 rw"},
+		"linkseal-broker.socket": {"TriggerLimitIntervalSec=0"},
 	} {
 		text, err := os.ReadFile(unit)
 		if err != nil {
