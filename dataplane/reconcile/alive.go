@@ -1,6 +1,10 @@
 package reconcile
 
-import "time"
+import (
+	"time"
+
+	"github.com/linkseal/linkseal/linux/sdnotify"
+)
 
 const (
 	// hung is how long a KaY may be at one thing: peers let go of it after 6 s of silence.
@@ -8,6 +12,10 @@ const (
 	// heartbeats are how often more than the service manager asks for it is told that all
 	// lives: one that is left out, or late, is not the end.
 	heartbeats = 4
+	// One step of the first look may take as long as the service manager then waits
+	// for the next, and is told so this often at the most.
+	startPatience = time.Minute
+	startTold     = time.Second
 )
 
 // ticker ticks when the service manager is to hear; a nil channel if it does not want to.
@@ -24,6 +32,7 @@ func (r *Reconciler) ticker() (<-chan time.Time, func()) {
 // hangs holds up that loop, which looks at it. While a KaY hangs nothing is told, and
 // the service manager ends the daemon and starts it anew, which is a restart as any.
 func (r *Reconciler) tellAlive() {
+	r.told = time.Now()
 	for name, p := range r.ports {
 		if p.session == nil || p.session.Idle() < hung {
 			continue
@@ -39,4 +48,19 @@ func (r *Reconciler) tellAlive() {
 		r.hangs = ""
 	}
 	r.notify(watchdog)
+}
+
+// goesOn is called after each step of a look, each port and each tunnel: a look at many
+// takes longer than the service manager waits. One that hangs calls it no more.
+func (r *Reconciler) goesOn() {
+	since := time.Since(r.told)
+	switch {
+	case !r.isReady:
+		if since >= startTold {
+			r.told = time.Now()
+			r.notify(sdnotify.Extend(startPatience))
+		}
+	case r.o.Alive > 0 && since > r.o.Alive/heartbeats: // or else the ticker tells it
+		r.tellAlive()
+	}
 }

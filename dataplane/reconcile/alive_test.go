@@ -102,3 +102,64 @@ func TestAliveWhileTunnelsEnd(t *testing.T) {
 		}
 	})
 }
+
+// A look at many takes as long as it takes: that it goes on is told between its steps,
+// before READY to have the start wait, and then as life. A step that hangs tells nothing.
+func TestSlowLook(t *testing.T) {
+	m := newMachine("eth1", "eth2", "eth3")
+	slow := func(d time.Duration) {
+		m.mu.Lock()
+		m.slow = d
+		m.mu.Unlock()
+	}
+	slow(5 * time.Second)
+	runWith(t, m, portLine("a", "eth1", "")+portLine("b", "eth2", "")+portLine("c", "eth3", ""), everyTwelve, func(w *world) {
+		told := func() (extended int, isReady bool) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			for _, s := range w.notified {
+				isReady = isReady || s == ready
+				if s == "EXTEND_TIMEOUT_USEC=60000000" {
+					extended++
+				}
+			}
+			return extended, isReady
+		}
+		time.Sleep(31 * time.Second)
+		if n, isReady := told(); n != 6 || isReady {
+			w.t.Errorf("a start that takes 5 s a step asked %d times for more time in 31 s, and is ready: %v", n, isReady)
+		}
+		for range 100 {
+			if _, isReady := told(); isReady {
+				break
+			}
+			time.Sleep(5 * time.Second)
+		}
+		before, isReady := told()
+		if !isReady {
+			w.t.Fatal("the start does not end")
+		}
+		w.heartbeats()
+		m.change(func() {
+			for _, d := range []string{"eth1", "eth2", "eth3"} {
+				m.unplug(d)
+				m.plug(d)
+			}
+		})
+		time.Sleep(32 * time.Second)
+		if n := w.heartbeats(); n < 5 {
+			w.t.Errorf("told %d times in half a minute of a look", n)
+		}
+		slow(time.Hour)
+		time.Sleep(10 * time.Second)
+		w.heartbeats()
+		time.Sleep(10 * time.Minute)
+		w.want("heartbeats while a step hangs", 0, w.heartbeats())
+		if n, _ := told(); n != before {
+			w.t.Errorf("asked %d times for more time after the start", n-before)
+		}
+		slow(0)
+		time.Sleep(time.Hour)
+		w.settle()
+	})
+}

@@ -31,6 +31,7 @@ type fakeMachine struct {
 	can      plan.Capabilities
 	tokens   chan struct{}
 	hold     chan struct{} // if not nil, looks hang until it is closed
+	slow     time.Duration // that a step takes
 	observed chan struct{} // takes a token for every look
 	flows    []status.Flow
 	asked    []string // what a status asked for of tunnels
@@ -88,6 +89,12 @@ func (m *fakeMachine) Observe(plan.Desired) (plan.Observed, error) {
 }
 
 func (m *fakeMachine) Apply(s plan.Step) error {
+	m.mu.Lock()
+	slow := m.slow
+	m.mu.Unlock()
+	if slow > 0 {
+		time.Sleep(slow)
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.refuse[s.Kind]; err != nil {

@@ -174,6 +174,8 @@ type Reconciler struct {
 	moved   chan struct{} // a token: a tunnel is other than it was
 	pace    bucket        // of reloads
 	retry   time.Duration // 0: nothing fails
+	isReady bool          // the first look is over
+	told    time.Time     // when the service manager last heard of a look that goes on
 	hangs   string        // the port whose KaY does; "" if none does
 	failed  string        // why the machine could not be observed; "" if it was
 	ctx     context.Context
@@ -227,7 +229,7 @@ func (r *Reconciler) AwaitReload(ctx context.Context) (wrong []string, err error
 func (r *Reconciler) Run(ctx context.Context) error {
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
-	r.ctx = watching
+	r.ctx, r.told = watching, time.Now()
 	events, err := r.o.Machine.Watch(watching)
 	if err != nil {
 		return err
@@ -253,7 +255,8 @@ func (r *Reconciler) Run(ctx context.Context) error {
 	}
 	look := func() {
 		r.pass()
-		if last.IsZero() {
+		if !r.isReady {
+			r.isReady = true
 			r.notify(ready)
 		}
 		last = time.Now()
@@ -372,6 +375,7 @@ func (r *Reconciler) reconcile() bool {
 	ok := len(failed) == 0
 	for _, name := range slices.Sorted(maps.Keys(r.ports)) {
 		ok = r.ports[name].resume(r, observed, failed[name]) && ok
+		r.goesOn()
 	}
 	for _, d := range want.Tunnels {
 		if t := r.tunnels[d.Name]; t != nil {
@@ -380,6 +384,7 @@ func (r *Reconciler) reconcile() bool {
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.tunnels)) {
 		ok = r.tunnels[name].resume(r, observed, failed[name]) && ok
+		r.goesOn()
 	}
 	r.enforced(want, observed)
 	return ok
@@ -417,7 +422,9 @@ func (r *Reconciler) apply(steps []plan.Step, filtered func()) map[string]*plan.
 		if !s.Closes() && ((owner != "" && failed[owner] != nil) || devices[s.Device]) {
 			continue
 		}
-		if err := r.o.Machine.Apply(s); err != nil {
+		err := r.o.Machine.Apply(s)
+		r.goesOn()
+		if err != nil {
 			r.failStep(s, err, failed)
 			if s.Device != "" {
 				devices[s.Device] = true

@@ -25,6 +25,14 @@ const Watchdog = "WATCHDOG=1"
 // Status is a line for `systemctl status`.
 func Status(text string) string { return "STATUS=" + text }
 
+// Extend says that starting or stopping goes on, and may take d more until the next word.
+func Extend(d time.Duration) string {
+	return fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", d.Microseconds())
+}
+
+// Managed tells whether a service manager listens.
+func Managed() bool { return os.Getenv("NOTIFY_SOCKET") != "" }
+
 // Reloading says that a reload begins; Ready ends it. Type=notify-reload
 // wants the monotonic time with it, in microseconds.
 func Reloading() string {
