@@ -20,6 +20,7 @@ import (
 	"github.com/linkseal/linkseal/dataplane/status"
 	"github.com/linkseal/linkseal/dataplane/status/metrics"
 	"github.com/linkseal/linkseal/keymgmt/file"
+	"github.com/linkseal/linkseal/keymgmt/file/strict"
 	"github.com/linkseal/linkseal/keymgmt/keychain"
 	"github.com/linkseal/linkseal/keymgmt/retire"
 	"github.com/linkseal/linkseal/linux/clock"
@@ -36,7 +37,9 @@ linkseal reload, reads the configuration and the keys anew; key files are also
 read when they change. On SIGTERM it ends and leaves everything in place: the kernel goes on encrypting
 (a port in user space passes nothing until the daemon is back), the filters go
 on refusing what is in clear. With metrics: {listen: 127.0.0.1:9469} it serves
-what linkseal status --json tells to Prometheus, at /metrics.`,
+what linkseal status --json tells to Prometheus, at /metrics. A configuration that is
+refused is exit status 1, and 78 under a service manager (NOTIFY_SOCKET is set), which
+need not try again until it is mended.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			// A log that nobody reads any more is lost; keys are agreed on.
@@ -47,7 +50,7 @@ what linkseal status --json tells to Prometheus, at /metrics.`,
 			}
 			cfg, err := loadConfig(path)
 			if err != nil {
-				return err
+				return inVain(path, err)
 			}
 			ctx, stop := untilSignal(c)
 			defer stop()
@@ -57,6 +60,26 @@ what linkseal status --json tells to Prometheus, at /metrics.`,
 	c.Flags().StringVar(&path, "config", "", "configuration `FILE`")
 	c.Flags().StringVar(&format, "log-format", "text", "`FORMAT` of the log: text or json")
 	return c
+}
+
+// refusedStatus is EX_CONFIG of sysexits.h, which systemctl status has a name for.
+const refusedStatus = 78
+
+// inVain tells a service manager by the exit status that to start anew with a file that
+// is refused is in vain. By hand it is a failure as any, and a file that cannot be opened
+// is one to try again.
+func inVain(path string, err error) error {
+	var problems strict.Problems
+	if !sdnotify.Managed() || !errors.As(err, &problems) {
+		return err
+	}
+	f, cannot := os.Open(path)
+	if cannot != nil {
+		return err
+	}
+	f.Close()
+	sdnotify.Send(sdnotify.Status("the configuration is refused; mend it, and systemctl start linkseal"))
+	return &exitError{status: refusedStatus, err: err}
 }
 
 func newLog(format string) (*slog.Logger, error) {
