@@ -128,7 +128,7 @@ func TestNothingTearsDown(t *testing.T) {
 func TestBroker(t *testing.T) {
 	for unit, lines := range map[string][]string{
 		"linkseal.service": {"Wants=linkseal-broker.service", "After=linkseal-broker.socket linkseal-broker.service"},
-		"linkseal-broker.service": {"PartOf=linkseal.service", "Type=notify", "WatchdogSec=20s", "TimeoutStartSec=10s", "TimeoutStopSec=2s", "Restart=always",
+		"linkseal-broker.service": {"PartOf=linkseal.service", "RuntimeDirectory=linkseal", "RuntimeDirectoryMode=0755", "RuntimeDirectoryPreserve=yes", "Type=notify", "WatchdogSec=20s", "TimeoutStartSec=10s", "TimeoutStopSec=2s", "Restart=always",
 			"DeviceAllow=char-tpm rw", "DeviceAllow=/dev/char/10:224 rw"},
 		"linkseal-broker.socket": {"TriggerLimitIntervalSec=0"},
 	} {
