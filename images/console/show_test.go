@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,21 +20,21 @@ import (
 
 // buffer is a serial line.
 type buffer struct {
-	mu sync.Mutex
-	bytes.Buffer
+	mu   sync.Mutex
+	text bytes.Buffer
 }
 
 func (b *buffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.Buffer.Write(p)
+	return b.text.Write(p)
 }
 
 func (b *buffer) take() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	s := b.String()
-	b.Reset()
+	s := b.text.String()
+	b.text.Reset()
 	return s
 }
 
@@ -42,9 +43,10 @@ func TestShowLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var out buffer
-		s := states["no-peer"]
+		var now atomic.Pointer[State]
+		now.Store(states["no-peer"])
 		done := make(chan error)
-		go func() { done <- Show(ctx, &out, func(context.Context) *State { return s }) }()
+		go func() { done <- Show(ctx, &out, func(context.Context) *State { return now.Load() }) }()
 		time.Sleep(time.Second)
 		if got := out.take(); !strings.Contains(got, "no MKPDU received") || !strings.Contains(got, "Network") {
 			t.Errorf("%q", got)
@@ -53,7 +55,7 @@ func TestShowLog(t *testing.T) {
 		if got := out.take(); got != "" {
 			t.Errorf("nothing changed, yet %q", got)
 		}
-		s = states["no-carrier"]
+		now.Store(states["no-carrier"])
 		time.Sleep(look)
 		if got := out.take(); !strings.Contains(got, "has no carrier") || strings.Contains(got, "Network") {
 			t.Errorf("%q", got)

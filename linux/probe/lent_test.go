@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 
 	"github.com/linkseal/linkseal/linux/broker"
@@ -21,8 +22,8 @@ func TestAsk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := ""
-	lends := map[broker.What]broker.Lend{broker.Trial: func(f, _ uint32) (int, string, error) { return -1, text, nil }}
+	var answer atomic.Value
+	lends := map[broker.What]broker.Lend{broker.Trial: func(f, _ uint32) (int, string, error) { return -1, answer.Load().(string), nil }}
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- broker.Serve(ctx, l, lends, slog.New(slog.DiscardHandler)) }()
@@ -33,12 +34,13 @@ func TestAsk(t *testing.T) {
 		{`{"ID":"macsec","OK":true}`, Result{OK: true}},
 		{`{"ID":"macsec","Detail":"none"}`, Result{Detail: "none"}},
 	} {
-		text = c.text
+		answer.Store(c.text)
 		if got := MACsec.Ask(); got != c.want {
-			t.Errorf("%s: %+v", text, got)
+			t.Errorf("%s: %+v", c.text, got)
 		}
 	}
-	for _, text = range []string{`{"ID":"tcx","OK":true}`, "nonsense"} {
+	for _, text := range []string{`{"ID":"tcx","OK":true}`, "nonsense"} {
+		answer.Store(text)
 		if r := MACsec.Ask(); r.OK || !r.Unknown {
 			t.Errorf("%s: %+v", text, r)
 		}

@@ -3,8 +3,10 @@ package xsk
 import (
 	"bytes"
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -202,7 +204,15 @@ func TestOpenRefuses(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	again := w.open(t, Options{Frame: 1514}) // the queue is free
+	// The queue is free, as soon as the kernel's own worker has let go of it.
+	var again *Socket
+	w.do(t, func() (err error) {
+		for end := time.Now().Add(10 * time.Second); ; runtime.Gosched() {
+			if again, err = Open(w.index(), Options{Frame: 1514}); !errors.Is(err, unix.EBUSY) || time.Now().After(end) {
+				return err
+			}
+		}
+	})
 	if err := again.Close(); err != nil {
 		t.Error(err)
 	}
