@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -108,7 +109,14 @@ func (s Suite) Around(t *testing.T) {
 		t.Errorf("nothing was fenced in: %+v", fenced)
 	}
 	p.taken(t, more)
-	after := p.tunnel(t, p.west).Fenced
+	// The rule is back so soon that a sender without a processor tries nothing meanwhile.
+	after, routes := p.tunnel(t, p.west).Fenced, p.routes(t)
+	for n := 0; n < 20 && after.Packets == 0; n++ {
+		ip(t, p.west, fmt.Sprintf("rule del pref %d", plan.RulePriority))
+		p.eventually(t, "the rule to be back", func() bool { return ruled(t, routes) })
+		more("without the rule")
+		after = p.tunnel(t, p.west).Fenced
+	}
 	if after.Packets == 0 {
 		t.Errorf("without the rule nothing was fenced in: %+v", after)
 	}
@@ -122,19 +130,8 @@ func (s Suite) Around(t *testing.T) {
 // that each is put back.
 func (p *pair) taken(t *testing.T, more func(string)) {
 	t.Helper()
-	var routes *route.Handle
-	check(t, p.west.NS.Do(func() (err error) { routes, err = route.Open(); return err }))
-	defer routes.Close()
-	ruled := func() bool {
-		rules, err := routes.Rules(route.IPv4)
-		check(t, err)
-		for _, r := range rules {
-			if r.Priority == plan.RulePriority {
-				return true
-			}
-		}
-		return false
-	}
+	routes := p.routes(t)
+	ruled := func() bool { return ruled(t, routes) }
 	routed := func() bool {
 		all, err := routes.List(route.IPv4, plan.RouteTable)
 		check(t, err)
@@ -165,6 +162,22 @@ func (p *pair) taken(t *testing.T, more func(string)) {
 			t.Errorf("%s is back after %v; %v are allowed", c.what, longest, busy)
 		}
 	}
+}
+
+// routes is a handle of west's.
+func (p *pair) routes(t *testing.T) (h *route.Handle) {
+	t.Helper()
+	check(t, p.west.NS.Do(func() (err error) { h, err = route.Open(); return err }))
+	t.Cleanup(func() { h.Close() })
+	return h
+}
+
+// ruled tells whether linkseal's rule is there.
+func ruled(t *testing.T, h *route.Handle) bool {
+	t.Helper()
+	rules, err := h.Rules(route.IPv4)
+	check(t, err)
+	return slices.ContainsFunc(rules, func(r route.Rule) bool { return r.Priority == plan.RulePriority })
 }
 
 // tunnel is the first one of an appliance, as its status tells.
