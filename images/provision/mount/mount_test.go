@@ -76,11 +76,11 @@ func medium(t *testing.T, mkfs string) string {
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	out, err := exec.Command("losetup", "--find", "--show", "--read-only", image).Output()
-	if err != nil {
-		t.Fatalf("losetup: %v", err)
-	}
+	out, err := exec.Command("losetup", "--find", "--show", "--read-only", image).CombinedOutput()
 	device := strings.TrimSpace(string(out))
+	if err != nil {
+		t.Fatalf("losetup: %v: %s", err, device)
+	}
 	t.Cleanup(func() {
 		if out, err := exec.Command("losetup", "--detach", device).CombinedOutput(); err != nil {
 			t.Errorf("losetup: %v: %s", err, out)
@@ -100,6 +100,8 @@ func TestOpen(t *testing.T) {
 		t.Skip("to mount needs root")
 	}
 	probetest.NeedTool(t, "losetup", "mkfs.ext4", "mkfs.vfat", "mcopy")
+	// Where they are modules nothing else may have loaded them yet.
+	_ = exec.Command("modprobe", "-a", "-q", "loop", "ext4", "vfat").Run()
 	tried := 0
 	for kind, mkfs := range media {
 		device := medium(t, mkfs)
