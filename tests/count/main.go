@@ -160,15 +160,22 @@ func (c *count) end(e event, key string) {
 // place is where a log line was written.
 var place = regexp.MustCompile(`^\S+\.go:\d+: `)
 
-// reason is the last thing that a skipped test logged.
+// reason is the last thing that a skipped test logged, which may have several lines.
 func reason(lines []string) string {
-	for _, l := range slices.Backward(lines) {
-		l = strings.TrimSpace(l)
+	var last []string
+	for _, l := range lines {
+		if place.MatchString(strings.TrimSpace(l)) {
+			last = nil
+		}
+		l = place.ReplaceAllString(strings.TrimSpace(l), "")
 		if l != "" && !strings.HasPrefix(l, "--- ") && !strings.HasPrefix(l, "=== ") {
-			return place.ReplaceAllString(l, "")
+			last = append(last, l)
 		}
 	}
-	return "no reason given"
+	if len(last) == 0 {
+		return "no reason given"
+	}
+	return strings.Join(last, "; ")
 }
 
 func (c *count) close() bool {

@@ -20,6 +20,7 @@ func TestRun(t *testing.T) {
 {"Action":"pass","Package":"x/p","Test":"TestA/s"}
 {"Action":"pass","Package":"x/p","Test":"TestA"}
 {"Action":"output","Package":"x/p","Test":"TestB","Output":"    b_test.go:3: needs MACsec: none\n"}
+{"Action":"output","Package":"x/p","Test":"TestB","Output":"        no such device\n"}
 {"Action":"output","Package":"x/p","Test":"TestB","Output":"--- SKIP: TestB (0.00s)\n"}
 {"Action":"skip","Package":"x/p","Test":"TestB"}
 {"Action":"output","Package":"x/p","Output":"PASS\n"}
@@ -29,7 +30,7 @@ func TestRun(t *testing.T) {
 {"Action":"skip","Package":"x/q"}
 `,
 			want: "ok  \tx/p\t0.01s\n    \t3 of 4\nhost: 1 tests and 1 subtests run in 1 packages, 1 skipped, 0 failed\n" +
-				"  1 skipped: needs MACsec: none\n",
+				"  1 skipped: needs MACsec: none; no such device\n",
 			ok: true,
 		},
 		{
