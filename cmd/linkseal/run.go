@@ -48,7 +48,7 @@ need not try again until it is mended.`,
 			if err != nil {
 				return err
 			}
-			cfg, err := loadConfig(path)
+			cfg, err := loadAnew(path)
 			if err != nil {
 				return inVain(path, err)
 			}
@@ -105,7 +105,7 @@ func loadConfig(path string) (*config.Config, error) {
 	return cfg, nil
 }
 
-// loadAnew reads the file for a reload. What would keep the daemon from
+// loadAnew reads the file for a start or a reload. What would keep the daemon from
 // starting with it is wrong with it too.
 func loadAnew(path string) (*config.Config, error) {
 	cfg, err := loadConfig(path)

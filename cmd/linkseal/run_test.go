@@ -18,6 +18,10 @@ func TestRunRefused(t *testing.T) {
 	if err := os.WriteFile(wrong, []byte("version: 1\nnonsense: 1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	nobody := filepath.Join(dir, "nobody.yaml")
+	if err := os.WriteFile(nobody, []byte("version: 1\nname: ce\ncontrol: {group: no-such-group}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	manager := filepath.Join(dir, "notify")
 	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: manager, Net: "unixgram"})
 	if err != nil {
@@ -27,7 +31,7 @@ func TestRunRefused(t *testing.T) {
 	for _, c := range []struct {
 		manager, path string
 		want          int
-	}{{"", wrong, 1}, {manager, wrong, 78}, {manager, filepath.Join(dir, "none"), 1}} {
+	}{{"", wrong, 1}, {manager, wrong, 78}, {manager, nobody, 78}, {manager, filepath.Join(dir, "none"), 1}} {
 		t.Setenv("NOTIFY_SOCKET", c.manager)
 		var said bytes.Buffer
 		if got := execute([]string{"run", "--config", c.path}, io.Discard, &said); got != c.want || !strings.Contains(said.String(), c.path) {
