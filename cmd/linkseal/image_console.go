@@ -27,7 +27,7 @@ addresses. A screen (TERM=linux) is redrawn; a serial line gets what has changed
 It takes no input. linkseal-console@.service calls it.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			ctx, stop := onlyFirst(untilSignal(c, unix.SIGHUP, unix.SIGTERM))
+			ctx, stop := onlyFirst(untilSignal(c, unix.SIGHUP))
 			defer stop()
 			out := c.OutOrStdout()
 			if o, ok := out.(*output); ok {
