@@ -6,11 +6,9 @@ import (
 	"os"
 	"strconv"
 	"strings"
-)
 
-// userHZ is the unit of times in /proc, per second: the same on every Linux
-// that Go runs on.
-const userHZ = 100
+	"github.com/linkseal/linkseal/tests/cputime"
+)
 
 // cpuTime is processor time in seconds since some start.
 type cpuTime struct {
@@ -27,15 +25,11 @@ func readCPU(daemons []int) (t cpuTime, err error) {
 		return t, err
 	}
 	for _, pid := range daemons {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		used, err := cputime.Of(pid)
 		if err != nil {
-			return t, fmt.Errorf("process time of a daemon: %w", err)
+			return t, fmt.Errorf("processor time of a daemon: %w", err)
 		}
-		s, err := processTime(text)
-		if err != nil {
-			return t, err
-		}
-		t.daemons += s
+		t.daemons += used.Seconds()
 	}
 	return t, nil
 }
@@ -51,24 +45,13 @@ func machineTime(stat []byte) (float64, error) {
 	return ticks(f, 1, 2, 3, 6, 7)
 }
 
-// processTime is utime and stime of /proc/PID/stat (proc_pid_stat(5)). The name
-// before them may have blanks and parentheses.
-func processTime(stat []byte) (float64, error) {
-	i := bytes.LastIndexByte(stat, ')')
-	f := strings.Fields(string(stat[i+1:]))
-	if i < 0 || len(f) < 13 {
-		return 0, fmt.Errorf("/proc/PID/stat: %q has no times", stat)
-	}
-	return ticks(f, 11, 12)
-}
-
 func ticks(fields []string, at ...int) (seconds float64, err error) {
 	for _, i := range at {
 		n, err := strconv.ParseUint(fields[i], 10, 64)
 		if err != nil {
 			return 0, fmt.Errorf("processor time %q: %w", fields[i], err)
 		}
-		seconds += float64(n) / userHZ
+		seconds += float64(n) * cputime.Tick.Seconds()
 	}
 	return seconds, nil
 }

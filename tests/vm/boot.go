@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/linkseal/linkseal/tests/cputime"
 	"github.com/linkseal/linkseal/tests/vm/wire"
 )
 
@@ -53,19 +54,8 @@ type Guest struct {
 // Processor is the time of this machine's processors that the guest has taken
 // so far; 0 if it does not run.
 func (g *Guest) Processor() time.Duration {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", g.process))
-	if err != nil {
-		return 0
-	}
-	// proc(5): utime and stime are the 12th and 13th behind the name, in
-	// hundredths of a second.
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	if len(fields) < 13 {
-		return 0
-	}
-	user, _ := strconv.Atoi(fields[11])
-	system, _ := strconv.Atoi(fields[12])
-	return time.Duration(user+system) * 10 * time.Millisecond
+	used, _ := cputime.Of(g.process)
+	return used
 }
 
 // Run boots, runs the jobs one after the other and ends the guest. It fails if

@@ -4,7 +4,6 @@
 package qemu
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -18,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/linkseal/linkseal/tests/cputime"
 	"github.com/linkseal/linkseal/tests/vm"
 )
 
@@ -266,17 +266,6 @@ func (t *tail) Write(p []byte) (int, error) {
 // Processor is the time of this host's processors that the machine has taken since
 // it was switched on: how far it has come, however busy the host is.
 func (m *Machine) Processor() time.Duration {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", m.cmd.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	// proc(5): utime and stime are the 12th and 13th behind the name, in
-	// hundredths of a second.
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	if len(fields) < 13 {
-		return 0
-	}
-	user, _ := strconv.Atoi(fields[11])
-	system, _ := strconv.Atoi(fields[12])
-	return time.Duration(user+system) * 10 * time.Millisecond
+	used, _ := cputime.Of(m.cmd.Process.Pid)
+	return used
 }
