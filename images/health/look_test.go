@@ -15,6 +15,7 @@ import (
 	"github.com/linkseal/linkseal/dataplane/status"
 	"github.com/linkseal/linkseal/images/health"
 	"github.com/linkseal/linkseal/images/part"
+	"github.com/linkseal/linkseal/images/slot/slottest"
 )
 
 const text = `version: 1
@@ -132,27 +133,15 @@ func TestLookRoot(t *testing.T) {
 	if f := m.Look(t.Context()); f.Root == nil || !strings.Contains(f.Root.Error(), "class/block") {
 		t.Errorf("without sysfs: %v", f.Root)
 	}
-	write := func(path, text string) {
-		path = filepath.Join(m.Sys, "class/block", path)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for i, name := range []string{"esp", "root-a", "root-a-verity", "root-b", "root-b-verity"} {
-		write("vda"+string(rune('1'+i))+"/uevent", "MAJOR=253\nMINOR=1\nDEVNAME=vda1\nPARTNAME="+name+"\n")
-		write("vda"+string(rune('1'+i))+"/size", "2048\n")
-	}
-	write("dm-0/uevent", "MAJOR=254\nMINOR=77\nDEVNAME=dm-0\n")
-	write("dm-0/dm/name", "root\n")
-	write("dm-0/slaves/vda2", "")
-	write("dm-0/dm/uuid", "CRYPT-VERITY-ccdd-root\n")
+	s := slottest.Sys{T: t, Dir: m.Sys}
+	s.Disk("vda", 253, "esp", "root-a", "root-a-verity", "root-b", "root-b-verity")
+	s.Mapped("root", "CRYPT-VERITY-ccdd-root", "vda2")
+	const dm = "devices/virtual/block/dm-0"
+	s.Write(dm+"/uevent", "MAJOR=254\nMINOR=77\nDEVNAME=dm-0\n") // no device of this machine
 	if f := m.Look(t.Context()); f.Root == nil || !strings.Contains(f.Root.Error(), "the kernel's command line names CRYPT-VERITY-aabb") {
 		t.Errorf("another's hash tree: %v", f.Root)
 	}
-	write("dm-0/dm/uuid", "CRYPT-VERITY-aabb-root\n")
+	s.Write(dm+"/dm/uuid", "CRYPT-VERITY-aabb-root\n")
 	if f := m.Look(t.Context()); f.Root == nil || !strings.Contains(f.Root.Error(), "is not on /dev/mapper/root") {
 		t.Errorf("another file system: %v", f.Root)
 	}

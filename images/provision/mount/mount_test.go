@@ -13,6 +13,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/linkseal/linkseal/images/slot/slottest"
+	features "github.com/linkseal/linkseal/linux/probe"
 	"github.com/linkseal/linkseal/linux/probe/probetest"
 )
 
@@ -76,17 +78,7 @@ func medium(t *testing.T, mkfs string) string {
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	out, err := exec.Command("losetup", "--find", "--show", "--read-only", image).CombinedOutput()
-	device := strings.TrimSpace(string(out))
-	if err != nil {
-		t.Fatalf("losetup: %v: %s", err, device)
-	}
-	t.Cleanup(func() {
-		if out, err := exec.Command("losetup", "--detach", device).CombinedOutput(); err != nil {
-			t.Errorf("losetup: %v: %s", err, out)
-		}
-	})
-	return device
+	return slottest.Loop(t, image, "--read-only")
 }
 
 // media are made as people make them, with a link where the file system has some.
@@ -96,12 +88,8 @@ var media = map[string]string{
 }
 
 func TestOpen(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("to mount needs root")
-	}
-	probetest.NeedTool(t, "losetup", "mkfs.ext4", "mkfs.vfat", "mcopy")
-	// Where they are modules nothing else may have loaded them yet.
-	_ = exec.Command("modprobe", "-a", "-q", "loop", "ext4", "vfat").Run()
+	probetest.Need(t, features.CapSysAdmin)
+	probetest.NeedTool(t, "mkfs.ext4", "mkfs.vfat", "mcopy")
 	tried := 0
 	for kind, mkfs := range media {
 		device := medium(t, mkfs)

@@ -8,6 +8,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/linkseal/linkseal/linux/probe"
+	"github.com/linkseal/linkseal/linux/probe/probetest"
 )
 
 // program is a linkseal that says what script does.
@@ -21,9 +24,7 @@ func program(t *testing.T, script string) string {
 }
 
 func TestCheck(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("a mount namespace needs root")
-	}
+	probetest.Need(t, probe.CapSysAdmin) // a mount namespace
 	dir, place := t.TempDir(), t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "linkseal.yaml"), []byte("staged"), 0o600); err != nil {
 		t.Fatal(err)

@@ -16,8 +16,8 @@ import (
 	"github.com/linkseal/linkseal/linux/probe/probetest"
 )
 
-// Partition is a partition on a file, which is returned too.
-func Partition(t testing.TB, name string, size int64) (slot.Partition, string) {
+// Loop has the kernel know a file as a block device until the test ends.
+func Loop(t testing.TB, file string, options ...string) (device string) {
 	t.Helper()
 	probetest.NeedTool(t, "losetup")
 	load()
@@ -27,15 +27,8 @@ func Partition(t testing.TB, name string, size int64) (slot.Partition, string) {
 		}
 		t.Skipf("needs loop devices, and root: %v", err)
 	}
-	file := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Truncate(file, size); err != nil {
-		t.Fatal(err)
-	}
-	out, err := exec.Command("losetup", "--find", "--show", file).CombinedOutput()
-	device := string(bytes.TrimSpace(out))
+	out, err := exec.Command("losetup", append(append([]string{"--find", "--show"}, options...), file)...).CombinedOutput()
+	device = string(bytes.TrimSpace(out))
 	if err != nil {
 		t.Fatalf("losetup: %v: %s", err, device)
 	}
@@ -44,6 +37,20 @@ func Partition(t testing.TB, name string, size int64) (slot.Partition, string) {
 			t.Errorf("losetup: %v: %s", err, out)
 		}
 	})
+	return device
+}
+
+// Partition is a partition on a file, which is returned too.
+func Partition(t testing.TB, name string, size int64) (slot.Partition, string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(file, size); err != nil {
+		t.Fatal(err)
+	}
+	device := Loop(t, file)
 	var st unix.Stat_t
 	if err := unix.Stat(device, &st); err != nil {
 		t.Fatal(err)
@@ -92,4 +99,4 @@ func ESP(t testing.TB) (mount string, p slot.Partition) {
 }
 
 // load has the kernel have what is a module of it. Not every kernel has these.
-func load() { _ = exec.Command("modprobe", "-a", "-q", "loop", "vfat").Run() }
+func load() { _ = exec.Command("modprobe", "-a", "-q", "loop", "ext4", "vfat").Run() }
