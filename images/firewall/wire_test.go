@@ -90,12 +90,7 @@ func build(t *testing.T) gate {
 	need(t)
 	g := gate{namespace(t), namespace(t), namespace(t), namespace(t)}
 	join := func(other *netns.NS, name, address, theirs, via string) {
-		holder := other.Command("sleep", "60")
-		if err := holder.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { holder.Process.Kill(); holder.Wait() })
-		run(t, g.own, "ip", "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", fmt.Sprint(holder.Process.Pid))
+		run(t, g.own, "ip", "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", other.Path())
 		run(t, g.own, "ip", "addr", "add", address, "dev", name)
 		run(t, g.own, "ip", "link", "set", name, "up")
 		run(t, other, "ip", "addr", "add", theirs, "dev", "eth0")
