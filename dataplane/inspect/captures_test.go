@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -16,9 +15,8 @@ import (
 
 	"github.com/linkseal/linkseal/keymgmt/sa"
 	"github.com/linkseal/linkseal/keymgmt/secret"
+	"github.com/linkseal/linkseal/tests/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 // scenario is what the keys files tell of a capture.
 type scenario struct {
@@ -168,24 +166,8 @@ func TestCaptures(t *testing.T) {
 				t.Errorf("%d protected frames, want at least %d", protected, want)
 			}
 			text.WriteString(strings.Join(in.Verdict(), "\n") + "\n")
-			golden(t, "testdata/"+name+".golden", text.String())
+			golden.Check(t, "testdata/"+name+".golden", text.String())
 		})
-	}
-}
-
-func golden(t *testing.T, path, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got): %s", path, diff)
 	}
 }
 

@@ -3,8 +3,6 @@ package status
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -12,9 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/linkseal/linkseal/dataplane/account"
+	"github.com/linkseal/linkseal/tests/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 var since = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
@@ -62,23 +59,6 @@ func example() Status {
 	}, SealError: "TPM: lockout", ClockHeld: &since, Metrics: &Metrics{Listen: "127.0.0.1:9469", Error: "address already in use"}}
 }
 
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	path := "testdata/" + name
-	if *update {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", path, diff)
-	}
-}
-
 func TestJSON(t *testing.T) {
 	s := example()
 	s.Fill()
@@ -86,7 +66,7 @@ func TestJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "status.json", append(got, '\n'))
+	golden.Check(t, "testdata/status.json", string(got)+"\n")
 }
 
 // The names and the nesting that the interface promises, apart from the golden
@@ -153,7 +133,7 @@ func TestWrite(t *testing.T) {
 	if err := s.Write(&b, since.Add(26*time.Hour+30*time.Minute)); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "status.txt", b.Bytes())
+	golden.Check(t, "testdata/status.txt", b.String())
 }
 
 func TestAge(t *testing.T) {

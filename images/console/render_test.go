@@ -1,23 +1,18 @@
 package console
 
 import (
-	"flag"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/linkseal/linkseal/dataplane/status"
 	"github.com/linkseal/linkseal/images/provision"
 	"github.com/linkseal/linkseal/images/provision/bundle"
 	"github.com/linkseal/linkseal/images/provision/store"
 	"github.com/linkseal/linkseal/images/update"
+	"github.com/linkseal/linkseal/tests/golden"
 )
-
-var golden = flag.Bool("update", false, "write the golden files anew")
 
 var now = time.Date(2026, 11, 26, 17, 54, 3, 0, time.UTC)
 
@@ -166,18 +161,7 @@ func TestSections(t *testing.T) {
 		}
 		path := filepath.Join("testdata", name+".txt")
 		got := strings.Join(lines, "\n") + "\n"
-		if *golden {
-			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if d := cmp.Diff(string(want), got); d != "" {
-			t.Errorf("%s: %s", name, d)
-		}
+		golden.Check(t, path, got)
 	}
 }
 

@@ -2,7 +2,6 @@ package firewall
 
 import (
 	"errors"
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,9 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/linkseal/linkseal/dataplane/config"
+	"github.com/linkseal/linkseal/tests/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 func parse(t testing.TB, text string) *config.Config {
 	t.Helper()
@@ -72,26 +70,9 @@ ports:
 `,
 }
 
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(string(want), got); d != "" {
-		t.Errorf("%s: %s", path, d)
-	}
-}
-
 func TestRules(t *testing.T) {
 	for name, text := range configurations {
-		golden(t, name+".nft", Rules(State{Config: parse(t, text), SSH: true, Additions: []string{"/etc/linkseal/nftables.d/bgp.nft"}}))
+		golden.Check(t, "testdata/"+name+".nft", Rules(State{Config: parse(t, text), SSH: true, Additions: []string{"/etc/linkseal/nftables.d/bgp.nft"}}))
 	}
 }
 
@@ -126,11 +107,11 @@ func TestNetworks(t *testing.T) {
 			t.Errorf("%s: also %v", name, files)
 		}
 	}
-	golden(t, "networks", all.String())
+	golden.Check(t, "testdata/networks", all.String())
 	if len(OwnedBy(nil).Networks()) != 0 {
 		t.Error("files without a configuration")
 	}
-	golden(t, "devices.rules", OwnedBy(parse(t, configurations["port"])).DeviceRules())
+	golden.Check(t, "testdata/devices.rules", OwnedBy(parse(t, configurations["port"])).DeviceRules())
 }
 
 func TestWriteNetworks(t *testing.T) {

@@ -1,10 +1,8 @@
 package metrics
 
 import (
-	"flag"
 	"log/slog"
 	"maps"
-	"os"
 	"runtime"
 	"slices"
 	"strconv"
@@ -12,16 +10,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/prometheus/common/expfmt"
 
 	"github.com/linkseal/linkseal/dataplane/account"
 	"github.com/linkseal/linkseal/dataplane/status"
+	"github.com/linkseal/linkseal/tests/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden file anew")
 
 var now = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
@@ -118,18 +114,7 @@ func TestGolden(t *testing.T) {
 	}
 	got := strings.ReplaceAll(text.String(), runtime.Version(), "GOVERSION")
 	const path = "testdata/metrics.txt"
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(string(want), got); d != "" {
-		t.Errorf("%s (-want +got):\n%s", path, d)
-	}
+	golden.Check(t, path, got)
 	// The example leaves nothing out.
 	for _, d := range families {
 		name := strings.SplitN(d.String(), `"`, 3)[1]

@@ -2,20 +2,15 @@ package watch
 
 import (
 	"errors"
-	"flag"
 	"maps"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/linkseal/linkseal/dataplane/account"
 	"github.com/linkseal/linkseal/dataplane/status"
+	"github.com/linkseal/linkseal/tests/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
@@ -92,32 +87,15 @@ func after(d time.Duration) Sample {
 	return s
 }
 
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := "testdata/" + name
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(string(want), got); d != "" {
-		t.Errorf("%s (-want +got):\n%s", path, d)
-	}
-}
-
 // The first sample, which has no rates; one 2.5 s after it; no answer; and the
 // first answer after that, which has no rates again.
 func TestGolden(t *testing.T) {
 	v := View{}.Next(example())
-	golden(t, "first.txt", Block(v.Lines()))
+	golden.Check(t, "testdata/first.txt", Block(v.Lines()))
 	v = v.Next(after(2500 * time.Millisecond))
-	golden(t, "rates.txt", Block(v.Lines()))
+	golden.Check(t, "testdata/rates.txt", Block(v.Lines()))
 	v = v.Lose(errors.New("no daemon answers on /run/ctl"), noon.Add(5*time.Second))
-	golden(t, "lost.txt", Block(v.Lines()))
+	golden.Check(t, "testdata/lost.txt", Block(v.Lines()))
 	v = v.Next(after(8 * time.Second))
 	if v.Before != nil || v.Lost != nil || strings.Contains(Block(v.Lines()), "rates of") {
 		t.Errorf("rates of the time of silence:\n%s", Block(v.Lines()))
@@ -157,7 +135,7 @@ func TestFrame(t *testing.T) {
 			t.Errorf("%v: tells of a cut: %v", size, cut)
 		}
 	}
-	golden(t, "frame.txt", strings.ReplaceAll(Frame(lines, Size{60, 12}), "\x1b", "^[")+"\n")
+	golden.Check(t, "testdata/frame.txt", strings.ReplaceAll(Frame(lines, Size{60, 12}), "\x1b", "^[")+"\n")
 }
 
 func TestShort(t *testing.T) {

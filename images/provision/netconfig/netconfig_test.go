@@ -1,18 +1,13 @@
 package netconfig
 
 import (
-	"flag"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/linkseal/linkseal/images/provision/bundle"
+	"github.com/linkseal/linkseal/tests/golden"
 )
-
-var golden = flag.Bool("update", false, "write the golden files anew")
 
 var files = map[string]string{
 	"v2": `network:
@@ -76,18 +71,7 @@ func TestRead(t *testing.T) {
 		}
 		all.WriteString("== ignored\n" + strings.Join(b.Ignored, "\n") + "\n")
 		path := filepath.Join("testdata", name)
-		if *golden {
-			if err := os.WriteFile(path, []byte(all.String()), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if d := cmp.Diff(string(want), all.String()); d != "" {
-			t.Errorf("%s: %s", name, d)
-		}
+		golden.Check(t, path, all.String())
 	}
 }
 

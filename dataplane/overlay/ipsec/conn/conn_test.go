@@ -1,19 +1,14 @@
 package conn
 
 import (
-	"flag"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/linkseal/linkseal/dataplane/config"
+	"github.com/linkseal/linkseal/tests/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
 
@@ -68,18 +63,7 @@ func TestBuild(t *testing.T) {
 			continue
 		}
 		path := filepath.Join("testdata", name+".conf")
-		if *update {
-			if err := os.WriteFile(path, []byte(s.String()), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(string(want), s.String()); diff != "" {
-			t.Errorf("%s (-want +got; go test -update writes it anew):\n%s", name, diff)
-		}
+		golden.Check(t, path, s.String())
 	}
 }
 

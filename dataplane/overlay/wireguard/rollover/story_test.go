@@ -1,15 +1,13 @@
 package rollover
 
 import (
-	"flag"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
-)
 
-var update = flag.Bool("update", false, "write the stories as they come out")
+	"github.com/linkseal/linkseal/tests/golden"
+)
 
 // oldNew is a keychain in which new starts at the change.
 func oldNew(changed bool) Keys {
@@ -70,19 +68,7 @@ func TestStories(t *testing.T) {
 			if w.down == nil && len(w.lost) > 0 {
 				t.Errorf("lost: %q", w.lost)
 			}
-			path := filepath.Join("testdata", tc.name+".txt")
-			if *update {
-				if err := os.WriteFile(path, []byte(w.story.String()), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := w.story.String(); got != string(want) {
-				t.Errorf("the story is another one (-update writes it):\n%s", got)
-			}
+			golden.Check(t, filepath.Join("testdata", tc.name+".txt"), w.story.String())
 		})
 	}
 }
