@@ -7,8 +7,10 @@ package drive
 import (
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"sync"
 )
 
@@ -34,7 +36,8 @@ type Drive struct {
 }
 
 // New returns a drive of that size that begins as base is, and grows beyond it with
-// zeros. Its pages go to the file at path. The seed decides what a power cut takes.
+// zeros. Its pages go to the file at path. Of the same writes and flushes in the same
+// order, power cuts take the same with the same seed.
 func New(base io.ReaderAt, size int64, path string, seed uint64) (*Drive, error) {
 	own, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
@@ -112,17 +115,21 @@ func (d *Drive) writeAt(p []byte, off int64, through bool) error {
 		}
 		p, off = p[k:], off+int64(k)
 	}
-	// A map's order is random enough to be none.
-	for n := range d.cache {
-		if len(d.cache) <= cachePages {
-			break
-		}
-		if err := d.store(n); err != nil {
-			return err
+	if over := len(d.cache) - cachePages; over > 0 {
+		pages := d.cached()
+		d.random.Shuffle(len(pages), func(i, j int) { pages[i], pages[j] = pages[j], pages[i] })
+		for _, n := range pages[:over] {
+			if err := d.store(n); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
+
+// cached are the numbers of the pages in the cache. They are in order: in a map's own,
+// which is another each time, what is drawn of them would not be the seed's doing.
+func (d *Drive) cached() []int64 { return slices.Sorted(maps.Keys(d.cache)) }
 
 // store brings a page of the cache to the medium.
 func (d *Drive) store(n int64) error {
@@ -154,7 +161,7 @@ func (d *Drive) Cut() (lost int, err error) {
 	defer d.client.Unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for n := range d.cache {
+	for _, n := range d.cached() {
 		if d.random.IntN(2) == 0 {
 			delete(d.cache, n)
 			lost++
