@@ -49,7 +49,7 @@ type Machine struct {
 	gone    chan struct{} // closed when QEMU has ended
 	ssh     int           // the port of this machine that leads to the guest's 22
 	boots   int
-	said    tail // QEMU's own words
+	said    head // QEMU's own words in this boot
 }
 
 // Slots of the PCI bus, which give the cards their names in the guest.
@@ -79,6 +79,7 @@ func (m *Machine) On() error {
 		m.log, m.console.log = log, log
 	}
 	m.boots++
+	m.said.Reset()
 	var err error
 	if m.ssh, err = freePort(); err != nil {
 		return err
@@ -253,12 +254,12 @@ func socketPair(name string) (ours, theirs *os.File, err error) {
 	return os.NewFile(uintptr(fds[0]), name), os.NewFile(uintptr(fds[1]), name), nil
 }
 
-// tail keeps the first of what QEMU says: why it did not start.
-type tail struct{ strings.Builder }
+// head keeps the first of what QEMU says: why it did not start.
+type head struct{ strings.Builder }
 
-func (t *tail) Write(p []byte) (int, error) {
-	if t.Len() < 4<<10 {
-		t.Builder.Write(p)
+func (h *head) Write(p []byte) (int, error) {
+	if h.Len() < 4<<10 {
+		h.Builder.Write(p)
 	}
 	return len(p), nil
 }
