@@ -119,6 +119,20 @@ func (h *host) feed(input, command string) string {
 	return out
 }
 
+// put has a file replaced, in one rename, by one that only its owner reads.
+func (h *host) put(path, text string) {
+	h.t.Helper()
+	h.feed(text, "umask 077; cat >"+path+".new && mv "+path+".new "+path)
+}
+
+// noneFailed demands that no unit has.
+func (h *host) noneFailed() {
+	h.t.Helper()
+	if failed := strings.TrimSpace(h.run("systemctl list-units --failed --no-legend --plain")); failed != "" {
+		h.t.Errorf("%s: units that failed:\n%s", h.Name, failed)
+	}
+}
+
 // long is run with more time.
 func (h *host) long(d time.Duration, command string) string {
 	h.t.Helper()

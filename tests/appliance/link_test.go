@@ -143,7 +143,7 @@ func (p *pair) rotation() {
 		})
 		bearer := east.other(p.t)
 		defer bearer.Close()
-		bearer.feed(now, "umask 077; cat >"+path+".new && mv "+path+".new "+path)
+		bearer.put(path, now)
 	})
 	sent, received, text := p.pings(1, linkAddress[0], echoes, 100*time.Millisecond)
 	wait.Wait()
