@@ -17,9 +17,6 @@ const (
 	setupVars    = "/usr/share/OVMF/OVMF_VARS_4M.fd"
 )
 
-// SetupVars puts a copy of the variables of a new machine at path.
-func SetupVars(path string) error { return copyFile(setupVars, path) }
-
 var enrolling = regexp.MustCompile(`Enrolling secure boot keys`)
 
 // Enroll boots a machine in setup mode once, lets the boot manager enroll the
@@ -30,7 +27,7 @@ func Enroll(ctx context.Context, dir, disk, golden string) error {
 		return nil
 	}
 	vars := filepath.Join(dir, "enroll.vars")
-	if err := SetupVars(vars); err != nil {
+	if err := CopyVars(setupVars, vars); err != nil {
 		return fmt.Errorf("%w; run: apt-get install ovmf", err)
 	}
 	m := &Machine{Name: "enroll", Dir: dir, Disk: disk, Vars: vars}
@@ -68,13 +65,11 @@ func Overlay(base, format, path string, size int64) (disk string, err error) {
 	return "file=" + path + ",format=qcow2", nil
 }
 
-func copyFile(from, to string) error {
+// CopyVars gives a machine its own copy of a firmware's variables.
+func CopyVars(from, to string) error {
 	data, err := os.ReadFile(from)
 	if err != nil {
 		return err
 	}
 	return os.WriteFile(to, data, 0o600)
 }
-
-// CopyVars gives a machine its own copy of enrolled variables.
-func CopyVars(golden, path string) error { return copyFile(golden, path) }
