@@ -16,7 +16,6 @@
 package vhd
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -143,22 +142,4 @@ func geometry(total uint64) (cylinders, heads, sectors uint32) {
 		}
 	}
 	return uint32(across / uint64(heads)), heads, sectors
-}
-
-// Footer makes the footer of a fixed disk of that size, as the specification
-// has it.
-func Footer(size uint64, id [16]byte) []byte {
-	f := footer{
-		Features: featureFixed, Version: 0x00010000, DataOffset: noOffset,
-		CreatorApp: [4]byte{'t', 'e', 's', 't'}, CreatorHost: [4]byte{'W', 'i', '2', 'k'},
-		OriginalSize: size, CurrentSize: size, DiskType: typeFixed, ID: id,
-	}
-	copy(f.Cookie[:], "conectix")
-	c, h, s := geometry(size / 512)
-	f.Cylinders, f.Heads, f.Sectors = uint16(c), uint8(h), uint8(s)
-	var out bytes.Buffer
-	binary.Write(&out, binary.BigEndian, &f)
-	raw := out.Bytes()
-	binary.BigEndian.PutUint32(raw[64:], checksum(raw))
-	return raw
 }

@@ -1,6 +1,7 @@
 package vhd
 
 import (
+	"bytes"
 	"encoding/binary"
 	"io"
 	"os"
@@ -8,6 +9,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	images "github.com/linkseal/linkseal/images/vhd"
 )
 
 // disk is a file of zeros with a footer, without the memory for it.
@@ -30,13 +34,38 @@ func (d disk) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
-func good(size int64) disk { return disk{size, Footer(uint64(size), [16]byte{1})} }
+// good is a fixed disk of that size with a footer as the specification has it.
+func good(size int64) disk {
+	f := footer{
+		Features: featureFixed, Version: 0x00010000, DataOffset: noOffset,
+		CreatorApp: [4]byte{'t', 'e', 's', 't'}, CreatorHost: [4]byte{'W', 'i', '2', 'k'},
+		OriginalSize: uint64(size), CurrentSize: uint64(size), DiskType: typeFixed, ID: [16]byte{1},
+	}
+	copy(f.Cookie[:], "conectix")
+	c, h, s := geometry(uint64(size) / 512)
+	f.Cylinders, f.Heads, f.Sectors = uint16(c), uint8(h), uint8(s)
+	var out bytes.Buffer
+	binary.Write(&out, binary.BigEndian, &f)
+	raw := out.Bytes()
+	binary.BigEndian.PutUint32(raw[64:], checksum(raw))
+	return disk{size, raw}
+}
 
+// The specification's footer is taken, and so is the one that images are made with.
 func TestGood(t *testing.T) {
 	for _, mib := range []int64{20, 64, 512, 1400, 2047, 8 << 10, 40 << 10, 127 << 10, 1023 << 10} {
 		d := good(mib << 20)
 		if err := Check(d, d.length()); err != nil {
 			t.Errorf("%d MiB: %v", mib, err)
+		}
+		made, err := images.Footer(mib<<20, time.Date(2026, 11, 26, 17, 0, 0, 0, time.UTC), "linkseal")
+		if err != nil {
+			t.Errorf("an image of %d MiB: %v", mib, err)
+			continue
+		}
+		d = disk{mib << 20, made}
+		if err := Check(d, d.length()); err != nil {
+			t.Errorf("an image of %d MiB: %v", mib, err)
 		}
 	}
 }
