@@ -5,7 +5,7 @@
 //
 // Its tests run by make test-image, which names the image's directory in
 // LINKSEAL_IMAGE and the directory with the keys that it was signed with in
-// LINKSEAL_IMAGE_KEYS; without these they skip. What the machines said on their
-// consoles, and the frames on their wires, stay in the directory trial beside the
-// image.
+// LINKSEAL_IMAGE_KEYS. Without an image they skip; with one and without its keys they
+// fail. What the machines said on their consoles, and the frames on their wires, stay
+// in the directory trial beside the image.
 package appliance

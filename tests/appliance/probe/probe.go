@@ -22,12 +22,11 @@ type Frames interface {
 	SetReadDeadline(time.Time) error
 }
 
-// Answers are the ports that answered, and how often something else of the
-// machine's did, by what it was.
+// Answers are the ports that answered, and what else the machine said.
 type Answers struct {
 	Open, Refused []uint16 // TCP: a SYN+ACK, a RST
 	UDP           []uint16 // a datagram from that port
-	Unreachable   int      // ICMP: ports that say that nobody listens
+	Unreachable   int      // ICMP's messages that something cannot be reached, whatever and why
 	Pinged        bool     // it answered an echo, so that silence is no missing machine
 }
 
