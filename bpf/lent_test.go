@@ -1,11 +1,8 @@
 package bpf
 
 import (
-	"context"
 	"errors"
-	"log/slog"
 	gomaps "maps"
-	"net"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -15,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/linkseal/linkseal/linux/broker"
+	"github.com/linkseal/linkseal/linux/broker/brokertest"
 )
 
 // lend serves a broker in this process, whose packet sockets are w's, and counts what
@@ -38,20 +36,7 @@ func lend(t *testing.T, w *testWire) (asked map[broker.What]*atomic.Int64) {
 			return one(a, b)
 		}
 	}
-	path := filepath.Join(t.TempDir(), "broker")
-	l, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: path, Net: "unixpacket"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- broker.Serve(ctx, l, lends, slog.New(slog.DiscardHandler)) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
+	path, _ := brokertest.Serve(t, lends)
 	t.Setenv(broker.Variable, path)
 	// What was read before is not asked for again.
 	known := programs.of
@@ -181,18 +166,10 @@ func TestLentByNobody(t *testing.T) {
 	}
 	restore()
 	// It goes before anything is asked, or between the filters and the trial.
-	path := filepath.Join(t.TempDir(), "broker")
-	l, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: path, Net: "unixpacket"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	lends := map[broker.What]broker.Lend{broker.MapExists: func(id, _ uint32) (int, string, error) {
+	path, _ := brokertest.Serve(t, map[broker.What]broker.Lend{broker.MapExists: func(id, _ uint32) (int, string, error) {
 		os.Setenv(broker.Variable, none)
 		return -1, "", tryMap(ebpf.MapID(id))
-	}}
-	go func() { done <- broker.Serve(ctx, l, lends, slog.New(slog.DiscardHandler)) }()
+	}})
 	for _, at := range []string{none, path} {
 		w.do(t, func() error {
 			return ofFilter(w.index(), func(filter ebpf.MapID, _ *hooks) error {
@@ -207,10 +184,6 @@ func TestLentByNobody(t *testing.T) {
 				})
 			})
 		})
-	}
-	stop()
-	if err := <-done; err != nil {
-		t.Error(err)
 	}
 	if !stands() {
 		t.Error("a broker that has gone took the guard away")

@@ -87,7 +87,7 @@ var rules = []rule{
 	},
 	{
 		of: []string{"dataplane", "keymgmt", "linux", "bpf", "cmd"}, not: []string{"testing"},
-		except: []string{"linux/probe/probetest"},
+		except: []string{"linux/probe/probetest", "linux/broker/brokertest"},
 		why:    "what ships must not carry the testing package and its flags",
 	},
 	{

@@ -1,10 +1,8 @@
 package tpm
 
 import (
-	"context"
 	"errors"
 	"io/fs"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -14,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/linkseal/linkseal/linux/broker"
+	"github.com/linkseal/linkseal/linux/broker/brokertest"
 )
 
 // A broker that does not answer is a TPM that does not, and not one that is missing;
@@ -61,17 +60,12 @@ func TestBorrow(t *testing.T) {
 		}
 	}
 
-	l := listen("answers")
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	lends := map[broker.What]broker.Lend{broker.TPM: func(_, _ uint32) (int, string, error) { return -1, "", unix.ENOENT }}
-	go func() { done <- broker.Serve(ctx, l, lends, slog.New(slog.DiscardHandler)) }()
+	path, _ := brokertest.Serve(t, map[broker.What]broker.Lend{
+		broker.TPM: func(_, _ uint32) (int, string, error) { return -1, "", unix.ENOENT },
+	})
+	t.Setenv(broker.Variable, path)
 	_, err = New("", nil).Probe()
 	if errors.Is(err, ErrHangs) || err == nil || !strings.Contains(err.Error(), "there is no TPM") {
 		t.Errorf("the machine has none: %v", err)
-	}
-	stop()
-	if err := <-done; err != nil {
-		t.Error(err)
 	}
 }
