@@ -37,7 +37,7 @@ deb: deps bin/linkseal
 # The appliance image, in bin/image: raw, qcow2, VHD, update, SBOM. images/build says
 # what may be set.
 image: deb
-	@images/deps
+	@tests/deps build-image
 	@images/build
 
 # Two appliances, a secured link, a key rotation under traffic: on this machine,
@@ -102,7 +102,7 @@ soak: deps bin/vmrun bin/linkseal
 	LINKSEAL_SOAK=1 go test -timeout 24h -v -run 'Explore|Random' ./keymgmt/mka
 	LINKSEAL_SOAK=1 $(MAKE) --no-print-directory test-image
 	$(MAKE) --no-print-directory deb
-	images/deps
+	tests/deps build-image
 	images/twice
 
 # Against raw veth and wireguard-go, then the Go benchmarks. SPEED has flags of
