@@ -85,24 +85,17 @@ test-vm-rest: PKGS = $(shell go list ./... | grep -v /tests/interop$$)
 test-vm-interop test-vm-rest: deps bin/vmrun bin/linkseal
 	nice -n 19 bin/vmrun -steady -timeout 40m -pkgs $(PKGS) -- -test.short -test.timeout=25m $(SKIP)
 
-# The appliance image in bin/image, or a new one: booted in QEMU with Secure Boot,
-# linked to another, updated, tampered with, and cut off its power. Nothing of it may
-# skip.
-IMAGE_KEYS ?= image-keys
+# The appliance image of this commit, in bin/image or made anew, in QEMU.
 test-image: bin/count
-	@tests/deps image
-	@[ -f bin/image/SHA256SUMS ] || $(MAKE) --no-print-directory image
-	@LINKSEAL_IMAGE=$(CURDIR)/bin/image LINKSEAL_IMAGE_KEYS=$(abspath $(IMAGE_KEYS)) \
-		bin/count -all go test -json -count=1 -timeout 6h ./tests/appliance/...
+	@MAKE="$(MAKE)" tests/image
 
 # What make test runs shortened, in full.
 soak: deps bin/vmrun bin/linkseal
 	LINKSEAL_SOAK=1 go test -timeout 24h -v ./tests/userspace ./tests/kill ./dataplane/overlay/wireguard ./dataplane/overlay/ipsec
 	LINKSEAL_SOAK=1 bin/vmrun -steady -timeout 4h -v -pkgs $(PKGS) -- -test.timeout=4h
 	LINKSEAL_SOAK=1 go test -timeout 24h -v -run 'Explore|Random' ./keymgmt/mka
+	$(MAKE) --no-print-directory image
 	LINKSEAL_SOAK=1 $(MAKE) --no-print-directory test-image
-	$(MAKE) --no-print-directory deb
-	tests/deps build-image
 	images/twice
 
 # Against raw veth and wireguard-go, then the Go benchmarks. SPEED has flags of
