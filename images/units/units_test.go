@@ -2,10 +2,12 @@ package units
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -43,33 +45,56 @@ func TestExposure(t *testing.T) {
 // execs are the programs that units run, which are not on this machine.
 var execs = regexp.MustCompile(`(?m)^(Exec[A-Za-z]*=[-+!@:|]*)/\S+`)
 
-// TestVerify has systemd read all units that we have, the image's too: it is to have
-// nothing to say of them.
+// TestVerify has systemd read all units that we have, the image's too, and the drop-ins
+// of these and of others' units: it is to have nothing to say of them.
 func TestVerify(t *testing.T) {
 	dir := t.TempDir()
-	var units []string
-	for _, pattern := range []string{"*.service", "*.socket", "../rootfs/usr/lib/systemd/system/*.*"} {
-		found, err := filepath.Glob(pattern)
+	units := make(map[string]bool)
+	put := func(path, name string) {
+		text, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, path := range found {
-			text, err := os.ReadFile(path)
-			if err != nil {
-				continue // a directory of drop-ins
-			}
-			copied := filepath.Join(dir, filepath.Base(path))
-			if err := os.WriteFile(copied, execs.ReplaceAll(text, []byte("${1}/bin/true")), 0o644); err != nil {
-				t.Fatal(err)
-			}
-			units = append(units, copied)
+		if err := os.WriteFile(filepath.Join(dir, name), execs.ReplaceAll(text, []byte("${1}/bin/true")), 0o644); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if len(units) < 3 {
-		t.Fatalf("only %q were found", units)
+	const image = "../rootfs/usr/lib/systemd/system/"
+	for _, pattern := range []string{"*.service", "*.socket", image + "*.*"} {
+		for _, path := range found(t, pattern) {
+			put(path, filepath.Base(path))
+			units[filepath.Base(path)] = true
+		}
+	}
+	dropIn := func(path, dropIns string) {
+		if err := os.MkdirAll(filepath.Join(dir, dropIns), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		put(path, filepath.Join(dropIns, filepath.Base(path)))
+		unit := strings.TrimSuffix(dropIns, ".d")
+		if units[unit] {
+			return
+		}
+		// The unit itself is of a package that need not be here.
+		text := "[Unit]\nDescription=Another package's\nDefaultDependencies=no\n"
+		if strings.HasSuffix(unit, ".service") {
+			text += "[Service]\nExecStart=/bin/true\n"
+		}
+		if err := os.WriteFile(filepath.Join(dir, unit), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		units[unit] = true
+	}
+	for _, path := range found(t, image+"*.d/*.conf") {
+		dropIn(path, filepath.Base(filepath.Dir(path)))
+	}
+	dropIn("../deb/strongswan.conf", "strongswan.service.d")
+	args := []string{"verify", "--man=no"}
+	for _, unit := range slices.Sorted(maps.Keys(units)) {
+		args = append(args, filepath.Join(dir, unit))
 	}
 	var of []string
-	for _, line := range strings.Split(analyze(t, append([]string{"verify", "--man=no"}, units...)...), "\n") {
+	for _, line := range strings.Split(analyze(t, args...), "\n") {
 		// Debian's own units are not ours to mend.
 		if strings.Contains(line, dir) || strings.Contains(line, "linkseal") {
 			of = append(of, line)
@@ -78,6 +103,23 @@ func TestVerify(t *testing.T) {
 	if len(of) > 0 {
 		t.Errorf("systemd says:\n%s", strings.Join(of, "\n"))
 	}
+}
+
+// found are the files of a pattern, of which there is one at the least.
+func found(t *testing.T, pattern string) []string {
+	t.Helper()
+	paths, err := filepath.Glob(pattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	paths = slices.DeleteFunc(paths, func(path string) bool {
+		i, err := os.Stat(path)
+		return err == nil && i.IsDir() // of drop-ins, or of links
+	})
+	if len(paths) == 0 {
+		t.Fatalf("no unit is %s: they are elsewhere now", pattern)
+	}
+	return paths
 }
 
 // TestVerifyBites: what it would not know is told.
