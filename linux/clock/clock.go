@@ -14,7 +14,14 @@ import (
 type Clock struct {
 	first   offset
 	stepped bool
+	kept    bool      // somebody keeps it,
+	asked   time.Time // as was found out then
 }
+
+// fresh is for how long it is believed that somebody keeps the clock, or nobody: a look
+// at the machine wants the time more than once, and the broker takes a connection or two
+// each time.
+const fresh = time.Second
 
 // Now is the wall clock, and whether somebody keeps it or has set it: a time
 // server or a host, by what the kernel has been told (adjtimex(2)), or anyone
@@ -25,9 +32,12 @@ func (c *Clock) Now() (now time.Time, set bool) {
 	if o, ok := read(); ok {
 		c.see(o)
 	}
-	// By the broker if there is one: a daemon that can be kept from setting the clock
-	// cannot read that either.
-	return time.Now(), c.stepped || probe.ClockSync.Ask().OK
+	if time.Since(c.asked) >= fresh {
+		// By the broker if there is one: a daemon that can be kept from setting the
+		// clock cannot read that either.
+		c.kept, c.asked = probe.ClockSync.Ask().OK, time.Now()
+	}
+	return time.Now(), c.stepped || c.kept
 }
 
 // least is less than any hand sets a clock by: commands set whole seconds.
