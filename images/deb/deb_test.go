@@ -5,9 +5,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/linkseal/linkseal/linux/probe/probetest"
 	"github.com/linkseal/linkseal/tests/built"
 )
 
@@ -26,9 +28,7 @@ func run(t *testing.T, env []string, name string, args ...string) string {
 // TestPackage: two builds, under other circumstances, are the same; lintian finds
 // nothing wrong; and everything is where it belongs.
 func TestPackage(t *testing.T) {
-	if _, err := exec.LookPath("dpkg-buildpackage"); err != nil && os.Geteuid() != 0 {
-		t.Skipf("needs debhelper and lintian: %v; run make deps", err)
-	}
+	probetest.NeedTool(t, "dpkg-buildpackage", "dh", "lintian")
 	program, err := built.Linkseal()
 	if err != nil {
 		t.Fatal(err)
@@ -90,14 +90,38 @@ func contains(list, want string) bool {
 	return false
 }
 
-// TestManual: the manual page has every verb, and groff has nothing to say of it.
+// verbs are those that `linkseal help` lists below one, and what it lists below them.
+func verbs(t *testing.T, program string, of ...string) (all []string) {
+	t.Helper()
+	_, list, is := strings.Cut(run(t, nil, program, append([]string{"help"}, of...)...), "\nAvailable Commands:\n")
+	if !is {
+		return nil
+	}
+	list, _, _ = strings.Cut(list, "\n\n")
+	for _, line := range strings.Split(list, "\n") {
+		verb := append(slices.Clone(of), strings.Fields(line)[0])
+		all = append(append(all, strings.Join(verb, " ")), verbs(t, program, verb...)...)
+	}
+	return all
+}
+
+// TestManual: the manual page has every verb, and groff has nothing to
+// say of it.
 func TestManual(t *testing.T) {
 	program, err := built.Linkseal()
 	if err != nil {
 		t.Fatal(err)
 	}
 	page := run(t, nil, "./manpage", program, "2026-01-31")
-	for _, want := range []string{".TH LINKSEAL 1 \"2026-01-31\"", "\n.SS \"linkseal run\"\n", "\n.SS \"linkseal keys generate\"\n", "\\-\\-config"} {
+	all := verbs(t, program)
+	if len(all) < 20 || !slices.Contains(all, "keys generate") {
+		t.Fatalf("help is not understood: %q", all)
+	}
+	wants := []string{".TH LINKSEAL 1 \"2026-01-31\"", "\\-\\-config"}
+	for _, verb := range all {
+		wants = append(wants, "\n.SS \"linkseal "+verb+"\"\n")
+	}
+	for _, want := range wants {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page has no %q", want)
 		}
@@ -107,4 +131,12 @@ func TestManual(t *testing.T) {
 			t.Errorf("help's text is taken for a request: %q", line)
 		}
 	}
+	t.Run("groff", func(t *testing.T) {
+		probetest.NeedTool(t, "groff")
+		c := exec.Command("groff", "-z", "-ww", "-Kutf8", "-Tutf8", "-man", "-")
+		c.Stdin = strings.NewReader(page)
+		if said, err := c.CombinedOutput(); err != nil || len(said) > 0 {
+			t.Errorf("groff: %v\n%s", err, said)
+		}
+	})
 }

@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/linkseal/linkseal/linux/probe/probetest"
 )
 
 func newDrive(t *testing.T, base []byte, size int64) *Drive {
@@ -123,9 +125,7 @@ func TestBounded(t *testing.T) {
 
 // QEMU's client reads and writes it.
 func TestQEMU(t *testing.T) {
-	if _, err := exec.LookPath("qemu-io"); err != nil {
-		t.Skip("no qemu-io to connect with: apt-get install qemu-utils")
-	}
+	probetest.NeedTool(t, "qemu-io")
 	d := newDrive(t, bytes.Repeat([]byte{7}, 1<<20), 8<<20)
 	socket := filepath.Join(t.TempDir(), "s")
 	l, err := net.Listen("unix", socket)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	images "github.com/linkseal/linkseal/images/vhd"
+	"github.com/linkseal/linkseal/linux/probe/probetest"
 )
 
 // disk is a file of zeros with a footer, without the memory for it.
@@ -143,9 +144,7 @@ func TestBad(t *testing.T) {
 
 // What Azure's text tells one to run is taken, and what it warns of is not.
 func TestOfQEMU(t *testing.T) {
-	if _, err := exec.LookPath("qemu-img"); err != nil {
-		t.Skip("no qemu-img to make disks with: apt-get install qemu-utils")
-	}
+	probetest.NeedTool(t, "qemu-img")
 	for _, c := range []struct{ options, want string }{
 		{"subformat=fixed,force_size", ""},
 		{"subformat=dynamic,force_size", "disk type 3"},
