@@ -12,8 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/linkseal/linkseal/dataplane/config"
 	"github.com/linkseal/linkseal/dataplane/status"
 	"github.com/linkseal/linkseal/images/part"
@@ -43,24 +41,12 @@ func (m *Machine) Look(ctx context.Context) (f Facts) {
 	return f
 }
 
-// verified asks the kernel: the root is the mapped device, which is dm-verity's, of
-// the hash tree that the command line names. That came with the signed UKI.
 func (m *Machine) verified() error {
 	d, err := slot.Find(m.Sys)
 	if err != nil {
 		return err
 	}
-	if want := "CRYPT-VERITY-" + strings.ReplaceAll(m.Boot.Verity, "-", ""); !strings.HasPrefix(d.Verified.UUID, want) {
-		return fmt.Errorf("/dev/mapper/root is %s, and the kernel's command line names %s", d.Verified.UUID, want)
-	}
-	var st unix.Stat_t
-	if err := unix.Stat(m.Root, &st); err != nil {
-		return err
-	}
-	if st.Dev != d.Verified.Number {
-		return fmt.Errorf("%s is not on /dev/mapper/root", m.Root)
-	}
-	return nil
+	return d.Verify(m.Root, m.Boot.Verity)
 }
 
 // writable writes to the disk, as the daemon has to.

@@ -91,6 +91,23 @@ func Find(sys string) (d Disk, err error) {
 	return d, nil
 }
 
+// Verify asks the kernel: what is mounted at root is the mapped device, which is
+// dm-verity's, of the hash tree that the kernel's command line names. That came with
+// the signed UKI.
+func (d *Disk) Verify(root, verity string) error {
+	if want := "CRYPT-VERITY-" + strings.ReplaceAll(verity, "-", ""); !strings.HasPrefix(d.Verified.UUID, want+"-") {
+		return fmt.Errorf("/dev/mapper/root is %s, and the kernel's command line names %s", d.Verified.UUID, want)
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(root, &st); err != nil {
+		return fmt.Errorf("%s: %w", root, err)
+	}
+	if st.Dev != d.Verified.Number {
+		return fmt.Errorf("%s is not on /dev/mapper/root", root)
+	}
+	return nil
+}
+
 // one finds the partition by its name on the disk: another disk may be a copy.
 func one(all map[string]Partition, disk, name string) (p Partition, err error) {
 	for _, q := range all {

@@ -71,6 +71,29 @@ func TestFind(t *testing.T) {
 	}
 }
 
+func TestVerify(t *testing.T) {
+	var st unix.Stat_t
+	root := t.TempDir()
+	if err := unix.Stat(root, &st); err != nil {
+		t.Fatal(err)
+	}
+	d := slot.Disk{Verified: slot.Mapped{UUID: "CRYPT-VERITY-00aa-root", Number: st.Dev}}
+	if err := d.Verify(root, "00-aa"); err != nil {
+		t.Error(err)
+	}
+	for _, c := range []struct{ root, verity, want string }{
+		{root, "00-ab", "is CRYPT-VERITY-00aa-root, and the kernel's command line names CRYPT-VERITY-00ab"},
+		{root, "00-a", "names CRYPT-VERITY-00a"}, // another's beginning
+		{root, "", "names CRYPT-VERITY-"},
+		{"/proc", "00-aa", "/proc is not on /dev/mapper/root"},
+		{root + "/none", "00-aa", "/none: no such file"},
+	} {
+		if err := d.Verify(c.root, c.verity); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
 func TestSecureBoot(t *testing.T) {
 	const name = "firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 	for what, c := range map[string]struct {

@@ -21,6 +21,7 @@ import (
 // Machine is where things are; ThisMachine but in tests.
 type Machine struct {
 	Sys, Dev    string
+	Root        string
 	ESP         string // where the EFI system partition is mounted
 	CommandLine string
 	Release     string // os-release
@@ -29,7 +30,7 @@ type Machine struct {
 }
 
 // ThisMachine is the one that this runs on.
-var ThisMachine = Machine{Sys: "/sys", Dev: "/dev", ESP: "/efi", CommandLine: "/proc/cmdline", Release: "/usr/lib/os-release", Key: "/usr/lib/linkseal/update.pub", State: "/var/lib/linkseal-image"}
+var ThisMachine = Machine{Sys: "/sys", Dev: "/dev", Root: "/", ESP: "/efi", CommandLine: "/proc/cmdline", Release: "/usr/lib/os-release", Key: "/usr/lib/linkseal/update.pub", State: "/var/lib/linkseal-image"}
 
 // Running finds out what runs, and where.
 func (m *Machine) Running() (run Running, disk slot.Disk, err error) {
@@ -162,6 +163,7 @@ func (m *Machine) Overview() (Overview, error) {
 		return Overview{}, err
 	}
 	o := s.overview()
+	o.Verity = s.disk.Verify(m.Root, s.run.Boot.Verity) == nil
 	if o.SecureBoot, err = slot.SecureBoot(m.Sys); err != nil {
 		o.SecureBoot = "unknown: " + err.Error()
 	}

@@ -55,7 +55,7 @@ func newAppliance(t *testing.T) *appliance {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.Machine = update.Machine{Sys: sys.Dir, Dev: "/dev", ESP: mount, CommandLine: filepath.Join(dir, "cmdline"), Release: filepath.Join(dir, "os-release"), Key: filepath.Join(dir, "update.pub"), State: filepath.Join(dir, "state")}
+	a.Machine = update.Machine{Sys: sys.Dir, Dev: "/dev", Root: dir, ESP: mount, CommandLine: filepath.Join(dir, "cmdline"), Release: filepath.Join(dir, "os-release"), Key: filepath.Join(dir, "update.pub"), State: filepath.Join(dir, "state")}
 	a.put(a.CommandLine, []byte("quiet "+bundletest.CommandLine(running)+"\n"))
 	a.put(a.Release, []byte("ID=linkseal\nIMAGE_ID=\"linkseal\"\nIMAGE_VERSION="+running+"\n"))
 	a.put(a.Key, public)
@@ -183,6 +183,33 @@ func TestMachineRefuses(t *testing.T) {
 	if got, err := os.ReadFile(a.b); err != nil || len(bytes.Trim(got, "\x00")) > 0 {
 		t.Errorf("slot b was written, %v", err)
 	}
+}
+
+// The root is verified if the file system at it is the mapped device, and that of
+// the hash tree that the command line names.
+func TestVerity(t *testing.T) {
+	a := newAppliance(t)
+	verity := func(want bool, what string) {
+		t.Helper()
+		o := a.overview()
+		if o.Verity != want || strings.Contains(o.Text(), "NOT VERIFIED") == want {
+			t.Errorf("%s: %+v\n%s", what, o, o.Text())
+		}
+	}
+	verity(false, "another tree, another file system")
+	sys := slottest.Sys{T: t, Dir: a.Sys}
+	var st unix.Stat_t
+	if err := unix.Stat(a.Root, &st); err != nil {
+		t.Fatal(err)
+	}
+	const dm = "devices/virtual/block/dm-0/"
+	sys.Write(dm+"uevent", fmt.Sprintf("MAJOR=%d\nMINOR=%d\nDEVNAME=dm-0\n", unix.Major(st.Dev), unix.Minor(st.Dev)))
+	verity(false, "another tree")
+	uuid := "CRYPT-VERITY-" + strings.ReplaceAll(bundletest.Boot(running).Verity, "-", "") + "-root"
+	sys.Write(dm+"dm/uuid", uuid+"\n")
+	verity(true, "what was signed")
+	a.Root = "/proc"
+	verity(false, "another file system")
 }
 
 // An update that could be held against nothing is not installed.

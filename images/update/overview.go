@@ -34,7 +34,7 @@ type Overview struct {
 	Image      string  `json:"image"`
 	Running    Version `json:"running"`
 	Other      Version `json:"other"`
-	Verity     bool    `json:"verity"`      // the running root is verified
+	Verity     bool    `json:"verity"`      // the root is the verified device, of the tree that was signed
 	SecureBoot string  `json:"secure_boot"` // on, off, no UEFI, or unknown and why
 	Last       *Update `json:"last_update"` // null: none was ever installed
 }
@@ -71,7 +71,7 @@ type seen struct {
 }
 
 func (s *seen) overview() Overview {
-	o := Overview{Image: "linkseal", Verity: true}
+	o := Overview{Image: "linkseal"}
 	o.Running = Version{Slot: s.disk.Running.Name, Version: s.run.Version, State: Broken, Problem: "its kernel image is not on the EFI system partition"}
 	o.Other = Version{Slot: s.disk.Other.Name, State: Empty}
 	for _, u := range s.ukis {
