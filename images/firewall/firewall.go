@@ -79,7 +79,8 @@ func Rules(s State) string {
 	return b.String()
 }
 
-// esp is ESP's number: nft would look its name up in a file that the image has not.
+// esp is ESP's number: for its name nft would need a file, netbase's /etc/protocols,
+// and there is to be a filter whatever files there are.
 const esp = 50
 
 // input is what every host needs. /etc/nftables.conf has the same.
