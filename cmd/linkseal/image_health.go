@@ -12,12 +12,12 @@ func imageHealthVerb() *cobra.Command {
 		Use:   "health",
 		Short: "Say whether the version that runs is healthy (called by units)",
 		Long: `Say whether the version that runs is healthy: the root is verified, /var can be
-written, no unit has failed that had not before, systemd-networkd and the packet
-filter are active, and SSH if it was, the daemon answers, and what was secured
-when this version was installed is secured again: if that is not known, all that is
-secure: must. It waits for that for three
-minutes at the most; exit status 1 and the reasons if it does not come, or does
-not last. Without a configuration nothing is asked of the daemon.
+written, no unit has failed that had not when this version was installed,
+systemd-networkd and the packet filter are active, and SSH if it was, the daemon
+answers, and what was secured then is secured again: if that is not known, all that
+is secure: must. It waits for that for three minutes at the most; exit status 1 and
+the reasons if it does not come, or does not last. Without a configuration nothing
+is asked of the daemon.
 
 linkseal-health.service calls it in the first boots of an update. If it fails the
 machine reboots; after three such boots systemd-boot takes the version before.`,

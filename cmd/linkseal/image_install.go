@@ -19,8 +19,9 @@ func imageInstallVerb() *cobra.Command {
 		Long: `Install an update, linkseal-VERSION-amd64.update, into the slot that does not run.
 The signature, the version, which has to be newer than what runs, and all of the
 file are checked before anything is changed. With a configuration the daemon has to
-answer: what is secured now is what the update is held against. What runs is not touched: whatever
-ends an install, also a loss of power, it is booted.
+answer: what is secured now is what the update is held against; and none of
+linkseal's units may have failed, for an update is good where none has. What runs is
+not touched: whatever ends an install, also a loss of power, it is booted.
 
 The update is booted next, with --reboot now. It is on trial then: linkseal image
 health has to find it healthy, which includes that the ports and tunnels that are

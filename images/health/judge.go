@@ -95,13 +95,16 @@ var (
 	watched = append(slices.Clone(always), "ssh.service")
 )
 
-// newlyFailed are the failed units that an update answers for: linkseal's, and those
-// that had not failed before it.
-func newlyFailed(before *Record, failed []string) (all []string) {
-	for _, unit := range failed {
-		if strings.HasPrefix(unit, "linkseal") || before == nil || !slices.Contains(before.Failed, unit) {
-			all = append(all, unit)
-		}
+// newlyFailed are the failed units that an update answers for: those that had not
+// failed before it. Of linkseal's own none had, or it was not installed.
+func newlyFailed(before *Record, failed []string) []string {
+	if before == nil {
+		return failed
 	}
-	return all
+	return slices.DeleteFunc(slices.Clone(failed), func(unit string) bool { return slices.Contains(before.Failed, unit) })
+}
+
+// ours are those of the units that are linkseal's.
+func ours(units []string) []string {
+	return slices.DeleteFunc(slices.Clone(units), func(unit string) bool { return !strings.HasPrefix(unit, "linkseal") })
 }

@@ -156,7 +156,8 @@ func why(state string, more ...string) string {
 
 // Before is what is now, for the record of an install; version, from and slot are
 // yet to be filled in. An error says why that is not known: an update that is held
-// against nothing is found good whatever it loses.
+// against nothing is found good whatever it loses. Or it says which of linkseal's own
+// units have failed: they would fail in the update too, and end it.
 func (m *Machine) Before(ctx context.Context) (Record, error) {
 	var f Facts
 	m.units(ctx, &f)
@@ -164,6 +165,8 @@ func (m *Machine) Before(ctx context.Context) (Record, error) {
 	switch {
 	case f.Units != nil:
 		return Record{}, fmt.Errorf("systemd does not tell which units run, which an update is held against: %w", f.Units)
+	case len(ours(f.Failed)) > 0:
+		return Record{}, fmt.Errorf("of linkseal's own units %s failed already, and an update is good only where none has; mend that first: systemctl --failed lists them, journalctl -u UNIT says why. Then systemctl restart UNIT, or reset-failed where the cause is gone", strings.Join(ours(f.Failed), ", "))
 	case f.Config != nil:
 		return Record{}, fmt.Errorf("the configuration cannot be read, so what is secured, which an update is held against, is not known; mend it first: %w", f.Config)
 	case f.Daemon != nil:
