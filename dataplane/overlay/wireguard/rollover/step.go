@@ -158,9 +158,15 @@ func (l *Link) ask(now time.Time) bool {
 // due is when the next handshake may begin: not so soon after a change that it
 // would be unsure what it was made under.
 func (l *Link) due() time.Time {
-	first := l.setAt.Add(sure + sure/5)
-	if l.setAt.Equal(l.start) {
-		first = l.setAt // there is nothing to take it for
+	from := l.setAt
+	if l.proven && l.owed.After(from) {
+		// The other end may have changed its own only now, and have the first try from
+		// now on, however long this end's is set.
+		from = l.owed
+	}
+	first := from.Add(sure + sure/5)
+	if from.Equal(l.start) {
+		first = from // there is nothing to take it for
 	}
 	if !l.leader {
 		first = first.Add(follow)
