@@ -33,6 +33,9 @@ const (
 	overhead = 32
 )
 
+// DeviceMTU is the MTU, in octets, that the port's device needs at the least.
+func (p Port) DeviceMTU() int { return p.MTU + overhead }
+
 func (d *decoder) port(i int, v strict.Value) {
 	f := v.Fields("port "+itoa(i+1), "name", "device", "interface", "dataplane", "secure", "cipher", "encrypt", "send_sci",
 		"replay_window", "confidentiality_offset", "mtu", "addresses", "keychain", "allow", "mka", "tags")

@@ -97,12 +97,12 @@ func (c *Config) CheckSystem(s System) strict.Problems {
 			add(path, fmt.Sprintf("there is no device %s on this machine", p.Device), "the name of a network interface (ip link lists them)")
 		case !d.Ethernet:
 			add(path, fmt.Sprintf("device %s is not Ethernet", p.Device), "an Ethernet interface")
-		case d.MTU < p.MTU+overhead:
+		case d.MTU < p.DeviceMTU():
 			if mtu := fmt.Sprintf("ports.%d.mtu", i); c.places[mtu].Line != 0 {
 				path = mtu
 			}
-			add(path, fmt.Sprintf("mtu %d of port %s needs an MTU of %d on device %s, which has %d", p.MTU, p.Name, p.MTU+overhead, p.Device, d.MTU),
-				fmt.Sprintf("mtu up to %d, or ip link set %s mtu %d", d.MTU-overhead, p.Device, p.MTU+overhead))
+			add(path, fmt.Sprintf("mtu %d of port %s needs an MTU of %d on device %s, which has %d", p.MTU, p.Name, p.DeviceMTU(), p.Device, d.MTU),
+				fmt.Sprintf("mtu up to %d, or ip link set %s mtu %d", d.MTU-overhead, p.Device, p.DeviceMTU()))
 		}
 	}
 	return ps

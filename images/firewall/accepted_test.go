@@ -53,7 +53,7 @@ func TestRefusedKeepsPorts(t *testing.T) {
 		}
 		unmanaged(t, now, "eth1", "en*p0", "macsec1")
 		now, err = booted.Now(bad, refused)
-		if want := []MTU{{"eth1", 1500 + overhead}, {"en*p0", 9000 + overhead}}; err == nil || now.Config != nil || !cmp.Equal(now.Down, want) {
+		if want := []MTU{{"eth1", 1532}, {"en*p0", 9032}}; err == nil || now.Config != nil || !cmp.Equal(now.Down, want) {
 			t.Errorf("%q at boot: %+v, %v", text, now, err)
 		}
 		unmanaged(t, now, "eth1", "en*p0", "macsec1")

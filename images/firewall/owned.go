@@ -23,9 +23,6 @@ type MTU struct {
 	Octets int    `json:"octets"`
 }
 
-// overhead is what MACsec adds to a frame.
-const overhead = 32
-
 // OwnedBy is what c names, in its order, each once. It may be one that is refused:
 // what of it could be read.
 func OwnedBy(c *config.Config) (o Owned) {
@@ -33,7 +30,7 @@ func OwnedBy(c *config.Config) (o Owned) {
 		return o
 	}
 	for _, p := range c.Ports {
-		o.port(MTU{p.Device, p.MTU + overhead})
+		o.port(MTU{p.Device, p.DeviceMTU()})
 		if p.Addresses != nil {
 			o.made(p.Interface)
 		}

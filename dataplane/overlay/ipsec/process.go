@@ -205,8 +205,7 @@ func killHung(pid int) error {
 		return err
 	}
 	defer unix.Close(fd)
-	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
-	if err != nil || !slices.Contains(programs, strings.TrimSuffix(exe, " (deleted)")) {
+	if exe, is := charon(pid); !is {
 		return fmt.Errorf("it is %q, and is left alone: end it by hand", exe)
 	}
 	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil {
@@ -214,6 +213,13 @@ func killHung(pid int) error {
 	}
 	gone(fd, endPatience)
 	return nil
+}
+
+// charon tells what program a process runs, "" if that is not to be known, and whether
+// it is a charon, be it one that an upgrade has replaced.
+func charon(pid int) (exe string, is bool) {
+	exe, _ = os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	return exe, slices.Contains(programs, strings.TrimSuffix(exe, " (deleted)"))
 }
 
 // kill ends a charon that does not answer.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -36,11 +35,7 @@ func Lend(pid, _ uint32) (fd int, text string, err error) {
 		return -1, "", fmt.Errorf("process %d: %w", pid, err)
 	}
 	defer unix.Close(own)
-	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
-	if err != nil {
-		return -1, "", err
-	}
-	if !slices.Contains(programs, strings.TrimSuffix(exe, " (deleted)")) {
+	if exe, is := charon(int(pid)); !is {
 		return -1, "", fmt.Errorf("process %d is %q, and no charon: %w", pid, exe, unix.EPERM)
 	}
 	return -1, "", deepen(own, int(pid))

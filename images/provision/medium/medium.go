@@ -62,7 +62,7 @@ func Read(from fs.FS) (*bundle.Bundle, error) {
 	if !ok {
 		return b, nil
 	}
-	for _, name := range Named(string(text)) {
+	for _, name := range named(string(text)) {
 		if _, have := b.Get(name); have {
 			continue
 		}
@@ -179,10 +179,10 @@ func plain(from fs.FS, name string, want fs.FileMode) error {
 	return fmt.Errorf("%s is not a regular file", name)
 }
 
-// Named are the files below /etc/linkseal that a configuration names and that
+// named are the files below /etc/linkseal that a configuration names and that
 // must be there: keychains, certificates, credentials. The text need not be
 // one that passes.
-func Named(text string) (names []string) {
+func named(text string) (names []string) {
 	for _, r := range references(text) {
 		if !r.optional && !slices.Contains(names, r.name) {
 			names = append(names, r.name)
