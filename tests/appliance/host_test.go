@@ -42,12 +42,15 @@ func (i *image) host(t *testing.T, name string, media ...qemu.Medium) *host {
 	return i.hostOn(t, name, disk, media...)
 }
 
-// hostOn makes one with that disk.
+// hostOn makes one with that disk, and with the cards that a site's configuration
+// names; nobody is at the far ends of their cables.
 func (i *image) hostOn(t *testing.T, name, disk string, media ...qemu.Medium) *host {
 	t.Helper()
 	vars := filepath.Join(i.trial, name+".vars.fd")
 	check(t, qemu.CopyVars(i.vars, vars))
-	m := &qemu.Machine{Name: name, Dir: i.trial, Disk: disk, Vars: vars, Media: media}
+	link, _ := qemu.NewCable(i.trial, name+"-link")
+	underlay, _ := qemu.NewCable(i.trial, name+"-underlay")
+	m := &qemu.Machine{Name: name, Dir: i.trial, Disk: disk, Vars: vars, Media: media, Cables: []*qemu.End{link, underlay}}
 	h := &host{Machine: m, Shell: m.Shell(i.signer), t: t}
 	t.Cleanup(func() {
 		h.Close()

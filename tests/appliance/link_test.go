@@ -189,4 +189,8 @@ func (p *pair) reboot() {
 	p.secured()
 	p.answered(0, linkAddress[1])
 	p.answered(0, tunnelAddress[1])
+	// Once it is provisioned, nothing is between the daemon and what it needs.
+	if late := west.start("a later boot"); late > time.Second {
+		p.t.Errorf("linkseal started %v after its device and the file systems were there, want 1 s at the most", late)
+	}
 }

@@ -22,32 +22,7 @@ func (p *pair) phases() {
 	})
 	took, _, _ = strings.Cut(took, "\n")
 	fmt.Printf("figure: first boot, emulated: %s\n", took)
-	micros := func(command string) time.Duration {
-		text := strings.TrimSpace(west.run(command))
-		n, err := strconv.ParseInt(text, 10, 64)
-		if err != nil || n == 0 {
-			p.t.Fatalf("%s: %q", command, text)
-		}
-		return time.Duration(n) * time.Microsecond
-	}
-	show := func(unit, property string) time.Duration {
-		return micros("systemctl show --value -p " + property + " " + unit)
-	}
-	device := micros("udevadm info -q property /sys/class/net/" + qemu.CircuitDevice + " | sed -n s/^USEC_INITIALIZED=//p")
-	provisioned := show("linkseal-provision.service", "InactiveEnterTimestampMonotonic")
-	started := show("linkseal.service", "ExecMainStartTimestampMonotonic")
-	ready := show("linkseal.service", "ActiveEnterTimestampMonotonic")
-	since := west.secured().Ports[0].SecuredSince
-	if since == nil {
-		p.t.Fatal("link1 is secured since never")
-	}
-	var up, now float64
-	if _, err := fmt.Sscan(west.run("cut -d' ' -f1 /proc/uptime; date +%s.%N"), &up, &now); err != nil {
-		p.t.Fatal(err)
-	}
-	secured := time.Duration((up - now + float64(since.UnixNano())/1e9) * 1e9)
-	fmt.Printf("figure: after the kernel's start (first boot, emulated): device %.1f s, provisioned %.1f s, linkseal started %.1f s, ready %.1f s, link secured %.1f s\n",
-		device.Seconds(), provisioned.Seconds(), started.Seconds(), ready.Seconds(), secured.Seconds())
+	west.start("first boot")
 
 	for _, unit := range []string{"network-online.target", "systemd-networkd-wait-online.service", "ifupdown-wait-online.service", "NetworkManager-wait-online.service"} {
 		if state := strings.TrimSpace(west.run("systemctl show --value -p ActiveState " + unit)); state != "inactive" {
@@ -58,6 +33,40 @@ func (p *pair) phases() {
 		p.t.Errorf("network-online.target is wanted by %s", wants)
 	}
 	west.noneFailed()
+}
+
+// start prints when, after the kernel's start, what the link waits for was there, and
+// returns how long after its device the daemon started; less than 0: before it.
+func (h *host) start(boot string) time.Duration {
+	h.t.Helper()
+	micros := func(command string) time.Duration {
+		text := strings.TrimSpace(h.run(command))
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || n == 0 {
+			h.t.Fatalf("%s: %q", command, text)
+		}
+		return time.Duration(n) * time.Microsecond
+	}
+	show := func(unit, property string) time.Duration {
+		return micros("systemctl show --value -p " + property + " " + unit)
+	}
+	since := h.secured().Ports[0].SecuredSince
+	if since == nil {
+		h.t.Fatal("link1 is secured since never")
+	}
+	var up, now float64
+	if _, err := fmt.Sscan(h.run("cut -d' ' -f1 /proc/uptime; date +%s.%N"), &up, &now); err != nil {
+		h.t.Fatal(err)
+	}
+	secured := time.Duration((up - now + float64(since.UnixNano())/1e9) * 1e9)
+	device := micros("udevadm info -q property /sys/class/net/" + qemu.CircuitDevice + " | sed -n s/^USEC_INITIALIZED=//p")
+	disks := show("local-fs.target", "ActiveEnterTimestampMonotonic")
+	provisioned := show("linkseal-provision.service", "InactiveEnterTimestampMonotonic")
+	started := show("linkseal.service", "ExecMainStartTimestampMonotonic")
+	ready := show("linkseal.service", "ActiveEnterTimestampMonotonic")
+	fmt.Printf("figure: after the kernel's start (%s, emulated): device %.1f s, file systems %.1f s, provisioned %.1f s, linkseal started %.1f s, ready %.1f s, link secured %.1f s\n",
+		boot, device.Seconds(), disks.Seconds(), provisioned.Seconds(), started.Seconds(), ready.Seconds(), secured.Seconds())
+	return started - max(device, disks)
 }
 
 var exposure = regexp.MustCompile(`Overall exposure level for linkseal\.service: ([0-9.]+)`)
