@@ -157,7 +157,7 @@ func (f *frail) start(name, command string) {
 func TestPowerCut(t *testing.T) {
 	i := theImage(t)
 	rounds := 2
-	if os.Getenv("LINKSEAL_SOAK") == "1" {
+	if soaking() {
 		rounds = 10
 	}
 	// An update that is installed before the power goes is booted, and the next

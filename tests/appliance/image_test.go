@@ -40,6 +40,9 @@ type image struct {
 	public    string // its line of authorized_keys
 }
 
+// soaking: make soak runs in full what make test-image shortens.
+func soaking() bool { return os.Getenv("LINKSEAL_SOAK") == "1" }
+
 // theImage skips the test if there is none: to build one takes minutes and the
 // package mirror, to boot it half an hour.
 func theImage(t *testing.T) *image {

@@ -88,7 +88,13 @@ func (p *pair) answered(from int, address string) {
 // hand is on the console.
 func TestLink(t *testing.T) {
 	i := theImage(t)
-	p := i.pair(t, "link", func(name string, _ int, media ...qemu.Medium) *host { return i.host(t, name, media...) })
+	p := i.pair(t, "link", func(name string, n int, media ...qemu.Medium) *host {
+		if n == 0 && soaking() {
+			_, bad := i.variant(t, "linkless", "3", map[string]string{"usr/lib/modprobe.d/linkless.conf": "install macsec /bin/false\n"})
+			media = append(media, i.media(t, "link", bad))
+		}
+		return i.host(t, name, media...)
+	})
 	began := time.Now()
 	for _, h := range p.hosts {
 		h.on()
@@ -109,6 +115,9 @@ func TestLink(t *testing.T) {
 	t.Run("service", func(t *testing.T) { p.at(t).service() })
 	t.Run("reboot", func(t *testing.T) { p.at(t).reboot() })
 	t.Run("wire", func(t *testing.T) { p.at(t).wire() })
+	if soaking() {
+		t.Run("linkless", func(t *testing.T) { p.at(t).linkless() })
+	}
 }
 
 // at is the pair in a subtest.

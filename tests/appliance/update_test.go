@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -147,6 +148,24 @@ func TestUpdate(t *testing.T) {
 	if n := h.Resets() - resets; n < 4 {
 		t.Errorf("%d resets: it was not tried three times", n)
 	}
+}
+
+// linkless updates one end to a version in which all runs, and the link cannot be
+// secured: it is left again, by itself, and the link is secured as before.
+func (p *pair) linkless() {
+	west := p.hosts[0]
+	west.run(mountUpdates)
+	west.long(3*patience, "linkseal image install --reboot /mnt/linkless.update")
+	west.Close()
+	o := west.runs("the version before the one without MACsec", func(o *update.Overview) bool {
+		return o.Running.Version == p.image.version && o.Last != nil && o.Last.Result == update.FellBack
+	})
+	fmt.Printf("figure: an update that runs and does not secure its link: %s again; why: %s\n", o.Running.Version, strings.Join(o.Last.Reasons, "; "))
+	if !slices.ContainsFunc(o.Last.Reasons, func(why string) bool { return strings.Contains(why, "link1") }) {
+		p.t.Errorf("it fell back for %q, which does not name link1", o.Last.Reasons)
+	}
+	p.secured()
+	p.answered(0, linkAddress[1])
 }
 
 // makeUpdate is the build's own maker of updates.
