@@ -208,8 +208,8 @@ func TestHostileArchive(t *testing.T) {
 		}, "signature: it does not fit the manifest"},
 		"16 MiB of a part":       {func(a []entry) []entry { a[2].text = bomb(); return a }, "longer than the 4096 octets"},
 		"frames without end":     {func(a []entry) []entry { a[2].text = endless(1 << 20); return a }, "accepted: up to"},
-		"a part that is cut":     {func(a []entry) []entry { a[2].text = a[2].text[:len(a[2].text)/2]; return a }, "root.erofs: "},
-		"not compressed":         {func(a []entry) []entry { a[2].text = make([]byte, 4096); return a }, "root.erofs: "},
+		"a part that is cut":     {func(a []entry) []entry { a[2].text = a[2].text[:len(a[2].text)/2]; return a }, "root.erofs: the file "},
+		"not compressed":         {func(a []entry) []entry { a[2].text = make([]byte, 4096); return a }, "root.erofs: the file "},
 		"another part's content": {func(a []entry) []entry { a[2].text = a[3].text; return a }, "root.erofs: it ends"},
 		"a window of 512 MiB": {func(a []entry) []entry {
 			a[2].text = append([]byte{0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x98}, make([]byte, 64)...)

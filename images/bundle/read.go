@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -70,7 +71,7 @@ func (b *Reader) small(name string, most int64) ([]byte, error) {
 	}
 	text := make([]byte, size)
 	if _, err := io.ReadFull(b.tar, text); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, cut(err))
+		return nil, fmt.Errorf("%s: %w", name, damaged(err))
 	}
 	return text, nil
 }
@@ -90,7 +91,7 @@ func (b *Reader) Each(do func(Part, io.Reader) error) error {
 			return err
 		}
 		if err := z.Reset(b.tar); err != nil {
-			return fmt.Errorf("%s: %w", p.Name, cut(err))
+			return fmt.Errorf("%s: %w", p.Name, damaged(err))
 		}
 		body := &body{part: p, from: z, left: p.Size, sum: sha256.New()}
 		if err := do(p, body); err != nil {
@@ -144,7 +145,7 @@ func (b *body) Read(p []byte) (int, error) {
 	case errors.Is(err, io.EOF):
 		return n, fmt.Errorf("%s: it ends %d octets short of what the manifest says", b.part.Name, b.left)
 	}
-	return n, fmt.Errorf("%s: %w", b.part.Name, cut(err))
+	return n, fmt.Errorf("%s: %w", b.part.Name, damaged(err))
 }
 
 // end is what follows the last octet: io.EOF if all is as it should be.
@@ -154,7 +155,7 @@ func (b *body) end() error {
 	case n > 0:
 		return fmt.Errorf("%s: it is longer than the %d octets that the manifest says", b.part.Name, b.part.Size)
 	case !errors.Is(err, io.EOF):
-		return fmt.Errorf("%s: %w", b.part.Name, cut(err))
+		return fmt.Errorf("%s: %w", b.part.Name, damaged(err))
 	}
 	if got := hex.EncodeToString(b.sum.Sum(nil)); got != b.part.SHA256 {
 		return fmt.Errorf("%s: sha256 %s, and the manifest says %s; the file is damaged: get it again", b.part.Name, got, b.part.SHA256)
@@ -163,10 +164,15 @@ func (b *body) end() error {
 	return io.EOF
 }
 
-// cut names the end of the file where more should be.
-func cut(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+// damaged tells what kept octets from being unpacked: the medium, or the file that ends
+// where more should be, or is another than was made.
+func damaged(err error) error {
+	var medium *fs.PathError
+	switch {
+	case errors.As(err, &medium):
+		return err
+	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
 		return errors.New("the file ends in the middle; get it again")
 	}
-	return err
+	return fmt.Errorf("the file is damaged: %w; get it again", err)
 }

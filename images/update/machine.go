@@ -116,8 +116,10 @@ func (m *Machine) Install(path string, before func() (health.Record, error), say
 		r.Version, r.From, r.Slot = b.Version, run.Version, disk.Other.Name
 		return health.SaveRecord(m.State, r)
 	}
-	_, err = Install(file, key, &t)
-	return err
+	if _, err = Install(file, key, &t); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
 }
 
 // lock has one install at a time.

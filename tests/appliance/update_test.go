@@ -109,7 +109,7 @@ func TestUpdate(t *testing.T) {
 		// What an install could write: the other slot, and the ESP.
 		const look = "for p in root-b root-b-verity; do dd if=/dev/disk/by-partlabel/$p bs=1M count=16 status=none | sha256sum; done; find /efi -type f -exec sha256sum {} + | sort; linkseal image status"
 		before := h.run(look)
-		for name, want := range map[string]string{"stranger": "sign", "damaged": "", "short": ""} {
+		for name, want := range map[string]string{"stranger": "sign", "damaged": "the file is damaged", "short": "the file ends in the middle"} {
 			said := h.refused("linkseal image install /mnt/" + name + ".update")
 			fmt.Printf("figure: %s: %s\n", name, strings.TrimSpace(said))
 			if !strings.Contains(said, want) {
