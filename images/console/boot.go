@@ -69,6 +69,8 @@ func boot(o update.Overview) Boot {
 		b.Trial = fmt.Sprintf("to version %s FAILED, and this one was booted again: %s", o.Last.Version, strings.Join(o.Last.Reasons, "; "))
 	case update.Waiting:
 		b.Trial = fmt.Sprintf("to version %s waits for a reboot", o.Last.Version)
+	case update.Installing:
+		b.Trial = fmt.Sprintf("to version %s is being written", o.Last.Version)
 	case update.Interrupted:
 		b.Trial = fmt.Sprintf("to version %s did not end; install it again", o.Last.Version)
 	}

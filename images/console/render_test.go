@@ -211,6 +211,7 @@ func TestBoot(t *testing.T) {
 		{update.Overview{Running: update.Version{Slot: "b", Version: "3", State: update.Trial, TriesLeft: &two}}, "version 3 is on trial: unless it proves itself, the one before is booted again, after 2 more starts at the most"},
 		{update.Overview{Running: running, Last: &update.Update{Version: "3", Result: update.FellBack, Reasons: []string{"a", "b"}}}, "to version 3 FAILED, and this one was booted again: a; b"},
 		{update.Overview{Running: running, Last: &update.Update{Version: "3", Result: update.Waiting}}, "to version 3 waits for a reboot"},
+		{update.Overview{Running: running, Last: &update.Update{Version: "3", Result: update.Installing}}, "to version 3 is being written"},
 		{update.Overview{Running: running, Last: &update.Update{Version: "3", Result: update.Interrupted}}, "to version 3 did not end; install it again"},
 	} {
 		if got := boot(c.o); got.Trial != c.want || got.Slot != "b" {

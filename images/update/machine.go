@@ -6,11 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/linkseal/linkseal/images/bundle"
 	"github.com/linkseal/linkseal/images/health"
@@ -122,26 +119,6 @@ func (m *Machine) Install(path string, before func() (health.Record, error), say
 	return nil
 }
 
-// lock has one install at a time.
-func (m *Machine) lock() (unlock func(), err error) {
-	if err := os.MkdirAll(m.State, 0o700); err != nil {
-		return nil, err
-	}
-	path := filepath.Join(m.State, "lock")
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, errors.New("another install goes on; wait for its end")
-		}
-		return nil, fmt.Errorf("lock %s: %w", path, err)
-	}
-	return func() { f.Close() }, nil
-}
-
 // Overview says what the slots have, and what became of the last update.
 func (m *Machine) Overview() (Overview, error) {
 	var s seen
@@ -162,6 +139,9 @@ func (m *Machine) Overview() (Overview, error) {
 		return Overview{}, err
 	}
 	if s.results, err = health.Results(m.State); err != nil {
+		return Overview{}, err
+	}
+	if s.installing, err = m.installing(); err != nil {
 		return Overview{}, err
 	}
 	o := s.overview()

@@ -25,11 +25,12 @@ import (
 // appliance is a machine of loop devices that runs a version in slot a.
 type appliance struct {
 	update.Machine
-	t      *testing.T
-	signer bundle.Signer
-	dir    string
-	b      string // slot b's file
-	said   strings.Builder
+	t         *testing.T
+	signer    bundle.Signer
+	dir       string
+	b         string // slot b's file
+	said      strings.Builder
+	meanwhile func(said string)
 
 	unknown error // what was before an install
 }
@@ -86,7 +87,12 @@ func (a *appliance) install(path string) error {
 	return a.Install(path, func() (health.Record, error) {
 		return health.Record{Configured: true, Ports: []string{"link1"}}, a.unknown
 	},
-		func(f string, args ...any) { fmt.Fprintf(&a.said, f+"\n", args...) })
+		func(f string, args ...any) {
+			fmt.Fprintf(&a.said, f+"\n", args...)
+			if a.meanwhile != nil {
+				a.meanwhile(fmt.Sprintf(f, args...))
+			}
+		})
 }
 
 func (a *appliance) overview() update.Overview {
@@ -103,8 +109,25 @@ func TestMachine(t *testing.T) {
 	if o := a.overview(); o.Running.State != update.Good || o.Other.State != update.Empty || o.SecureBoot != slot.On || o.Last != nil || o.Running.Slot != "a" {
 		t.Errorf("%+v", o)
 	}
-	if err := a.install(a.file(newer)); err != nil {
+	// Nobody takes what goes on for what was cut, nor installs beside it.
+	file, saw := a.file(newer), 0
+	a.meanwhile = func(said string) {
+		if !strings.HasPrefix(said, "slot b: root.") {
+			return
+		}
+		saw++
+		if o := a.overview(); o.Other.State != update.Empty || o.Last == nil || o.Last.Result != update.Installing {
+			t.Errorf("while it is written: %+v, %+v", o, o.Last)
+		}
+		if err := a.Install(file, nil, nil); err == nil || !strings.Contains(err.Error(), "another install goes on") {
+			t.Error(err)
+		}
+	}
+	if err := a.install(file); err != nil {
 		t.Fatal(err)
+	}
+	if a.meanwhile = nil; saw != 2 {
+		t.Errorf("%d parts were seen being written", saw)
 	}
 	o := a.overview()
 	if o.Other.Version != newer || o.Other.State != update.Trial || *o.Other.TriesLeft != 3 || o.Last.Result != update.Waiting || o.Last.From != running {
@@ -155,19 +178,6 @@ func TestMachineRefuses(t *testing.T) {
 	if err := a.install(filepath.Join(a.dir, "none")); !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)
 	}
-	// Another install has the lock.
-	f, err := os.OpenFile(filepath.Join(a.State, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
-		t.Fatal(err)
-	}
-	if err := a.install(good); err == nil || !strings.Contains(err.Error(), "another install goes on") {
-		t.Error(err)
-	}
-	f.Close()
 	a.put(a.Release, []byte("ID=debian\n"))
 	if err := a.install(good); !errors.Is(err, slot.ErrNoImage) {
 		t.Error(err)

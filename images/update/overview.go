@@ -25,6 +25,7 @@ const (
 	OnTrial     = "on trial"    // it runs, or ran, and is not yet good
 	Holds       = "good"        //
 	FellBack    = "failed"      // the version before it was booted again
+	Installing  = "installing"  // it is being written
 	Interrupted = "interrupted" // the install did not end
 	Replaced    = "gone"        // neither slot has it
 )
@@ -68,6 +69,8 @@ type seen struct {
 	otherErr error     // why it cannot be read
 	record   *health.Record
 	results  []health.Result
+
+	installing bool
 }
 
 func (s *seen) overview() Overview {
@@ -100,7 +103,7 @@ func (s *seen) overview() Overview {
 	if r := s.record; r != nil {
 		o.Last = &Update{Version: r.Version, From: r.From, Slot: r.Slot, Time: r.Time, Reasons: []string{}}
 		o.Last.Result = s.became(&o)
-		if o.Last.Result != Holds && o.Last.Result != Interrupted {
+		if o.Last.Result != Holds && o.Last.Result != Interrupted && o.Last.Result != Installing {
 			o.Last.Reasons = s.reasons(o.Last.Result)
 		}
 		if o.Last.Result == FellBack && o.Other.State == Broken {
@@ -134,6 +137,8 @@ func (s *seen) became(o *Overview) string {
 		return Holds
 	case v == o.Running.Version:
 		return OnTrial
+	case v != o.Other.Version && s.record.Slot == o.Other.Slot && o.Other.State == Empty && s.installing:
+		return Installing
 	case v != o.Other.Version && s.record.Slot == o.Other.Slot && o.Other.State == Empty:
 		return Interrupted
 	case v != o.Other.Version:

@@ -48,6 +48,7 @@ func TestOverview(t *testing.T) {
 		"it failed before it could say": {runs: oldVersion, ukis: []string{"linkseal_1.0.efi", "linkseal_2.0+0-3.efi"}, record: record,
 			results: []health.Result{failure("1.9", at.Add(-time.Hour), "long ago")}, want: "1.0 good / 2.0 failed / failed: none of its 3 boots came to the end"},
 		"the install was cut": {runs: oldVersion, ukis: []string{"linkseal_1.0.efi"}, record: record, want: "1.0 good / empty / interrupted"},
+		"the install goes on": {runs: oldVersion, ukis: []string{"linkseal_1.0.efi"}, record: record, spoil: func(s *seen) { s.installing = true }, want: "1.0 good / empty / installing"},
 		"another since":       {runs: oldVersion, ukis: []string{"linkseal_1.0.efi", "linkseal_1.5.efi"}, record: record, spoil: func(s *seen) { s.other = bundletest.Boot("1.5") }, want: "1.0 good / 1.5 good / gone"},
 		"another root in the slot": {runs: oldVersion, ukis: []string{"linkseal_1.0.efi", "linkseal_2.0+3.efi"}, record: record,
 			spoil: func(s *seen) { s.other = bundletest.Boot("1.9") }, want: "1.0 good / 2.0 broken linkseal_2.0+3.efi boots a root that the slot has not / failed: linkseal_2.0+3.efi boots"},
