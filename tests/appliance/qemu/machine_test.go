@@ -3,6 +3,7 @@ package qemu
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -32,5 +33,39 @@ func TestWhyItDidNotStart(t *testing.T) {
 		if m.Running() {
 			t.Errorf("%s: it runs", c.script)
 		}
+	}
+}
+
+// A reset is another QEMU's boot on the same console, and no loss of power; what comes
+// after the plug was pulled is none.
+func TestReset(t *testing.T) {
+	once := filepath.Join(t.TempDir(), "once")
+	inPath(t, `read -r capabilities <&4 && echo '{"return": {}}' >&4
+echo boot >&3
+[ -e `+once+` ] && exec sleep 60
+touch `+once+`
+echo '{"event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-reset"}}' >&4`)
+	m := &Machine{Name: "m", Dir: t.TempDir()}
+	if err := m.On(); err != nil {
+		t.Fatal(err)
+	}
+	defer m.Cut()
+	if err := m.AwaitReset(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 2 {
+		if _, _, err := m.Console().Wait(t.Context(), n, regexp.MustCompile("^boot$")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !m.Running() || m.Resets() != 1 {
+		t.Errorf("after a reset: running %v, %d resets", m.Running(), m.Resets())
+	}
+	m.Cut()
+	if m.Running() || m.Resets() != 1 {
+		t.Errorf("after the plug was pulled: running %v, %d resets", m.Running(), m.Resets())
+	}
+	if err := m.AwaitReset(t.Context(), 2); err == nil || !strings.Contains(err.Error(), "no power") {
+		t.Error(err)
 	}
 }

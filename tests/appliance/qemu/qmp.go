@@ -1,9 +1,7 @@
 package qemu
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -18,10 +16,8 @@ type monitor struct {
 
 	calls   sync.Mutex // one command at a time
 	answers chan answer
-	mu      sync.Mutex
-	events  []string
-	changed chan struct{}
-	ended   bool
+	ended   chan struct{} // closed when QEMU says no more
+	why     string        // it shut down; to be read when it has ended
 }
 
 type answer struct {
@@ -30,44 +26,41 @@ type answer struct {
 }
 
 func newMonitor(conn *os.File) *monitor {
-	m := &monitor{conn: conn, answers: make(chan answer), changed: make(chan struct{})}
+	m := &monitor{conn: conn, answers: make(chan answer, 1), ended: make(chan struct{})}
 	go m.read()
 	return m
 }
 
 func (m *monitor) read() {
+	defer close(m.ended)
+	defer close(m.answers)
 	d := json.NewDecoder(m.conn)
 	for {
 		var message struct {
 			QMP   json.RawMessage
 			Event string
+			Data  struct{ Reason string }
 			answer
 		}
 		if err := d.Decode(&message); err != nil {
-			close(m.answers)
-			m.note("", true)
 			return
 		}
 		switch {
 		case message.QMP != nil: // the greeting
+		case message.Event == "SHUTDOWN":
+			m.why = message.Data.Reason
 		case message.Event != "":
-			m.note(message.Event, false)
 		default:
-			m.answers <- message.answer
+			select {
+			case m.answers <- message.answer:
+			default: // whoever asked has given up
+			}
 		}
 	}
 }
 
-func (m *monitor) note(event string, ended bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if event != "" {
-		m.events = append(m.events, event)
-	}
-	m.ended = m.ended || ended
-	close(m.changed)
-	m.changed = make(chan struct{})
-}
+// reset tells whether the machine, which has ended, is to boot again.
+func (m *monitor) reset() bool { return m.why == "guest-reset" || m.why == "host-qmp-system-reset" }
 
 // execute runs a command and decodes what it returns into result, if that is
 // not nil.
@@ -98,44 +91,4 @@ func (m *monitor) execute(command string, arguments, result any) error {
 	case <-time.After(30 * time.Second):
 		return fmt.Errorf("qmp %s: no answer within 30 s", command)
 	}
-}
-
-var errEnded = errors.New("QEMU ended")
-
-// wait returns when the n-th event of that name, counted from 1, has come.
-func (m *monitor) wait(ctx context.Context, name string, n int) error {
-	for {
-		m.mu.Lock()
-		count := 0
-		for _, e := range m.events {
-			if e == name {
-				count++
-			}
-		}
-		ended, changed := m.ended, m.changed
-		m.mu.Unlock()
-		if count >= n {
-			return nil
-		}
-		if ended {
-			return fmt.Errorf("wait for %s: %w", name, errEnded)
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return fmt.Errorf("wait for %s: %w", name, context.Cause(ctx))
-		}
-	}
-}
-
-func (m *monitor) count(name string) int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	n := 0
-	for _, e := range m.events {
-		if e == name {
-			n++
-		}
-	}
-	return n
 }
