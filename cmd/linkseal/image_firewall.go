@@ -31,6 +31,9 @@ nothing is changed.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, refused := config.Load(bundle.Config)
+			if refused == nil {
+				refused = runnable(cfg) // what the daemon refuses opens nothing
+			}
 			if _, err := os.Lstat(bundle.Config); errors.Is(err, fs.ErrNotExist) {
 				cfg, refused = nil, nil // none is no fault
 			}

@@ -13,11 +13,12 @@ func imageHealthVerb() *cobra.Command {
 		Short: "Say whether the version that runs is healthy (called by units)",
 		Long: `Say whether the version that runs is healthy: the root is verified, /var can be
 written, no unit has failed that had not when this version was installed,
-systemd-networkd and the packet filter are active, and SSH if it was, the daemon
-answers, and what was secured then is secured again: if that is not known, all that
-is secure: must. It waits for that for three minutes at the most; exit status 1 and
-the reasons if it does not come, or does not last. Without a configuration nothing
-is asked of the daemon.
+systemd-networkd and the packet filter are active, SSH and linkseal's broker if they
+were, the daemon answers, and what was secured then is secured again, and closed to
+all that is not encrypted if it was: if that is not known, all that is secure: must.
+It waits for that for three minutes at the most; exit status 1 and the reasons if it
+does not come, or does not last. Without a configuration nothing is asked of the
+daemon.
 
 linkseal-health.service calls it in the first boots of an update. If it fails the
 machine reboots; after three such boots systemd-boot takes the version before.`,

@@ -112,8 +112,13 @@ func loadAnew(path string) (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	return cfg, runnable(cfg)
+}
+
+// runnable says what of a configuration that passes keeps the daemon from starting.
+func runnable(cfg *config.Config) error {
 	_, problems := cfg.ControlGroup(thisMachine{})
-	return cfg, problems.Err()
+	return problems.Err()
 }
 
 func runDaemon(ctx context.Context, path string, cfg *config.Config, log *slog.Logger) error {

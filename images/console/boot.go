@@ -17,16 +17,17 @@ type Boot struct {
 	Fault                   string // what could not be found out
 }
 
-// bootTime is how long an answer of Boots is good for: to ask mounts the EFI system
-// partition.
-const bootTime = time.Minute
+// To ask mounts the EFI system partition, which writes to it: while an update is under
+// way that is done once in soon, else when one was installed or checked, and once in late.
+const soon, late = time.Minute, 6 * time.Hour
 
-// Boots asks the machine what runs, once a minute.
+// Boots asks the machine what runs, as often as it may change.
 type Boots struct {
 	Machine *update.Machine
 
 	mu   sync.Mutex
 	at   time.Time
+	seen string // what installs and checks had left by then
 	last Boot
 }
 
@@ -34,10 +35,14 @@ type Boots struct {
 func (b *Boots) Now() Boot {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.at.IsZero() && time.Since(b.at) < bootTime {
+	left, good := b.Machine.Left(), late
+	if left != b.seen || b.last.Trial != "" || b.last.Fault != "" {
+		good = soon
+	}
+	if !b.at.IsZero() && time.Since(b.at) < good {
 		return b.last
 	}
-	b.at = time.Now()
+	b.at, b.seen = time.Now(), left
 	o, err := b.Machine.Overview()
 	switch {
 	case err == nil:

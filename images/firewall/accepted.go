@@ -25,11 +25,11 @@ type Accepted struct {
 // ThisAccepted is the appliance's.
 var ThisAccepted = Accepted{Boot: "/run/linkseal-image/accepted.yaml", Disk: "/var/lib/linkseal-image/devices.json"}
 
-// Keep notes c, which is not refused; nil for a machine without a configuration,
-// which has no port.
+// Keep notes c, which is not refused; nil for a machine without a configuration. What
+// it had ports of it goes on to know: the file that comes next may be refused.
 func (a Accepted) Keep(c *config.Config) error {
 	if c == nil {
-		return errors.Join(remove(a.Boot), remove(a.Disk))
+		return remove(a.Boot)
 	}
 	names, err := json.MarshalIndent(OwnedBy(c), "", "  ")
 	return errors.Join(err, replace(a.Disk, names), replace(a.Boot, []byte(c.YAML())))

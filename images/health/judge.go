@@ -13,6 +13,7 @@ type Facts struct {
 	Units  error    // why the units are not known
 	Failed []string // units, all of them
 	Active []string // of those that are watched
+	SSH    bool     // somebody may log in
 
 	Configured bool
 	Config     error // why the configuration cannot be read
@@ -23,6 +24,7 @@ type Facts struct {
 	// Secured are those of the daemon's status; Problems, by name, are why others
 	// are not.
 	SecuredPorts, SecuredTunnels []string
+	Enforced                     []string // as a Record's
 	Problems                     map[string]string
 }
 
@@ -44,8 +46,11 @@ func Judge(before *Record, f Facts) (reasons []string) {
 	}
 	if f.Units == nil {
 		for _, unit := range watched {
+			if unit == "ssh.service" && !f.SSH {
+				continue // it is off on purpose
+			}
 			if !slices.Contains(f.Active, unit) && (slices.Contains(always, unit) || before != nil && slices.Contains(before.Active, unit)) {
-				bad("%s is not active; without it the machine is not reached as before", unit)
+				bad("%s is not active, and was before the update", unit)
 			}
 		}
 	}
@@ -85,14 +90,22 @@ func Judge(before *Record, f Facts) (reasons []string) {
 	}
 	again("port", ports, f.Ports, f.SecuredPorts)
 	again("tunnel", tunnels, f.Tunnels, f.SecuredTunnels)
+	// It is secured without that too, and is not as tight.
+	for kind, must := range map[string][]string{"port": f.MustPorts, "tunnel": f.MustTunnels} {
+		for _, name := range must {
+			if which := kind + " " + name; slices.Contains(before.Enforced, which) && !slices.Contains(f.Enforced, which) {
+				bad("%s was closed to all that is not encrypted before the update, and is not: linkseal status says why", which)
+			}
+		}
+	}
 	return reasons
 }
 
 var (
-	// always are the units that every machine is reached by.
+	// always are the units that every machine is reached by, and is closed by.
 	always = []string{"systemd-networkd.service", "nftables.service"}
-	// watched are those whose loss is told: SSH where it ran before.
-	watched = append(slices.Clone(always), "ssh.service")
+	// watched are those whose loss is told: the rest where it ran before.
+	watched = append(slices.Clone(always), "ssh.service", "linkseal-broker.service")
 )
 
 // newlyFailed are the failed units that an update answers for: those that had not

@@ -12,7 +12,7 @@ import (
 // good are the facts of a machine that holds.
 func good() health.Facts {
 	return health.Facts{
-		Active: reached, MustPorts: []string{"link1"}, MustTunnels: []string{"hub1"},
+		Active: reached, SSH: true, Enforced: []string{"port link1", "tunnel hub1"}, MustPorts: []string{"link1"}, MustTunnels: []string{"hub1"},
 		Configured: true, Ports: []string{"link1", "link2"}, Tunnels: []string{"hub1"},
 		SecuredPorts: []string{"link1"}, SecuredTunnels: []string{"hub1"},
 		Problems: map[string]string{"port link2": "down", "port link1": "unsecured; no peer is live", "tunnel hub1": "unsecured"},
@@ -41,6 +41,11 @@ func TestJudge(t *testing.T) {
 		"no filter":                       {nil, func(f *health.Facts) { f.Active = reached[1:] }, []string{"nftables.service is not active"}},
 		"no SSH, which was":               {&health.Record{Active: reached}, func(f *health.Facts) { f.Active = []string{reached[0], reached[2]} }, []string{"ssh.service is not active"}},
 		"no SSH, and there was none":      {before(), func(f *health.Facts) { f.Active = []string{reached[0], reached[2]} }, nil},
+		"SSH was taken away":              {&health.Record{Active: reached}, func(f *health.Facts) { f.Active, f.SSH = []string{reached[0], reached[2]}, false }, nil},
+		"no broker, which was":            {&health.Record{Active: []string{"linkseal-broker.service"}}, func(*health.Facts) {}, []string{"linkseal-broker.service is not active, and was"}},
+		"a port not closed again":         {&health.Record{Enforced: []string{"port link1", "tunnel hub1"}}, func(f *health.Facts) { f.Enforced = []string{"tunnel hub1"} }, []string{"port link1 was closed to all"}},
+		"a tunnel not closed again":       {&health.Record{Enforced: []string{"port link1", "tunnel hub1"}}, func(f *health.Facts) { f.Enforced = []string{"port link1"} }, []string{"tunnel hub1 was closed to all"}},
+		"one that may be in clear now":    {&health.Record{Enforced: []string{"port link1"}}, func(f *health.Facts) { f.Enforced, f.MustPorts = nil, nil }, nil},
 		"lost, and all is secured":        {&health.Record{Lost: true}, func(*health.Facts) {}, nil},
 		"lost, and nothing is":            {&health.Record{Lost: true}, func(f *health.Facts) { f.SecuredPorts, f.SecuredTunnels = nil, nil }, []string{"port link1 has to be secured, as what was before", "tunnel hub1 has to be"}},
 		"systemd is silent":               {before(), func(f *health.Facts) { f.Units, f.Active = errors.New("bus"), nil }, []string{"systemd does not tell"}},

@@ -24,6 +24,7 @@ type Machine struct {
 	Sys, Root string // where sysfs and the root are
 	Boot      part.Boot
 	Config    string // the configuration file
+	Keys      string // the authorized keys, without which SSH is off
 	State     string // the directory of the image's state, on /var
 	// Systemctl is systemctl's output; nil: that of the machine's.
 	Systemctl func(ctx context.Context, args ...string) (string, error)
@@ -38,6 +39,8 @@ func (m *Machine) Look(ctx context.Context) (f Facts) {
 	f.Var = m.writable()
 	m.units(ctx, &f)
 	m.daemon(ctx, &f)
+	keys, err := os.Stat(m.Keys)
+	f.SSH = err == nil && keys.Size() > 0
 	return f
 }
 
@@ -61,8 +64,8 @@ func (m *Machine) writable() error {
 	return os.Remove(path)
 }
 
-// units asks systemd which units failed, and which of those that are watched are
-// active.
+// units asks systemd which units failed, or are started again and again because they
+// do, and which of those that are watched are active.
 func (m *Machine) units(ctx context.Context, f *Facts) {
 	ctx, stop := context.WithTimeout(ctx, 10*time.Second)
 	defer stop()
@@ -77,7 +80,7 @@ func (m *Machine) units(ctx context.Context, f *Facts) {
 			}
 		}
 	}
-	failed, err := ask(ctx, "list-units", "--state=failed", "--plain", "--no-legend", "--no-pager")
+	failed, err := ask(ctx, "list-units", "--state=failed,auto-restart", "--plain", "--no-legend", "--no-pager")
 	if err == nil {
 		first(failed, func(words []string) {
 			if words[0] != Self {
@@ -131,13 +134,20 @@ func (m *Machine) daemon(ctx context.Context, f *Facts) {
 		return
 	}
 	f.Problems = map[string]string{}
+	enforced := func(name string, e *status.Enforcement) {
+		if e != nil && e.Guard && e.Ingress != "none" && e.Egress != "none" {
+			f.Enforced = append(f.Enforced, name)
+		}
+	}
 	for _, p := range s.Ports {
+		enforced("port "+p.Name, p.Enforcement)
 		if p.State == status.Secured {
 			f.SecuredPorts = append(f.SecuredPorts, p.Name)
 		}
 		f.Problems["port "+p.Name] = why(p.State, p.Problem, p.UnsecuredReason)
 	}
 	for _, t := range s.Tunnels {
+		enforced("tunnel "+t.Name, t.Enforcement)
 		if t.State == status.Secured {
 			f.SecuredTunnels = append(f.SecuredTunnels, t.Name)
 		}
@@ -173,7 +183,7 @@ func (m *Machine) Before(ctx context.Context) (Record, error) {
 		return Record{}, fmt.Errorf("the daemon does not answer, so what is secured, which an update is held against, is not known; start it (systemctl start linkseal), or see journalctl -u linkseal: %w", f.Daemon)
 	}
 	return Record{
-		Time: time.Now().UTC(), Configured: f.Configured, Active: f.Active, Failed: f.Failed,
+		Time: time.Now().UTC(), Configured: f.Configured, Active: f.Active, Failed: f.Failed, Enforced: f.Enforced,
 		Ports: append([]string{}, f.SecuredPorts...), Tunnels: append([]string{}, f.SecuredTunnels...),
 	}, nil
 }

@@ -57,7 +57,7 @@ func machine(t *testing.T, s *status.Status) *health.Machine {
 // units is a systemctl that lists these.
 func units(failed, active string) func(context.Context, ...string) (string, error) {
 	return func(_ context.Context, args ...string) (string, error) {
-		if slices.Contains(args, "--state=failed") {
+		if slices.Contains(args, "--state=failed,auto-restart") {
 			return failed, nil
 		}
 		return active, nil

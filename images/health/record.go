@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/linkseal/linkseal/linux/durable"
@@ -22,8 +23,9 @@ type Record struct {
 	Configured bool      `json:"configured"` // there was a configuration
 	Ports      []string  `json:"ports"`      // that were secured
 	Tunnels    []string  `json:"tunnels"`
-	Active     []string  `json:"active,omitempty"` // units that were, of those that are watched
-	Failed     []string  `json:"failed,omitempty"` // units that had
+	Enforced   []string  `json:"enforced,omitempty"` // "port NAME" and "tunnel NAME" that were closed in both directions, and guarded
+	Active     []string  `json:"active,omitempty"`   // units that were, of those that are watched
+	Failed     []string  `json:"failed,omitempty"`   // units that had
 	// Lost: the version is on trial, and nothing of this is known.
 	Lost bool `json:"-"`
 }
@@ -70,6 +72,17 @@ func AddResult(dir string, r Result) error {
 	}
 	all = append(all, r)
 	return save(dir, resultsFile, all[max(0, len(all)-maxResults):])
+}
+
+// Stamp is another whenever an install or a check has left something in the directory.
+func Stamp(dir string) string {
+	var all []string
+	for _, name := range []string{recordFile, resultsFile} {
+		if info, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			all = append(all, fmt.Sprint(name, info.ModTime().UnixNano(), info.Size()))
+		}
+	}
+	return strings.Join(all, " ")
 }
 
 // Results are what checks found, the newest last.

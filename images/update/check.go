@@ -33,7 +33,7 @@ func (m *Machine) Health(ctx context.Context, config string, say func(string, ..
 		say("what was before version %s, which is on trial, is not known: all that is secure: must has to be secured", run.Version)
 		before = &health.Record{Lost: true}
 	}
-	look := health.Machine{Sys: m.Sys, Root: m.Root, Boot: run.Boot, Config: config, State: m.State}
+	look := health.Machine{Sys: m.Sys, Root: m.Root, Boot: run.Boot, Config: config, Keys: m.Keys, State: m.State}
 	reasons := health.Wait(ctx, before, look.Look, func(reasons []string) {
 		if len(reasons) > 0 {
 			say("version %s: waiting: %s", run.Version, strings.Join(reasons, "; "))

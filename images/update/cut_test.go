@@ -114,6 +114,17 @@ var worlds = map[string]func() *world{
 	"failed":                  func() *world { return newWorld().has(failed, "linkseal_"+failed+"+0-3.efi") },
 	"on trial":                func() *world { return newWorld().has(failed, "linkseal_"+failed+"+3.efi") },
 	"the same version before": func() *world { return newWorld().has(newer, "linkseal_"+newer+"+2-1.efi") },
+	// A rename that the power cut left both names.
+	"a second name of what runs": func() *world {
+		w := newWorld().has(older, "linkseal_"+older+".efi")
+		w.esp.names["linkseal_"+running+".new"] = w.esp.names["linkseal_"+running+".efi"]
+		return w
+	},
+	"found good by halves": func() *world {
+		w := newWorld()
+		w.esp.names["linkseal_"+running+"+2-1.efi"] = w.esp.names["linkseal_"+running+".efi"]
+		return w
+	},
 	"half installed": func() *world {
 		w := newWorld()
 		w.esp.put("linkseal_"+newer+".new", []byte("half"))

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"reflect"
+	"slices"
 
 	"github.com/linkseal/linkseal/images/bundle"
 	"github.com/linkseal/linkseal/images/part"
@@ -63,6 +64,7 @@ func Install(file io.ReadSeeker, key bundle.Key, t *Target) (*bundle.Manifest, e
 	if err != nil {
 		return nil, fmt.Errorf("EFI system partition: %w", err)
 	}
+	left = slices.DeleteFunc(left, func(f slot.File) bool { return t.Running.named(f.Name) })
 	for _, f := range left {
 		room += f.Size // they will be removed
 	}

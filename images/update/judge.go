@@ -14,6 +14,13 @@ type Running struct {
 	Boot          part.Boot // by the kernel's command line
 }
 
+// named tells whether a file that an install or a removal may have left is of what runs:
+// a rename that the power cut can leave both names, of the same clusters, and with the
+// one to be rid of go those of the other.
+func (r Running) named(file string) bool {
+	return file == slot.Temporary(r.Version) || file == slot.Retired(r.Version)
+}
+
 // judge refuses an update that must not be installed, or cannot be. It changes
 // nothing.
 func judge(m *bundle.Manifest, run Running, ukis []slot.UKI, root, verity, room int64) error {
@@ -30,17 +37,22 @@ func judge(m *bundle.Manifest, run Running, ukis []slot.UKI, root, verity, room 
 	if m.Part(part.Root).UUID == run.Boot.Root || m.Part(part.Verity).UUID == run.Boot.Verity {
 		return fmt.Errorf("version %s has the file system %s, which runs as version %s; build it anew", m.Version, run.Boot.Root, run.Version)
 	}
-	found := false
+	var trial, good string // the names of what runs; after a cut it may have both
 	for _, u := range ukis {
-		if u.Err != nil || u.Boot != run.Boot {
+		switch {
+		case u.Err != nil || u.Boot != run.Boot:
 			room += u.Size // it will be removed
-			continue
-		}
-		if found = true; u.Trial {
-			return fmt.Errorf("version %s is on trial itself (%s): systemd-boot goes back to the other slot if it fails. Wait until linkseal image status says that it is good; systemctl status linkseal-health tells what it waits for", run.Version, u.Name)
+		case u.Trial:
+			trial = u.Name
+		default:
+			good = u.Name
 		}
 	}
-	if !found {
+	switch {
+	case good != "":
+	case trial != "":
+		return fmt.Errorf("version %s is on trial itself (%s): systemd-boot goes back to the other slot if it fails. Wait until linkseal image status says that it is good; systemctl status linkseal-health tells what it waits for", run.Version, trial)
+	default:
 		return fmt.Errorf("version %s runs, and its kernel image is not on the EFI system partition: without it nothing could be booted but the update. Write the image to the disk anew", run.Version)
 	}
 	for _, p := range []struct {

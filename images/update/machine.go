@@ -12,6 +12,7 @@ import (
 	"github.com/linkseal/linkseal/images/bundle"
 	"github.com/linkseal/linkseal/images/health"
 	"github.com/linkseal/linkseal/images/part"
+	files "github.com/linkseal/linkseal/images/provision/bundle"
 	"github.com/linkseal/linkseal/images/slot"
 )
 
@@ -19,6 +20,7 @@ import (
 type Machine struct {
 	Sys, Dev    string
 	Root        string
+	Keys        string // the authorized keys
 	ESP         string // where the EFI system partition is mounted
 	CommandLine string
 	Release     string // os-release
@@ -27,7 +29,7 @@ type Machine struct {
 }
 
 // ThisMachine is the one that this runs on.
-var ThisMachine = Machine{Sys: "/sys", Dev: "/dev", Root: "/", ESP: "/efi", CommandLine: "/proc/cmdline", Release: "/usr/lib/os-release", Key: "/usr/lib/linkseal/update.pub", State: "/var/lib/linkseal-image"}
+var ThisMachine = Machine{Sys: "/sys", Dev: "/dev", Root: "/", Keys: files.AuthorizedKeys, ESP: "/efi", CommandLine: "/proc/cmdline", Release: "/usr/lib/os-release", Key: "/usr/lib/linkseal/update.pub", State: "/var/lib/linkseal-image"}
 
 // Running finds out what runs, and where.
 func (m *Machine) Running() (run Running, disk slot.Disk, err error) {
@@ -151,6 +153,9 @@ func (m *Machine) Overview() (Overview, error) {
 	}
 	return o, nil
 }
+
+// Left is another whenever an install or a check has left something.
+func (m *Machine) Left() string { return health.Stamp(m.State) }
 
 // contents are the UUIDs of what a slot holds.
 func (m *Machine) contents(s slot.Slot) (b part.Boot, err error) {

@@ -137,9 +137,11 @@ func (s *seen) became(o *Overview) string {
 		return Holds
 	case v == o.Running.Version:
 		return OnTrial
-	case v != o.Other.Version && s.record.Slot == o.Other.Slot && o.Other.State == Empty && s.installing:
-		return Installing
-	case v != o.Other.Version && s.record.Slot == o.Other.Slot && o.Other.State == Empty:
+	case v != o.Other.Version && s.record.Slot == o.Other.Slot && (o.Other.State == Empty || slot.Compare(o.Other.Version, v) < 0):
+		// What was there before may be there yet.
+		if s.installing {
+			return Installing
+		}
 		return Interrupted
 	case v != o.Other.Version:
 		return Replaced

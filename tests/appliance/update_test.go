@@ -131,10 +131,13 @@ func TestUpdate(t *testing.T) {
 	if o.Other.Version != i.version || o.Other.State != update.Good || o.Last == nil || o.Last.Result != update.Holds {
 		t.Errorf("after the update: %+v; last update %+v", *o, o.Last)
 	}
+	h.run(mountUpdates)
 	said := h.refused("linkseal image install /mnt/next.update")
 	fmt.Printf("figure: the same once more: %s\n", strings.TrimSpace(said))
+	if !strings.Contains(said, "is what runs") {
+		t.Errorf("the same version once more is refused with %q", said)
+	}
 
-	h.run(mountUpdates)
 	resets := h.Resets()
 	h.long(3*patience, "linkseal image install --reboot /mnt/broken.update")
 	h.Close()
