@@ -11,8 +11,9 @@ import (
 )
 
 const (
-	// patience is how long the broker may take.
-	patience = time.Second
+	// patience is how long the broker may take: microseconds, but where all processors
+	// are busy. Without its answer a filter counts as unknown, and a tunnel as unsecured.
+	patience = 3 * time.Second
 	// trials is how long it may take to try something, which makes devices and may have
 	// the kernel load modules, and to open a TPM.
 	trials = 15 * time.Second
