@@ -115,6 +115,7 @@ func TestLink(t *testing.T) {
 	t.Run("service", func(t *testing.T) { p.at(t).service() })
 	t.Run("reboot", func(t *testing.T) { p.at(t).reboot() })
 	t.Run("wire", func(t *testing.T) { p.at(t).wire() })
+	t.Run("button", func(t *testing.T) { p.at(t).button() })
 	if soaking() {
 		t.Run("linkless", func(t *testing.T) { p.at(t).linkless() })
 	}
@@ -180,6 +181,19 @@ func (p *pair) rotation() {
 // other is the same machine by a connection of its own.
 func (h *host) other(t *testing.T) *host {
 	return &host{Machine: h.Machine, Shell: h.Shell.Again(), t: t, mark: h.mark}
+}
+
+// button switches the second off by its power button: whoever is in front of it has no
+// other way to do so in order.
+func (p *pair) button() {
+	east := p.hosts[1]
+	east.await("who hears the button", patience, func(ctx context.Context) error {
+		_, err := east.Run(ctx, "systemctl is-active systemd-logind && grep -qs '^H:.*event' /proc/bus/input/devices && ls /dev/input/event*")
+		return err
+	})
+	east.off()
+	east.on()
+	p.secured()
 }
 
 // reboot is one without a warning to the peer: the link comes back by itself.

@@ -13,7 +13,7 @@ func (p *pair) service() {
 	west := p.hosts[0]
 	pid := func() string { return strings.TrimSpace(west.run("systemctl show -P MainPID linkseal")) }
 	first := pid()
-	west.run("systemctl reload linkseal")
+	west.run("systemctl reload linkseal || { journalctl -b -u linkseal --no-pager -n 15 >&2; exit 1; }")
 	if now := pid(); now != first {
 		p.t.Errorf("a reload made process %s of %s", now, first)
 	}
