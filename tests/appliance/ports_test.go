@@ -60,7 +60,7 @@ func (p *pair) ports() {
 	east.feed(string(text), "cat >/var/tmp/scan && chmod 700 /var/tmp/scan")
 	for _, address := range []string{linkAddress[0], tunnelAddress[0]} {
 		var wrong []string
-		lines := strings.Split(strings.TrimSpace(east.long(10*time.Minute, "/var/tmp/scan "+address)), "\n")
+		lines := strings.Split(strings.TrimSpace(east.long(3*patience, "/var/tmp/scan "+address)), "\n")
 		for _, line := range lines {
 			if line != "tcp 22 open" && line != "done" {
 				wrong = append(wrong, line)
