@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	flag.Parse()
 	// Links that only wait for each other's timers may do it side by side.
 	if f := flag.Lookup("test.parallel"); f != nil {
-		f.Value.Set("8")
+		f.Value.Set("6")
 	}
 	// The daemons' state is in memory: each SAK is saved before it is used, and a
 	// disk that others keep busy holds MKA up for it, by seconds at times.
