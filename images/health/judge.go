@@ -91,13 +91,15 @@ func Judge(before *Record, f Facts) (reasons []string) {
 	again("port", ports, f.Ports, f.SecuredPorts)
 	again("tunnel", tunnels, f.Tunnels, f.SecuredTunnels)
 	// It is secured without that too, and is not as tight.
-	for kind, must := range map[string][]string{"port": f.MustPorts, "tunnel": f.MustTunnels} {
+	closed := func(kind string, must []string) {
 		for _, name := range must {
 			if which := kind + " " + name; slices.Contains(before.Enforced, which) && !slices.Contains(f.Enforced, which) {
 				bad("%s was closed to all that is not encrypted before the update, and is not: linkseal status says why", which)
 			}
 		}
 	}
+	closed("port", f.MustPorts)
+	closed("tunnel", f.MustTunnels)
 	return reasons
 }
 

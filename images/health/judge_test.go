@@ -45,6 +45,7 @@ func TestJudge(t *testing.T) {
 		"no broker, which was":            {&health.Record{Active: []string{"linkseal-broker.service"}}, func(*health.Facts) {}, []string{"linkseal-broker.service is not active, and was"}},
 		"a port not closed again":         {&health.Record{Enforced: []string{"port link1", "tunnel hub1"}}, func(f *health.Facts) { f.Enforced = []string{"tunnel hub1"} }, []string{"port link1 was closed to all"}},
 		"a tunnel not closed again":       {&health.Record{Enforced: []string{"port link1", "tunnel hub1"}}, func(f *health.Facts) { f.Enforced = []string{"port link1"} }, []string{"tunnel hub1 was closed to all"}},
+		"nothing closed again":            {&health.Record{Enforced: []string{"port link1", "tunnel hub1"}}, func(f *health.Facts) { f.Enforced = nil }, []string{"port link1 was closed", "tunnel hub1 was closed"}},
 		"one that may be in clear now":    {&health.Record{Enforced: []string{"port link1"}}, func(f *health.Facts) { f.Enforced, f.MustPorts = nil, nil }, nil},
 		"lost, and all is secured":        {&health.Record{Lost: true}, func(*health.Facts) {}, nil},
 		"lost, and nothing is":            {&health.Record{Lost: true}, func(f *health.Facts) { f.SecuredPorts, f.SecuredTunnels = nil, nil }, []string{"port link1 has to be secured, as what was before", "tunnel hub1 has to be"}},

@@ -127,6 +127,39 @@ func TestLookNoDaemon(t *testing.T) {
 	}
 }
 
+// Closed is what is filtered in both directions, and guarded; SSH is on where somebody
+// may log in.
+func TestLookEnforced(t *testing.T) {
+	whole := status.Enforcement{Ingress: "native", Egress: "tcx", Guard: true}
+	with := func(spoil func(*status.Enforcement)) *status.Enforcement {
+		e := whole
+		spoil(&e)
+		return &e
+	}
+	m := machine(t, &status.Status{
+		Ports: []status.Port{
+			{Name: "link1", Enforcement: &whole}, {Name: "link2"},
+			{Name: "in", Enforcement: with(func(e *status.Enforcement) { e.Ingress = "none" })},
+			{Name: "out", Enforcement: with(func(e *status.Enforcement) { e.Egress = "none" })},
+			{Name: "guard", Enforcement: with(func(e *status.Enforcement) { e.Guard = false })},
+		},
+		Tunnels: []status.Tunnel{{Name: "hub1", Enforcement: &whole}},
+	})
+	m.Keys = filepath.Join(t.TempDir(), "authorized_keys")
+	for _, keys := range []string{"", "ssh-ed25519 AAAA"} {
+		if err := os.WriteFile(m.Keys, []byte(keys), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f := m.Look(t.Context())
+		if want := []string{"port link1", "tunnel hub1"}; !slices.Equal(f.Enforced, want) || f.SSH != (keys != "") {
+			t.Errorf("keys %q: closed %q, want %q; SSH %v", keys, f.Enforced, want, f.SSH)
+		}
+	}
+	if r, err := m.Before(t.Context()); err != nil || !slices.Equal(r.Enforced, []string{"port link1", "tunnel hub1"}) {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
 // The root has to be the verified device, of the hash tree that was signed.
 func TestLookRoot(t *testing.T) {
 	m := machine(t, nil)
