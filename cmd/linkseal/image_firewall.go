@@ -30,13 +30,7 @@ linkseal-firewall.service calls it. With --print the rules are printed, and
 nothing is changed.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, refused := config.Load(bundle.Config)
-			if refused == nil {
-				refused = runnable(cfg) // what the daemon refuses opens nothing
-			}
-			if _, err := os.Lstat(bundle.Config); errors.Is(err, fs.ErrNotExist) {
-				cfg, refused = nil, nil // none is no fault
-			}
+			cfg, refused := opening(bundle.Config)
 			now, refused := firewall.ThisAccepted.Now(cfg, refused)
 			state, err := firewallState(now.Config)
 			if print {
@@ -52,6 +46,18 @@ nothing is changed.`,
 	}
 	c.Flags().BoolVar(&print, "print", false, "print the rules and change nothing")
 	return c
+}
+
+// opening is the configuration that may open ports; what the daemon refuses does not. Of
+// one that is refused it is what could be read. None, which is nil, is no fault.
+func opening(path string) (cfg *config.Config, refused error) {
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if cfg, refused = config.Load(path); refused == nil {
+		refused = runnable(cfg)
+	}
+	return cfg, refused
 }
 
 // firewallState is what cfg opens, and the machine beside it. Additions that cannot

@@ -10,6 +10,9 @@ import (
 	"testing"
 )
 
+// onePort is the rest of a configuration that passes.
+const onePort = "keychains: {k: {source: file, path: /nowhere.yaml}}\nports: [{name: link1, device: eth1, interface: macsec1, keychain: k}]\n"
+
 // A refused file is no reason to start again and again; one that is not there, or is
 // refused by hand, is a failure as any.
 func TestRunRefused(t *testing.T) {
@@ -19,7 +22,7 @@ func TestRunRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	nobody := filepath.Join(dir, "nobody.yaml")
-	if err := os.WriteFile(nobody, []byte("version: 1\nname: ce\ncontrol: {group: no-such-group}\n"), 0o600); err != nil {
+	if err := os.WriteFile(nobody, []byte("version: 1\nname: ce\ncontrol: {group: no-such-group}\n"+onePort), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	manager := filepath.Join(dir, "notify")
@@ -34,7 +37,7 @@ func TestRunRefused(t *testing.T) {
 	}{{"", wrong, 1}, {manager, wrong, 78}, {manager, nobody, 78}, {manager, filepath.Join(dir, "none"), 1}} {
 		t.Setenv("NOTIFY_SOCKET", c.manager)
 		var said bytes.Buffer
-		if got := execute([]string{"run", "--config", c.path}, io.Discard, &said); got != c.want || !strings.Contains(said.String(), c.path) {
+		if got := execute([]string{"run", "--config", c.path}, io.Discard, &said); got != c.want || !strings.Contains(said.String(), c.path) || c.path == nobody && !strings.Contains(said.String(), "no-such-group") {
 			t.Errorf("manager %q, file %s: status %d, %q; want %d", c.manager, c.path, got, &said, c.want)
 		}
 	}
