@@ -105,8 +105,7 @@ func verbs(t *testing.T, program string, of ...string) (all []string) {
 	return all
 }
 
-// TestManual: the manual page has every verb, and groff has nothing to
-// say of it.
+// TestManual: the manual page has every verb, and groff has nothing to say of it.
 func TestManual(t *testing.T) {
 	program, err := built.Linkseal()
 	if err != nil {
