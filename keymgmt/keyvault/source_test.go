@@ -124,7 +124,11 @@ func scenarios() []scenario {
 		{"garbage", any(azure.Garbage()), Malformed, true},
 		{"huge", any(azure.Huge(maxBody)), Malformed, true},
 		{"no values", inject(azure.OpGet, "", azure.Status(403, 0)), Forbidden, true},
-		{"no tokens", inject(azure.AnyAuthority, "", azure.Status(503, 0)), ServerError, true},
+		{"no tokens", func(c *azure.Cloud) func() {
+			end := c.Inject(azure.Fault{Op: azure.AnyAuthority, Effect: azure.Status(503, 0)})
+			time.Sleep(time.Hour) // one that was had just before is good for so long
+			return end
+		}, ServerError, true},
 		{"lists nothing", inject(azure.OpVersions, "", azure.Omit()), Lying, true},
 		{"lists without end", inject(azure.OpVersions, "", azure.Endless()), Lying, true},
 		{"leaves a version out", func(c *azure.Cloud) func() {
