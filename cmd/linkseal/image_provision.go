@@ -69,11 +69,7 @@ func lockProvisioning() (unlock func(), err error) {
 
 func provisionFrom(ctx context.Context, devices []string, log io.Writer) error {
 	s := &store.Store{}
-	_, err := s.Finish()
-	if err != nil {
-		err = fmt.Errorf("what was being installed when the machine stopped: %w", err)
-	}
-	err = errors.Join(err, takeHostname())
+	err := finish(s, log)
 	if len(devices) == 0 {
 		before, unread := s.Provisioned()
 		attached, unsettled := source.Attached("", unread == nil && !before, func() error { return source.Settle(ctx) })
@@ -91,6 +87,27 @@ func provisionFrom(ctx context.Context, devices []string, log io.Writer) error {
 		}
 	}
 	return err
+}
+
+// finish installs what was being installed when the machine stopped. Until it is done
+// the daemon does not start.
+func finish(s *store.Store, log io.Writer) error {
+	done, err := s.Finish()
+	if err == nil {
+		if err = takeHostname(); done {
+			err = errors.Join(err, provision.Activate(systemctl))
+		}
+		return err
+	}
+	o := provision.Outcome{
+		Source:  "what was being installed when the machine stopped",
+		Result:  provision.Refused,
+		At:      time.Now().UTC(),
+		Reasons: []string{err.Error()},
+		Remedy:  "mend that and start the machine again; or write the image anew",
+	}
+	o.Write(log)
+	return errors.Join(fmt.Errorf("%s: %w", o.Source, err), takeHostname(), provision.AddReport(provision.ReportFile, o))
 }
 
 func provisionFromDevice(ctx context.Context, s *store.Store, device string) provision.Outcome {
