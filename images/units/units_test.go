@@ -164,13 +164,13 @@ func TestNothingTearsDown(t *testing.T) {
 	}
 }
 
-// A restart of the daemon restarts its broker, before it: the daemon asks in its first
-// look, and what asks a broker that ends is not answered. No part of that waits for
-// a broker that hangs for as long as the daemon may take to start.
+// A restart of the daemon restarts its broker; the daemon waits for the socket alone,
+// which keeps its first question. No part of that waits for a broker that hangs for as
+// long as the daemon may take to start.
 func TestBroker(t *testing.T) {
 	for unit, lines := range map[string][]string{
-		"linkseal.service": {"Wants=linkseal-broker.service", "After=linkseal-broker.socket linkseal-broker.service"},
-		"linkseal-broker.service": {"PartOf=linkseal.service", "RuntimeDirectory=linkseal", "RuntimeDirectoryMode=0755", "RuntimeDirectoryPreserve=yes", "Type=notify", "WatchdogSec=20s", "TimeoutStartSec=10s", "TimeoutStopSec=2s", "Restart=always",
+		"linkseal.service": {"Wants=linkseal-broker.service", "After=linkseal-broker.socket", "CPUWeight=1000"},
+		"linkseal-broker.service": {"CPUWeight=1000", "PartOf=linkseal.service", "RuntimeDirectory=linkseal", "RuntimeDirectoryMode=0755", "RuntimeDirectoryPreserve=yes", "Type=notify", "WatchdogSec=20s", "TimeoutStartSec=10s", "TimeoutStopSec=2s", "Restart=always",
 			"DeviceAllow=char-tpm rw", "DeviceAllow=/dev/char/10:224 rw"},
 		"linkseal-broker.socket": {"TriggerLimitIntervalSec=0"},
 	} {

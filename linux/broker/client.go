@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -14,6 +15,8 @@ const (
 	// patience is how long the broker may take: microseconds, but where all processors
 	// are busy. Without its answer a filter counts as unknown, and a tunnel as unsecured.
 	patience = 3 * time.Second
+	// starting is how long after the first question it may: it starts with who asks.
+	starting = 10 * time.Second
 	// trials is how long it may take to try something, which makes devices and may have
 	// the kernel load modules, and to open a TPM.
 	trials = 15 * time.Second
@@ -24,12 +27,16 @@ const (
 // for; any other is the broker's, and has the kernel's number.
 func Ask(r Request) (fd int, text string, err error) { return ask(os.Getenv(Variable), r) }
 
+var asked sync.Map // the time of the first question by path
+
 func ask(path string, r Request) (fd int, text string, err error) {
+	first, _ := asked.LoadOrStore(path, time.Now())
+	limit := max(patience, starting-time.Since(first.(time.Time)))
 	if r.What != Trial && r.What != TPM {
-		return askIn(patience, topic{path, 0}, r)
+		return askIn(limit, topic{path, 0}, r)
 	}
 	// Whether it answers at all is found out in less time: it does not know nothing.
-	if _, _, err := askIn(patience, topic{path, 0}, Request{}); errors.Is(err, ErrUnanswered) {
+	if _, _, err := askIn(limit, topic{path, 0}, Request{}); errors.Is(err, ErrUnanswered) {
 		return -1, "", err
 	}
 	return askIn(trials, topic{path, r.What}, r)
