@@ -48,8 +48,8 @@ func (i *image) hostOn(t *testing.T, name, disk string, media ...qemu.Medium) *h
 	t.Helper()
 	vars := filepath.Join(i.trial, name+".vars.fd")
 	check(t, qemu.CopyVars(i.vars, vars))
-	link, _ := qemu.NewCable(i.trial, name+"-link")
-	underlay, _ := qemu.NewCable(i.trial, name+"-underlay")
+	link, _ := cable(t, i.trial, name+"-link")
+	underlay, _ := cable(t, i.trial, name+"-underlay")
 	m := &qemu.Machine{Name: name, Dir: i.trial, Disk: disk, Vars: vars, Media: media, Cables: []*qemu.End{link, underlay}}
 	h := &host{Machine: m, Shell: m.Shell(i.signer), t: t}
 	t.Cleanup(func() {
@@ -60,6 +60,14 @@ func (i *image) hostOn(t *testing.T, name, disk string, media ...qemu.Medium) *h
 		}
 	})
 	return h
+}
+
+// cable is there for as long as the test.
+func cable(t *testing.T, dir, name string) (a, b *qemu.End) {
+	t.Helper()
+	a, b, err := qemu.NewCable(t.Context(), dir, name)
+	check(t, err)
+	return a, b
 }
 
 func (h *host) on() {

@@ -26,9 +26,9 @@ type pair struct {
 func (i *image) pair(t *testing.T, name string, make func(name string, n int, media ...qemu.Medium) *host) *pair {
 	t.Helper()
 	p := &pair{t: t, image: i, sites: sites(t, i.public)}
-	linkA, linkB := qemu.NewCable(i.trial, name+"-link")
-	underlayA, underlayB := qemu.NewCable(i.trial, name+"-underlay")
-	own, far := qemu.NewCable(i.trial, name+"-stranger")
+	linkA, linkB := cable(t, i.trial, name+"-link")
+	underlayA, underlayB := cable(t, i.trial, name+"-underlay")
+	own, far := cable(t, i.trial, name+"-stranger")
 	cables := [2][]*qemu.End{{linkA, underlayA, own}, {linkB, underlayB}}
 	var err error
 	p.plug, err = far.Plug()

@@ -53,7 +53,7 @@ func TestStick(t *testing.T) {
 func TestSSHOff(t *testing.T) {
 	i := theImage(t)
 	s := sites(t, "")[0]
-	own, far := qemu.NewCable(i.trial, "off-stranger")
+	own, far := cable(t, i.trial, "off-stranger")
 	plug, err := far.Plug()
 	check(t, err)
 	defer plug.Close()

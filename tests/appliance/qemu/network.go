@@ -1,19 +1,28 @@
 package qemu
 
 import (
+	"context"
 	"net"
 	"os"
 	"path/filepath"
 )
 
-// End is one end of a cable between two machines: datagrams between two sockets
-// in the file system, so that either machine may go and come back.
+// End is one end of a cable between two machines: datagrams between sockets in the
+// file system, so that either machine may go and come back.
 type End struct{ local, remote string }
 
-// NewCable returns the two ends of one.
-func NewCable(dir, name string) (a, b *End) {
+// NewCable returns the two ends of one, which carries frames until ctx ends.
+func NewCable(ctx context.Context, dir, name string) (a, b *End, err error) {
 	one, other := filepath.Join(dir, name+".a"), filepath.Join(dir, name+".b")
-	return &End{one, other}, &End{other, one}
+	fromOne, err := carry(ctx, one+".out", other)
+	if err != nil {
+		return nil, nil, err
+	}
+	fromOther, err := carry(ctx, other+".out", one)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &End{one, fromOne}, &End{other, fromOther}, nil
 }
 
 // netdev is QEMU's for it. The socket of an earlier boot is in the way.
@@ -35,7 +44,7 @@ func freePort() (int, error) {
 // Plug is an end that a test holds itself: it reads and writes frames.
 type Plug struct {
 	*net.UnixConn
-	peer *net.UnixAddr
+	cable *net.UnixAddr
 }
 
 // Plug opens the end.
@@ -48,5 +57,5 @@ func (e *End) Plug() (*Plug, error) {
 	return &Plug{conn, &net.UnixAddr{Name: e.remote, Net: "unixgram"}}, nil
 }
 
-// Write sends a frame; it waits while the machine takes none.
-func (p *Plug) Write(frame []byte) (int, error) { return p.WriteTo(frame, p.peer) }
+// Write sends a frame.
+func (p *Plug) Write(frame []byte) (int, error) { return p.WriteTo(frame, p.cable) }
