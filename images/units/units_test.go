@@ -169,8 +169,8 @@ func TestNothingTearsDown(t *testing.T) {
 // long as the daemon may take to start.
 func TestBroker(t *testing.T) {
 	for unit, lines := range map[string][]string{
-		"linkseal.service": {"Wants=linkseal-broker.service", "After=linkseal-broker.socket", "Nice=-10"},
-		"linkseal-broker.service": {"Nice=-10", "PartOf=linkseal.service", "RuntimeDirectory=linkseal", "RuntimeDirectoryMode=0755", "RuntimeDirectoryPreserve=yes", "Type=notify", "WatchdogSec=20s", "TimeoutStartSec=10s", "TimeoutStopSec=2s", "Restart=always",
+		"linkseal.service": {"Wants=linkseal-broker.service", "After=linkseal-broker.socket", "Nice=-1"},
+		"linkseal-broker.service": {"Nice=-1", "PartOf=linkseal.service", "RuntimeDirectory=linkseal", "RuntimeDirectoryMode=0755", "RuntimeDirectoryPreserve=yes", "Type=notify", "WatchdogSec=20s", "TimeoutStartSec=10s", "TimeoutStopSec=2s", "Restart=always",
 			"DeviceAllow=char-tpm rw", "DeviceAllow=/dev/char/10:224 rw"},
 		"linkseal-broker.socket": {"TriggerLimitIntervalSec=0"},
 	} {
