@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,7 +69,7 @@ func lockProvisioning() (unlock func(), err error) {
 }
 
 func provisionFrom(ctx context.Context, devices []string, log io.Writer) error {
-	s := &store.Store{}
+	s := &store.Store{Installed: takeHostname}
 	err := finish(s, log)
 	if len(devices) == 0 {
 		before, unread := s.Provisioned()
@@ -81,9 +82,9 @@ func provisionFrom(ctx context.Context, devices []string, log io.Writer) error {
 		err = errors.Join(err, provision.AddReport(provision.ReportFile, o))
 		switch o.Result {
 		case provision.Applied:
-			err = errors.Join(err, takeHostname(), provision.Activate(systemctl))
-		case provision.Refused:
-			err = errors.Join(err, fmt.Errorf("%s: refused", o.Source))
+			err = errors.Join(err, provision.Activate(systemctl))
+		case provision.Refused, provision.Unfinished:
+			err = errors.Join(err, fmt.Errorf("%s: %s", o.Source, o.Result))
 		}
 	}
 	return err
@@ -92,22 +93,20 @@ func provisionFrom(ctx context.Context, devices []string, log io.Writer) error {
 // finish installs what was being installed when the machine stopped. Until it is done
 // the daemon does not start.
 func finish(s *store.Store, log io.Writer) error {
+	was, unread := s.Pending()
 	done, err := s.Finish()
-	if err == nil {
-		if err = takeHostname(); done {
-			err = errors.Join(err, provision.Activate(systemctl))
-		}
-		return err
+	if !done && err == nil {
+		return takeHostname()
 	}
-	o := provision.Outcome{
-		Source:  "what was being installed when the machine stopped",
-		Result:  provision.Refused,
-		At:      time.Now().UTC(),
-		Reasons: []string{err.Error()},
-		Remedy:  "mend that and start the machine again; or write the image anew",
+	o := provision.Outcome{Source: was.Source, Result: provision.Applied, At: time.Now().UTC()}
+	if !done {
+		o = provision.Cut(cmp.Or(was.Source, "what was being installed"), o.At, err)
 	}
 	o.Write(log)
-	return errors.Join(fmt.Errorf("%s: %w", o.Source, err), takeHostname(), provision.AddReport(provision.ReportFile, o))
+	if done {
+		unread = errors.Join(unread, provision.Activate(systemctl))
+	}
+	return errors.Join(err, unread, provision.AddReport(provision.ReportFile, o))
 }
 
 func provisionFromDevice(ctx context.Context, s *store.Store, device string) provision.Outcome {

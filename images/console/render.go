@@ -21,7 +21,9 @@ func (s *State) Sections() []Section {
 			rest = append(rest, p)
 		}
 	}
-	refused := slices.ContainsFunc(s.Outcomes, func(o provision.Outcome) bool { return o.Result == provision.Refused })
+	refused := slices.ContainsFunc(s.Outcomes, func(o provision.Outcome) bool {
+		return o.Result == provision.Refused || o.Result == provision.Unfinished
+	})
 	add(!s.Config || refused, s.provisioning())
 	urgent = append(urgent, s.daemon()...)
 	if s.Status != nil {
@@ -79,9 +81,13 @@ func (s *State) provisioning() Section {
 	refused := false
 	for _, o := range s.Outcomes {
 		switch o.Result {
-		case provision.Refused:
+		case provision.Refused, provision.Unfinished:
 			refused = true
-			p.add("REFUSED", "%s, at %s; nothing was changed", o.Source, stamp(o.At))
+			if o.Result == provision.Refused {
+				p.add("REFUSED", "%s, at %s; nothing was changed", o.Source, stamp(o.At))
+			} else {
+				p.add("CUT", "%s, at %s; a part is not installed: the daemon does not start", o.Source, stamp(o.At))
+			}
 			for _, r := range o.Reasons {
 				p.add("  why", "%s", r)
 			}

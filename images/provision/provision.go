@@ -28,6 +28,9 @@ const (
 	Same    = "same"    // as provisioned: nothing to do
 	Refused = "refused" // nothing was changed
 	Empty   = "empty"   // it has nothing for an appliance
+	// Unfinished is what was accepted, and could not all be installed. The daemon does not
+	// start until it is.
+	Unfinished = "unfinished"
 )
 
 // Outcome is what became of a source.
@@ -110,11 +113,21 @@ func Take(ctx context.Context, s *store.Store, check Check, from Offer, now time
 			return refuse(mend, wrong...)
 		}
 	}
-	if err := s.Commit(); err != nil {
+	if err := s.Commit(); errors.Is(err, store.ErrUnfinished) {
+		return Cut(from.Source, now, err)
+	} else if err != nil {
 		return refuse("", "it cannot be installed: "+err.Error())
 	}
 	o.Result = Applied
 	return o
+}
+
+// Cut is the outcome of an installation that ended too early.
+func Cut(source string, now time.Time, err error) Outcome {
+	return Outcome{
+		Source: source, At: now.UTC(), Result: Unfinished, Reasons: bounded(lines(err)),
+		Remedy: "mend that, then start the machine again, or over SSH: systemctl restart linkseal-provision",
+	}
 }
 
 const mend = "mend it and offer it again: put the medium in anew, or start the machine again"

@@ -292,3 +292,31 @@ func TestWrite(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// What is accepted and cannot all be installed is told as that, until it is.
+func TestUnfinished(t *testing.T) {
+	s := &store.Store{Root: t.TempDir()}
+	inTheWay := filepath.Join(s.Root, "/etc/linkseal/keys/link1.yaml", "x")
+	if err := os.MkdirAll(inTheWay, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	o := take(t, s, pass, stick(config))
+	if o.Result != Unfinished || len(o.Reasons) == 0 || !strings.Contains(o.Reasons[0], "link1.yaml") || !strings.Contains(o.Remedy, "systemctl restart linkseal-provision") {
+		t.Errorf("%+v", o)
+	}
+	if got := installed(t, s, bundle.Config); got != "absent" {
+		t.Errorf("the configuration is there before its keys: %q", got)
+	}
+	if why := Failure([]Outcome{o}, false); !strings.Contains(why, "link1.yaml") {
+		t.Errorf("no failure: %q", why)
+	}
+	if err := os.RemoveAll(filepath.Dir(inTheWay)); err != nil {
+		t.Fatal(err)
+	}
+	if done, err := s.Finish(); !done || err != nil {
+		t.Fatal(done, err)
+	}
+	if got := installed(t, s, bundle.Config); got != config {
+		t.Errorf("then: %q", got)
+	}
+}

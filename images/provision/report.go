@@ -51,7 +51,7 @@ func AddReport(path string, o Outcome) error {
 }
 
 // Failure is why a machine is not provisioned that was to be: the reasons of the
-// last that was refused, if nothing was applied, in this boot or (before) in an
+// last that was refused or is not all installed, if nothing was applied, in this boot or (before) in an
 // earlier one. Empty otherwise: to refuse another medium is no failure.
 func Failure(all []Outcome, before bool) string {
 	why := ""
@@ -62,7 +62,7 @@ func Failure(all []Outcome, before bool) string {
 		switch o.Result {
 		case Applied, Same:
 			return ""
-		case Refused:
+		case Refused, Unfinished:
 			why = o.Source + ": " + strings.Join(o.Reasons, "; ")
 		}
 	}

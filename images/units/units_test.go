@@ -164,13 +164,12 @@ func TestNothingTearsDown(t *testing.T) {
 	}
 }
 
-// A restart of the daemon restarts its broker; the daemon waits for the socket alone,
-// which keeps its first question. No part of that waits for a broker that hangs for as
-// long as the daemon may take to start.
+// A restart of the daemon restarts its broker, which ends after it and starts before it:
+// the daemon asks to the last. No start waits until it answers.
 func TestBroker(t *testing.T) {
 	for unit, lines := range map[string][]string{
-		"linkseal.service": {"Wants=linkseal-broker.service", "After=linkseal-broker.socket", "Nice=-1"},
-		"linkseal-broker.service": {"Nice=-1", "PartOf=linkseal.service", "RuntimeDirectory=linkseal", "RuntimeDirectoryMode=0755", "RuntimeDirectoryPreserve=yes", "Type=notify", "WatchdogSec=20s", "TimeoutStartSec=10s", "TimeoutStopSec=2s", "Restart=always",
+		"linkseal.service": {"Wants=linkseal-broker.service", "After=linkseal-broker.socket linkseal-broker.service", "Nice=-1"},
+		"linkseal-broker.service": {"Nice=-1", "PartOf=linkseal.service", "RuntimeDirectory=linkseal", "RuntimeDirectoryMode=0755", "RuntimeDirectoryPreserve=yes", "Type=exec", "WatchdogSec=20s", "TimeoutStartSec=10s", "TimeoutStopSec=2s", "Restart=always",
 			"DeviceAllow=char-tpm rw", "DeviceAllow=/dev/char/10:224 rw"},
 		"linkseal-broker.socket": {"TriggerLimitIntervalSec=0"},
 	} {

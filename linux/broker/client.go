@@ -15,8 +15,9 @@ const (
 	// patience is how long the broker may take: microseconds, but where all processors
 	// are busy. Without its answer a filter counts as unknown, and a tunnel as unsecured.
 	patience = 3 * time.Second
-	// starting is how long after the first question it may: it starts with who asks.
-	starting = 10 * time.Second
+	// starting is how long after the first question it may: it starts with who asks. It is
+	// less than a peer waits for a word of MKA.
+	starting = 5 * time.Second
 	// trials is how long it may take to try something, which makes devices and may have
 	// the kernel load modules, and to open a TPM.
 	trials = 15 * time.Second

@@ -112,7 +112,7 @@ func TestStartsLater(t *testing.T) {
 	t.Parallel()
 	l := listen(t)
 	path := l.Addr().String()
-	const later = patience + patience/2
+	const later = patience + time.Second
 	time.AfterFunc(later, func() {
 		for {
 			c, err := l.AcceptUnix()

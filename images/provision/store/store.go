@@ -44,6 +44,9 @@ func (r *Record) Config() bool { return slices.Contains(r.Files, bundle.Config) 
 // appliance.
 type Store struct {
 	Root string
+	// Installed, if there is one, has what is installed and not read from its file take
+	// effect: before the commit is gone, for which the daemon waits.
+	Installed func() error
 	// cut, in tests, stands for the power: an error from it ends the work where
 	// it is.
 	cut func(step string) error
@@ -128,24 +131,52 @@ func (s *Store) Commit() error {
 	if err := s.step("before the commit"); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(s.commit()); err != nil {
+	if err := s.drop(); err != nil {
 		return err
 	}
 	if err := os.Rename(s.staged(), s.commit()); err != nil {
 		return err
 	}
 	if err := sync(s.at(Base)); err != nil {
-		return err
+		return unfinished(err)
 	}
 	if err := s.step("after the commit"); err != nil {
-		return err
+		return unfinished(err)
 	}
-	_, err := s.Finish()
-	return err
+	if done, err := s.Finish(); !done {
+		return unfinished(err)
+	}
+	return nil
 }
 
-// Finish installs a commit that is there; false if none is.
-func (s *Store) Finish() (bool, error) {
+// ErrUnfinished is a commit that is not all installed: Finish is to be called again.
+var ErrUnfinished = errors.New("it is not all installed")
+
+func unfinished(err error) error { return fmt.Errorf("%w: %w", ErrUnfinished, err) }
+
+// drop removes a commit, its record first: without that it is none.
+func (s *Store) drop() error {
+	switch err := os.Remove(filepath.Join(s.commit(), "record.json")); {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return err
+	default:
+		if err := sync(s.commit()); err != nil {
+			return err
+		}
+	}
+	return os.RemoveAll(s.commit())
+}
+
+// Pending is the record of a commit that is not all installed; the zero Record if there
+// is none.
+func (s *Store) Pending() (Record, error) {
+	return ifThere(load(filepath.Join(s.commit(), "record.json")))
+}
+
+// Finish installs a commit that is there. done says that it is installed, whatever else
+// went wrong; false without an error if there was none.
+func (s *Store) Finish() (done bool, err error) {
 	r, err := load(filepath.Join(s.commit(), "record.json"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, os.RemoveAll(s.commit()) // one that was half removed
@@ -186,12 +217,17 @@ func (s *Store) Finish() (bool, error) {
 	if err := s.step("recorded"); err != nil {
 		return false, err
 	}
+	if s.Installed != nil {
+		if err := s.Installed(); err != nil {
+			return false, err
+		}
+	}
 	unix.Sync() // modes and removals too, before the commit is gone
 	if err := os.Remove(filepath.Join(s.commit(), "record.json")); err != nil {
 		return false, err
 	}
 	if err := s.step("done"); err != nil {
-		return false, err
+		return true, err
 	}
 	return true, os.RemoveAll(s.commit())
 }
@@ -222,8 +258,9 @@ func (s *Store) install(path string) error {
 }
 
 // Record is what was provisioned last; the zero Record if nothing was.
-func (s *Store) Record() (Record, error) {
-	r, err := load(s.record())
+func (s *Store) Record() (Record, error) { return ifThere(load(s.record())) }
+
+func ifThere(r Record, err error) (Record, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return Record{}, nil
 	}

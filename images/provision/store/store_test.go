@@ -161,3 +161,34 @@ func TestRecordRefused(t *testing.T) {
 		}
 	}
 }
+
+// What takes effect with no file does before the commit is gone, which the daemon waits
+// for; what fails is done again, and says what it is.
+func TestInstalledFirst(t *testing.T) {
+	s := &Store{Root: t.TempDir()}
+	failure := errors.New("not now")
+	called := 0
+	s.Installed = func() error {
+		called++
+		if r, err := s.Pending(); err != nil || r.Source != "test" {
+			t.Errorf("pending: %+v, %v", r, err)
+		}
+		if ok, err := s.Has(bundle.Config); !ok || err != nil {
+			t.Errorf("it is not installed yet: %v", err)
+		}
+		return failure
+	}
+	if err := install(t, s, made(t, first)); !errors.Is(err, ErrUnfinished) || !errors.Is(err, failure) {
+		t.Fatal(err)
+	}
+	failure = nil
+	if done, err := s.Finish(); !done || err != nil || called != 2 {
+		t.Errorf("then: %v, %v, called %d times", done, err, called)
+	}
+	if r, err := s.Pending(); err != nil || r.Source != "" {
+		t.Errorf("pending at the end: %+v, %v", r, err)
+	}
+	if done, err := s.Finish(); done || err != nil || called != 2 {
+		t.Errorf("once more: %v, %v, called %d times", done, err, called)
+	}
+}
