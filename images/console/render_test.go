@@ -1,6 +1,7 @@
 package console
 
 import (
+	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -65,6 +66,10 @@ var states = map[string]*State{
 				"/etc/linkseal/keys/link1.yaml:2:10: cak is malformed; accepted: 16 or 32 octets: 32 or 64 hex digits",
 			}, Ignored: []string{"keys/notes.txt: the name does not end in .yaml"}},
 			{Source: "NoCloud medium /dev/sr0", Result: provision.Empty, Reasons: []string{"it has nothing that an appliance is provisioned with"}}}
+	}),
+	"cut": appliance(func(s *State) {
+		s.Config, s.SSH, s.Record, s.Status = false, false, store.Record{}, nil
+		s.Outcomes = []provision.Outcome{provision.Cut("LINKSEAL medium /dev/sdb1", now, errors.New("install /etc/linkseal/keys/link1.yaml: no space left on device"))}
 	}),
 	"refused-later": withOutcome(provision.Outcome{Source: "LINKSEAL medium /dev/sdb1", Result: provision.Refused, At: now,
 		Reasons: []string{"the appliance has been provisioned already, from NoCloud medium /dev/sr0 on 2026-11-26T16:54:03Z, and this is something else"},
