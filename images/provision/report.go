@@ -51,8 +51,8 @@ func AddReport(path string, o Outcome) error {
 }
 
 // Failure is why a machine is not provisioned that was to be: the reasons of the
-// last that was refused or is not all installed, if nothing was applied, in this boot or (before) in an
-// earlier one. Empty otherwise: to refuse another medium is no failure.
+// last that was refused or is not all installed, if nothing was applied, in this boot
+// or (before) in an earlier one. Empty otherwise: to refuse another medium is no failure.
 func Failure(all []Outcome, before bool) string {
 	why := ""
 	if before {

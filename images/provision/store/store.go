@@ -3,7 +3,7 @@
 //
 // A bundle is staged as a tree beside its record and synced. One rename makes
 // it the commit: from then on it is the new state, and Finish, which runs before
-// anything reads the files, copies them to their places, the configuration last,
+// the daemon reads the files, copies them to their places, the configuration last,
 // and removes the commit. Finish may be cut and run again as often as it likes.
 package store
 
