@@ -61,6 +61,9 @@ func awaitListener(ctx context.Context, e *ends, to netip.AddrPort, server *proc
 		select {
 		case <-tick.C:
 		case <-server.exited:
+			if err := context.Cause(ctx); err != nil { // which ends the server too
+				return fmt.Errorf("iperf3's server does not listen: %w", err)
+			}
 			_, err := parseReport(server.out.Bytes())
 			return fmt.Errorf("iperf3's server ended at once: %w", errors.Join(server.failure(), err))
 		case <-ctx.Done():

@@ -127,6 +127,9 @@ func (p *end) dial(ctx context.Context) (net.Conn, error) {
 		select {
 		case <-tick.C:
 		case <-p.process.exited:
+			if cause := context.Cause(ctx); cause != nil { // which may have ended it too
+				return nil, fmt.Errorf("wireguard-go: %w", cause)
+			}
 			return nil, fmt.Errorf("wireguard-go ended at once: %w", errors.Join(p.process.failure(), errors.New(strings.TrimSpace(p.process.errs.String()))))
 		case <-ctx.Done():
 			return nil, fmt.Errorf("wireguard-go: %w", err)

@@ -1,6 +1,7 @@
 package userspace
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/linkseal/linkseal/dataplane/status"
@@ -29,15 +30,27 @@ func TestTags(t *testing.T) {
 	p.start(t)
 	equal := func(names ...string) []status.Port {
 		t.Helper()
-		ports := wait(t, "both ends to have counted the same", func(status.Port) bool { return true }, p.both()...)
-		west, east := ports[0], ports[1]
-		for _, name := range names {
-			out, in := class(west, name, "egress"), class(east, name, "ingress")
-			back, heard := class(east, name, "egress"), class(west, name, "ingress")
-			if out != in || back != heard || out.Packets == 0 || back.Packets == 0 {
-				t.Errorf("%s: %+v went, %+v came; back %+v went, %+v came", name, out, in, back, heard)
+		var ports []status.Port
+		var differ string
+		defer func() {
+			if differ != "" {
+				t.Log(differ)
 			}
-		}
+		}()
+		// The last of TCP's frames are still on their way when its data are there.
+		eventually(t, "both ends to have counted the same", func() bool {
+			ports = wait(t, "both ends' status", func(status.Port) bool { return true }, p.both()...)
+			differ = ""
+			for _, name := range names {
+				out, in := class(ports[0], name, "egress"), class(ports[1], name, "ingress")
+				back, heard := class(ports[1], name, "egress"), class(ports[0], name, "ingress")
+				if out != in || back != heard || out.Packets == 0 || back.Packets == 0 {
+					differ += fmt.Sprintf("%s: %+v went, %+v came; back %+v went, %+v came. ", name, out, in, back, heard)
+				}
+			}
+			return differ == ""
+		})
+		west := ports[0]
 		if west.TagsBy == "" || west.TagsError != "" || len(west.Circuits) == 0 {
 			t.Errorf("tags by %q, %s, circuits %+v", west.TagsBy, west.TagsError, west.Circuits)
 		}
