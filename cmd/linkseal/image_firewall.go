@@ -30,22 +30,31 @@ linkseal-firewall.service calls it. With --print the rules are printed, and
 nothing is changed.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, refused := opening(bundle.Config)
-			now, refused := firewall.ThisAccepted.Now(cfg, refused)
-			state, err := firewallState(now.Config)
 			if print {
+				cfg, refused := opening(bundle.Config)
+				now, refused := firewall.ThisAccepted.Now(cfg, refused)
+				state, err := firewallState(now.Config)
 				_, unprinted := fmt.Fprint(c.OutOrStdout(), firewall.Rules(state))
 				return errors.Join(unprinted, err, refused)
 			}
-			err = errors.Join(err, firewall.Lower(now.Down), firewall.Apply(state, firewall.Load), prepareDevices(now.Owned))
-			if refused == nil {
-				err = errors.Join(err, firewall.ThisAccepted.Keep(cfg))
-			}
-			return errors.Join(err, refused)
+			return firewall.Settle(makeFirewall, bundle.Config, firewall.Additions, bundle.AuthorizedKeys)
 		},
 	}
 	c.Flags().BoolVar(&print, "print", false, "print the rules and change nothing")
 	return c
+}
+
+// makeFirewall makes the filter. The ports are networkd's no more before anything that
+// may fail or take long.
+func makeFirewall() error {
+	cfg, refused := opening(bundle.Config)
+	now, refused := firewall.ThisAccepted.Now(cfg, refused)
+	state, err := firewallState(now.Config)
+	err = errors.Join(err, firewall.Lower(now.Down), prepareDevices(now.Owned), firewall.Apply(state, firewall.Load))
+	if refused == nil {
+		err = errors.Join(err, firewall.ThisAccepted.Keep(cfg))
+	}
+	return errors.Join(err, refused)
 }
 
 // opening is the configuration that may open ports; what the daemon refuses does not. Of

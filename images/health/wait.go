@@ -24,6 +24,9 @@ func Wait(ctx context.Context, before *Record, look func(context.Context) Facts,
 	var told []string
 	for first := true; ; first = false {
 		reasons := Judge(before, look(ctx))
+		if ctx.Err() != nil && len(told) > 0 {
+			return told // what a look that the end cut off did not see is nobody's fault
+		}
 		if first || !slices.Equal(reasons, told) {
 			told = reasons
 			say(reasons)

@@ -3,6 +3,7 @@ package health_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -55,6 +56,25 @@ func pick(yes bool, a, b health.Facts) health.Facts {
 		return a
 	}
 	return b
+}
+
+// What is told at the end is what was found, not that the end cut the last look off.
+func TestWaitCutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		reasons := health.Wait(context.Background(), nil, func(ctx context.Context) health.Facts {
+			f := good()
+			f.Daemon = errors.New("found")
+			if time.Since(start) > health.Time-4*time.Second {
+				<-ctx.Done()
+				f.Daemon = ctx.Err()
+			}
+			return f
+		}, func([]string) {})
+		if len(reasons) != 1 || !strings.HasSuffix(reasons[0], "found") {
+			t.Errorf("%q", reasons)
+		}
+	})
 }
 
 // A look that hangs does not hold up the end.
