@@ -129,9 +129,14 @@ func provisionFromDevice(ctx context.Context, s *store.Store, device string) pro
 func checkStaged(ctx context.Context, dir, text string) ([]string, error) {
 	trial.Await(ctx, trial.Devices(bundle.Config, text), deviceTime)
 	// What is wrong with it is told by the check.
-	cfg, _ := config.Parse(bundle.Config, text)
+	cfg, unparsed := config.Parse(bundle.Config, text)
 	restore := firewall.Widen(firewall.OwnedBy(cfg).Ports)
 	wrong, err := trial.Check(ctx, "/proc/self/exe", dir, bundle.Linkseal, filepath.Base(bundle.Config))
+	if unparsed == nil {
+		for _, p := range unwritable(cfg) {
+			wrong = append(wrong, p.Error())
+		}
+	}
 	if len(wrong) > 0 || err != nil {
 		restore()
 	}

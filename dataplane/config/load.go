@@ -70,12 +70,14 @@ func (d *decoder) file(f strict.Fields) {
 	d.Name = d.text(f.Get("name"), "", "a name of 1 to 253 characters", func(s string) bool { return len(s) <= 253 })
 	control := f.Get("control").Fields("control", "socket", "group")
 	d.Socket = d.absolute(control.Get("socket"), DefaultSocket)
+	d.note("control.socket", control.Get("socket"))
 	if len(d.Socket) > 107 { // sockaddr_un
 		control.Get("socket").Wrong("socket is longer than a socket's address can be", "a path of up to 107 octets")
 	}
 	d.Group = d.text(control.Get("group"), "", "the name or number of a group", groupForm.MatchString)
 	d.metrics(f.Get("metrics"))
 	d.State = d.absolute(f.Get("state"), DefaultState)
+	d.note("state", f.Get("state"))
 	d.sealing(f.Get("sealing"))
 	d.keychains(f.Get("keychains"))
 	const ports = "a list of ports, at least one"

@@ -28,6 +28,7 @@ func (d *decoder) wireguard(v strict.Value, t Tunnel) *WireGuard {
 		AllowedIPs:    d.prefixes(f.Get("allowed_ips"), true),
 		Keepalive:     f.Get("keepalive").Duration(25 * time.Second),
 	}
+	d.note(fmt.Sprintf("tunnels.%d.wireguard.private_key", len(d.Tunnels)), f.Get("private_key"))
 	if f.Has("keychain") {
 		w.Keychain = d.tunnelKeychain(f.Get("keychain"), "keychain")
 	}

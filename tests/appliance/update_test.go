@@ -80,7 +80,7 @@ func (h *host) runs(what string, ok func(*update.Overview) bool) *update.Overvie
 
 // Updates: what is not signed as it must be is refused with nothing written; a good
 // one is booted and found good; one whose program does not run is left again, by
-// itself, and the reason is told.
+// itself, and the reason is told. The machine has no serial line, as many have none.
 func TestUpdate(t *testing.T) {
 	i := theImage(t)
 	next, good := i.variant(t, "next", "1", nil)
@@ -97,8 +97,12 @@ func TestUpdate(t *testing.T) {
 	check(t, program("cp", good, short), os.Truncate(short, 50<<20))
 
 	h := i.host(t, "update", i.cloud(t, sites(t, i.public)[0]), i.media(t, "update", good, bad, stranger, damaged, short))
+	h.Speechless = true
 	h.on()
 	h.run(mountUpdates)
+	if lines := strings.TrimSpace(h.run("systemctl list-units --all --plain --no-legend --state=failed,auto-restart 'linkseal*'; systemctl is-active linkseal-console@ttyS0 || systemctl is-active linkseal-console@tty1")); lines != "inactive\nactive" {
+		t.Errorf("without a serial line: %q; want none that failed, no console on ttyS0, one on the screen", lines)
+	}
 	first := h.runs("the first version", func(o *update.Overview) bool { return o.Running.Version == i.version })
 	if first.Running.State != update.Good || first.Other.State != update.Empty || !first.Verity || first.SecureBoot != "on" {
 		t.Errorf("a new image says %+v", *first)
@@ -151,6 +155,15 @@ func TestUpdate(t *testing.T) {
 	if n := h.Resets() - resets; n < 4 {
 		t.Errorf("%d resets: it was not tried three times", n)
 	}
+
+	// A crash of systemd ends the boot, as a panic would: else what has one hangs.
+	resets = h.Resets()
+	h.run("systemd-run --on-active=2 kill -SEGV 1")
+	h.Close()
+	ctx, cancel := within(t, patience)
+	defer cancel()
+	check(t, h.AwaitReset(ctx, resets+1))
+	h.runs("the same version after systemd's crash", func(o *update.Overview) bool { return o.Running.Version == next })
 }
 
 // linkless updates one end to a version in which all runs, and the link cannot be

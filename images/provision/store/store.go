@@ -13,8 +13,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -254,7 +256,32 @@ func (s *Store) install(path string) error {
 	if err := durable.Write(to, data); err != nil {
 		return err
 	}
-	return os.Chmod(to, info.Mode().Perm())
+	mode = info.Mode().Perm()
+	if filepath.Ext(path) == ".netdev" { // it may have keys of networkd's own
+		if err := giveToNetworkd(to); err != nil {
+			return err
+		}
+		mode &= 0o640
+	}
+	return os.Chmod(to, mode)
+}
+
+// giveToNetworkd gives the file to networkd's group. A machine that has no such group
+// has no networkd, and root alone reads it.
+func giveToNetworkd(path string) error {
+	group, err := user.LookupGroup("systemd-network")
+	var unknown user.UnknownGroupError
+	if errors.As(err, &unknown) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	gid, err := strconv.Atoi(group.Gid)
+	if err != nil {
+		return err
+	}
+	return os.Chown(path, -1, gid)
 }
 
 // Record is what was provisioned last; the zero Record if nothing was.

@@ -5,12 +5,17 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/linkseal/linkseal/images/provision/bundle"
+	"github.com/linkseal/linkseal/linux/probe"
+	"github.com/linkseal/linkseal/linux/probe/probetest"
 )
 
 func made(t *testing.T, files map[string]string) *bundle.Bundle {
@@ -80,6 +85,27 @@ func TestInstall(t *testing.T) {
 	left, err := os.ReadDir(filepath.Join(s.Root, Base))
 	if err != nil || len(left) != 1 {
 		t.Errorf("%v, %v: more than the record is left", left, err)
+	}
+}
+
+// A device of networkd's own may have a key in its file.
+func TestInstallNetdev(t *testing.T) {
+	probetest.Need(t, probe.CapSysAdmin) // a file's group is given away
+	s := &Store{Root: t.TempDir()}
+	const path = "/etc/systemd/network/20-wg.netdev"
+	if err := install(t, s, made(t, map[string]string{bundle.Config: "first", path: "key"})); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(filepath.Join(s.Root, path))
+	if err != nil || info.Mode().Perm() != 0o640 {
+		t.Fatalf("%v, %v", info, err)
+	}
+	want := 0
+	if group, err := user.LookupGroup("systemd-network"); err == nil {
+		want, _ = strconv.Atoi(group.Gid)
+	}
+	if got := info.Sys().(*syscall.Stat_t).Gid; int(got) != want {
+		t.Errorf("its group is %d, want networkd's %d", got, want)
 	}
 }
 

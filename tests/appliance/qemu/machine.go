@@ -34,6 +34,8 @@ type Machine struct {
 	MemoryM int    // MiB; 0: 1024
 	// Watchdog adds one of hardware that resets the machine.
 	Watchdog bool
+	// Speechless is a machine without a serial line: its console says nothing.
+	Speechless bool
 
 	console *Console
 	log     *os.File
@@ -219,6 +221,10 @@ func (m *Machine) arguments() []string {
 	if memory == 0 {
 		memory = 1024
 	}
+	serial := "chardev:console"
+	if m.Speechless {
+		serial = "none"
+	}
 	// follow has another QEMU boot after a reset.
 	args := append([]string{"-M", "q35,smm=on,vmport=off", "-action", "reboot=shutdown,watchdog=reset"}, vm.Processor()...)
 	args = append(args,
@@ -228,7 +234,7 @@ func (m *Machine) arguments() []string {
 		"-global", "driver=cfi.pflash01,property=secure,value=on",
 		"-drive", "if=pflash,unit=0,format=raw,readonly=on,file="+FirmwareCode,
 		"-drive", "if=pflash,unit=1,format=raw,file="+m.Vars,
-		"-chardev", "socket,id=console,fd=3", "-serial", "chardev:console",
+		"-chardev", "socket,id=console,fd=3", "-serial", serial,
 		"-chardev", "socket,id=monitor,fd=4", "-mon", "chardev=monitor,mode=control",
 		"-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng,addr=0x5",
 		"-device", "qemu-xhci,id=usb,addr=0x6",
