@@ -10,16 +10,15 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
 )
 
 const (
 	source = 40000 // our port, of TCP and of UDP
 	rounds = 2     // each port is asked so often: a packet may be dropped on the way
 	batch  = 200   // ports asked before an echo is awaited: no queue on the way overflows
-
-	echoReply, unreachable, echo = 0, 3, 8 // RFC 792
-	syn, rst, ack                = 2, 4, 16
-	protocolTCP, protocolUDP     = 6, 17
 )
 
 // scanner asks one address. Packets are raw, for sockets of their own for 131,070
@@ -80,7 +79,11 @@ func (s *scanner) ask() error {
 	for range rounds {
 		for from := 1; from <= s.last; from += batch {
 			for port := from; port < from+batch && port <= s.last; port++ {
-				if err := send(s.tcp, synTo(s.own, s.target, uint16(port)), &net.IPAddr{IP: s.target}); err != nil {
+				syn, err := s.synTo(port)
+				if err == nil {
+					err = send(s.tcp, syn, &net.IPAddr{IP: s.target})
+				}
+				if err != nil {
 					return fmt.Errorf("tcp %d: %w", port, err)
 				}
 				if err := send(s.udp, []byte("?"), &net.UDPAddr{IP: s.target, Port: port}); err != nil {
@@ -119,11 +122,10 @@ func send(c net.PacketConn, packet []byte, to net.Addr) error {
 // echo listens until the target has answered one, and so has seen what was sent
 // before.
 func (s *scanner) echo(number uint16) error {
-	request := make([]byte, 8)
-	request[0] = echo
-	binary.BigEndian.PutUint16(request[4:], uint16(os.Getpid()))
-	binary.BigEndian.PutUint16(request[6:], number)
-	binary.BigEndian.PutUint16(request[2:], checksum(request))
+	request, err := serialize(&layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(layers.ICMPv4TypeEchoRequest, 0), Id: uint16(os.Getpid()), Seq: number})
+	if err != nil {
+		return err
+	}
 	for begun := time.Now(); time.Since(begun) < s.quiet; {
 		if err := send(s.icmp, request, &net.IPAddr{IP: s.target}); err != nil {
 			return fmt.Errorf("echo: %w", err)
@@ -163,15 +165,15 @@ func (s *scanner) listen(wait time.Duration) (some bool, err error) {
 }
 
 func (s *scanner) takeTCP(p []byte, _ net.Addr) {
-	if len(p) < 20 || binary.BigEndian.Uint16(p[2:]) != source {
+	var tcp layers.TCP
+	if err := tcp.DecodeFromBytes(p, gopacket.NilDecodeFeedback); err != nil || tcp.DstPort != source {
 		return
 	}
-	port, flags := binary.BigEndian.Uint16(p), p[13]
 	switch {
-	case flags&rst != 0:
-		s.found[fmt.Sprintf("tcp %d refused", port)] = true
-	case flags&(syn|ack) == syn|ack:
-		s.found[fmt.Sprintf("tcp %d open", port)] = true
+	case tcp.RST:
+		s.found[fmt.Sprintf("tcp %d refused", tcp.SrcPort)] = true
+	case tcp.SYN && tcp.ACK:
+		s.found[fmt.Sprintf("tcp %d open", tcp.SrcPort)] = true
 	}
 }
 
@@ -180,12 +182,17 @@ func (s *scanner) takeUDP(_ []byte, from net.Addr) {
 }
 
 func (s *scanner) takeICMP(p []byte, _ net.Addr) {
-	switch {
-	case len(p) < 8:
-	case p[0] == echoReply && binary.BigEndian.Uint16(p[4:]) == uint16(os.Getpid()):
-		s.echoed = binary.BigEndian.Uint16(p[6:])
-	case p[0] == unreachable:
-		if protocol, port, ok := quoted(p[8:]); ok {
+	var icmp layers.ICMPv4
+	if err := icmp.DecodeFromBytes(p, gopacket.NilDecodeFeedback); err != nil {
+		return
+	}
+	switch icmp.TypeCode.Type() {
+	case layers.ICMPv4TypeEchoReply:
+		if icmp.Id == uint16(os.Getpid()) {
+			s.echoed = icmp.Seq
+		}
+	case layers.ICMPv4TypeDestinationUnreachable:
+		if protocol, port, ok := quoted(icmp.Payload); ok {
 			s.found[fmt.Sprintf("%s %d unreachable", protocol, port)] = true
 		}
 	}
@@ -200,10 +207,10 @@ func quoted(p []byte) (protocol string, port uint16, ok bool) {
 	if header < 20 || len(p) < header+4 || binary.BigEndian.Uint16(p[header:]) != source {
 		return "", 0, false
 	}
-	switch p[9] {
-	case protocolTCP:
+	switch layers.IPProtocol(p[9]) {
+	case layers.IPProtocolTCP:
 		protocol = "tcp"
-	case protocolUDP:
+	case layers.IPProtocolUDP:
 		protocol = "udp"
 	default:
 		return "", 0, false
@@ -211,29 +218,19 @@ func quoted(p []byte) (protocol string, port uint16, ok bool) {
 	return protocol, binary.BigEndian.Uint16(p[header+2:]), true
 }
 
-// synTo is a TCP header (RFC 9293, 3.1) that asks for a connection.
-func synTo(own, target net.IP, port uint16) []byte {
-	const length = 20
-	p := make([]byte, 12+length) // the pseudo-header before it
-	copy(p, own.To4())
-	copy(p[4:], target.To4())
-	p[9], p[11] = protocolTCP, length
-	h := p[12:]
-	binary.BigEndian.PutUint16(h, source)
-	binary.BigEndian.PutUint16(h[2:], port)
-	binary.BigEndian.PutUint32(h[4:], 1)
-	h[12], h[13] = length/4<<4, syn
-	binary.BigEndian.PutUint16(h[14:], 1024)
-	binary.BigEndian.PutUint16(h[16:], checksum(p))
-	return h
+// serialize is a packet without its IP header; the kernel makes that.
+func serialize(packet ...gopacket.SerializableLayer) ([]byte, error) {
+	out := gopacket.NewSerializeBuffer()
+	err := gopacket.SerializeLayers(out, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, packet...)
+	return out.Bytes(), err
 }
 
-// checksum is the Internet's (RFC 1071) of an even number of octets.
-func checksum(p []byte) uint16 {
-	sum := uint32(0)
-	for i := 0; i < len(p); i += 2 {
-		sum += uint32(binary.BigEndian.Uint16(p[i:]))
+// synTo asks for a connection to a port.
+func (s *scanner) synTo(port int) ([]byte, error) {
+	tcp := &layers.TCP{SrcPort: source, DstPort: layers.TCPPort(port), SYN: true, Seq: 1, Window: 1024}
+	// Its checksum has the addresses in it.
+	if err := tcp.SetNetworkLayerForChecksum(&layers.IPv4{SrcIP: s.own, DstIP: s.target, Protocol: layers.IPProtocolTCP}); err != nil {
+		return nil, err
 	}
-	sum = sum>>16 + sum&0xffff
-	return ^uint16(sum>>16 + sum)
+	return serialize(tcp)
 }
