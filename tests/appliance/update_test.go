@@ -80,7 +80,7 @@ func (h *host) runs(what string, ok func(*update.Overview) bool) *update.Overvie
 
 // Updates: what is not signed as it must be is refused with nothing written; a good
 // one is booted and found good; one whose program does not run is left again, by
-// itself, and the reason is told. The machine has no serial line, as many have none.
+// itself, and the reason is told. The machine has no serial port, as many have none.
 func TestUpdate(t *testing.T) {
 	i := theImage(t)
 	next, good := i.variant(t, "next", "1", nil)
@@ -97,11 +97,11 @@ func TestUpdate(t *testing.T) {
 	check(t, program("cp", good, short), os.Truncate(short, 50<<20))
 
 	h := i.host(t, "update", i.cloud(t, sites(t, i.public)[0]), i.media(t, "update", good, bad, stranger, damaged, short))
-	h.Speechless = true
+	h.NoSerial = true
 	h.on()
 	h.run(mountUpdates)
 	if lines := strings.TrimSpace(h.run("systemctl list-units --all --plain --no-legend --state=failed,auto-restart 'linkseal*'; systemctl is-active linkseal-console@ttyS0 || systemctl is-active linkseal-console@tty1")); lines != "inactive\nactive" {
-		t.Errorf("without a serial line: %q; want none that failed, no console on ttyS0, one on the screen", lines)
+		t.Errorf("without a serial port: %q; want none that failed, no console on ttyS0, one on the screen", lines)
 	}
 	first := h.runs("the first version", func(o *update.Overview) bool { return o.Running.Version == i.version })
 	if first.Running.State != update.Good || first.Other.State != update.Empty || !first.Verity || first.SecureBoot != "on" {

@@ -34,8 +34,8 @@ type Machine struct {
 	MemoryM int    // MiB; 0: 1024
 	// Watchdog adds one of hardware that resets the machine.
 	Watchdog bool
-	// Speechless is a machine without a serial line: its console says nothing.
-	Speechless bool
+	// NoSerial is a machine without a serial port: its console says nothing.
+	NoSerial bool
 
 	console *Console
 	log     *os.File
@@ -222,7 +222,7 @@ func (m *Machine) arguments() []string {
 		memory = 1024
 	}
 	serial := "chardev:console"
-	if m.Speechless {
+	if m.NoSerial {
 		serial = "none"
 	}
 	// follow has another QEMU boot after a reset.
