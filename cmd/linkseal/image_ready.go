@@ -29,8 +29,9 @@ func imageReadyVerb() *cobra.Command {
 		Short: "Tell Azure that the machine is provisioned, or why not (called by units)",
 		Long: `Tell Azure's platform that the machine is provisioned, or why it could not be, as
 images without an agent do. Elsewhere it does nothing. It goes by the interface
-whose DHCP lease is the platform's alone. linkseal-ready.service calls it, and
-nothing waits for it.`,
+whose DHCP lease is the platform's alone; where there is none for 20 minutes, as with
+static addresses, the platform is not told, and that is no failure.
+linkseal-ready.service calls it, and nothing waits for it.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if !source.Azure("") {
@@ -71,7 +72,7 @@ func reportReady(ctx context.Context, log io.Writer) error {
 		return wire.NewClient(way).Report(ctx, failed)
 	}, tell)
 	if errors.Is(err, wire.ErrNoLease) {
-		// Its addresses were provisioned: nothing is broken that an update had to mend.
+		// Its addresses are static. As a failed unit that would block every update.
 		fmt.Fprintf(log, "%v: Azure is not told\n", err)
 		return nil
 	}

@@ -122,7 +122,8 @@ func TestUntil(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
-	if err := Until(ctx, time.Millisecond, func(context.Context) error { return errors.New("away") }, log); err == nil || !strings.Contains(err.Error(), "given up: away") {
+	away := errors.New("away")
+	if err := Until(ctx, time.Millisecond, func(context.Context) error { return away }, log); !errors.Is(err, away) || !strings.Contains(err.Error(), "given up: away") {
 		t.Errorf("%v", err)
 	}
 }
