@@ -135,6 +135,7 @@ func (c *count) end(e event, key string) {
 		}
 		if e.Action == "fail" {
 			c.failed = append(c.failed, e.Package)
+			c.unended(e.Package)
 		}
 		for _, f := range c.figures[e.Package] {
 			fmt.Fprintf(c.out, "    \t%s", f)
@@ -154,6 +155,18 @@ func (c *count) end(e event, key string) {
 		c.subtests++
 	} else {
 		c.tests++
+	}
+}
+
+// unended shows the tests that a package took with it: one that hung till the end of
+// its time, or crashed the program, has no event of its own.
+func (c *count) unended(pkg string) {
+	for _, key := range slices.Sorted(maps.Keys(c.text)) {
+		if strings.HasPrefix(key, pkg+" ") {
+			c.failed = append(c.failed, key+" (not ended)")
+			fmt.Fprint(c.out, strings.Join(c.text[key], ""))
+			delete(c.text, key)
+		}
 	}
 }
 

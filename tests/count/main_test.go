@@ -44,6 +44,16 @@ func TestRun(t *testing.T) {
 				"  failed: x/p TestA\n  failed: x/p\n",
 		},
 		{
+			name: "out of time",
+			in: `{"Action":"output","Package":"x/p","Test":"TestA","Output":"panic: test timed out\n"}
+{"Action":"output","Package":"x/pq","Test":"TestB","Output":"another's\n"}
+{"Action":"output","Package":"x/p","Output":"FAIL\tx/p\t0.01s\n"}
+{"Action":"fail","Package":"x/p"}
+`,
+			want: "FAIL\tx/p\t0.01s\npanic: test timed out\nhost: 0 tests and 0 subtests run in 1 packages, 0 skipped, 2 failed\n" +
+				"  failed: x/p\n  failed: x/p TestA (not ended)\n",
+		},
+		{
 			name: "build failure",
 			in: `{"ImportPath":"x/p","Action":"build-output","Output":"p.go:1: no\n"}
 {"ImportPath":"x/p","Action":"build-fail"}
