@@ -35,7 +35,7 @@ func TestBothWays(t *testing.T) {
 		defer close(echoed)
 		buf := make([]byte, page)
 		for range count {
-			n, err := unix.Read(w.peer, buf)
+			n, err := w.read(buf)
 			if err == nil {
 				_, err = unix.Write(w.peer, buf[:n])
 			}
@@ -72,7 +72,7 @@ func TestDoesNotAllocate(t *testing.T) {
 		}
 		sent(t, s)
 		for range 16 {
-			if _, err := unix.Read(w.peer, buf); err != nil {
+			if _, err := w.read(buf); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := unix.Write(w.peer, frame); err != nil {

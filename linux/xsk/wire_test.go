@@ -153,11 +153,21 @@ func (w *testWire) send(t testing.TB, frame []byte) {
 	}
 }
 
+// read reads a frame at the peer: a read that has a time limit is not begun again by
+// itself after a signal.
+func (w *testWire) read(p []byte) (n int, err error) {
+	for {
+		if n, err = unix.Read(w.peer, p); !errors.Is(err, unix.EINTR) {
+			return n, err
+		}
+	}
+}
+
 // expect reads a frame at the peer.
 func (w *testWire) expect(t testing.TB, want []byte) {
 	t.Helper()
 	buf := make([]byte, 2*page)
-	n, err := unix.Read(w.peer, buf)
+	n, err := w.read(buf)
 	if err != nil {
 		t.Fatalf("waiting for %.24x: %v", want, err)
 	}
