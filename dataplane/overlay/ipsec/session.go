@@ -50,6 +50,7 @@ type Session struct {
 	t       config.Tunnel
 	place   overlay.Place
 	psks    []keychain.PSKChoice // our clones, in order of preference
+	handed  bool                 // SetPSKs has been, with none perhaps
 	keys    rotation.State
 	pair    *certificate       // of auth: certificate
 	keyID   string             // of its key in charon, where that is a file
@@ -180,7 +181,7 @@ func (s *Session) setPSKs(clones []keychain.PSKChoice) {
 	for _, old := range s.psks {
 		old.Secret.Zero()
 	}
-	s.psks = clones
+	s.psks, s.handed = clones, true
 	s.c.glance()
 }
 

@@ -12,7 +12,8 @@ import (
 	"github.com/linkseal/linkseal/dataplane/overlay/ipsec/suite"
 )
 
-// blind is how long we say Unknown while charon has not answered.
+// blind is how long we say Unknown while charon has not answered, and nothing of keys
+// that have not been given.
 const blind = 5 * time.Second
 
 // show makes the View, and a token if liveness or SPIs have changed.
@@ -39,7 +40,7 @@ func (s *Session) show(now time.Time) {
 			v.State = overlay.Unknown
 		case s.client == nil:
 			v.State, v.Problem, v.Remedy = overlay.Down, "charon does not run yet", "the log says why"
-		case v.Problem == "" && s.keyed() && !s.armed():
+		case v.Problem == "" && s.keyed() && !s.armed() && (s.handed || now.Sub(s.opened) >= blind):
 			v.Problem, v.Remedy = "no "+s.noun()+" of keychain "+s.t.IPsec.Keychain+" is inside its window", "a "+s.noun()+" whose not_before is past and whose expires is to come"
 		}
 	}
