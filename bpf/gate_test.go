@@ -96,7 +96,11 @@ func TestGateHolds(t *testing.T) {
 	if n := g.inside(t); n != 1 {
 		t.Errorf("%d inside, want the one", n)
 	}
-	if took := pass(t, p.LinksealEnter); then-now >= hold && took > hold/2 {
+	took := pass(t, p.LinksealEnter)
+	for try := 0; took > hold/2 && try < 100; try++ { // the processor may have been taken from it
+		took = min(took, pass(t, p.LinksealEnter))
+	}
+	if then-now >= hold && took > hold/2 {
 		t.Errorf("past its time the gate held a frame for %v", took)
 	}
 }

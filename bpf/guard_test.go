@@ -143,11 +143,8 @@ func TestGuardLasts(t *testing.T) {
 	}()
 	before := guardTag(t)
 	for range 5 {
-		if err := otherGuard(); err != nil {
-			t.Error(err)
-		}
-		if now := guardTag(t); now == before {
-			t.Error("the guard is not another version's")
+		if now, err := otherGuard(); err != nil || now == before {
+			t.Errorf("the guard is not another version's: %s, %v", now, err)
 		}
 		w.do(t, func() error { return guardHere(w.index()) })
 		if now := guardTag(t); now != before {
@@ -160,9 +157,10 @@ func TestGuardLasts(t *testing.T) {
 	}
 }
 
-// otherGuard replaces the guard with one whose instructions differ.
-func otherGuard() error {
-	return withGuard(false, func(g *guard) error {
+// otherGuard replaces the guard with one whose instructions differ, and returns its
+// tag: who else guards a port of this machine replaces it again.
+func otherGuard() (tag string, err error) {
+	err = withGuard(false, func(g *guard) error {
 		spec, err := loadGuard()
 		if err != nil {
 			return err
@@ -179,24 +177,34 @@ func otherGuard() error {
 				n.Close()
 			}
 		}
+		if err == nil {
+			tag, err = tagAt(g.cgroup)
+		}
 		return err
 	})
+	return tag, err
+}
+
+// tagAt is the tag of the one guard that is attached there.
+func tagAt(cgroup int) (tag string, err error) {
+	all, err := findGuards(cgroup)
+	if err == nil && len(all) != 1 {
+		err = fmt.Errorf("%d guards", len(all))
+	}
+	for _, g := range all {
+		tag = g.tag
+		g.Close()
+	}
+	return tag, err
 }
 
 func guardTag(t *testing.T) (tag string) {
 	t.Helper()
-	err := withGuard(false, func(g *guard) error {
+	err := withGuard(false, func(g *guard) (err error) {
 		if g == nil {
 			return errors.New("there is no guard")
 		}
-		all, err := findGuards(g.cgroup)
-		if err == nil && len(all) != 1 {
-			err = fmt.Errorf("%d guards", len(all))
-		}
-		for _, g := range all {
-			tag = g.tag
-			g.Close()
-		}
+		tag, err = tagAt(g.cgroup)
 		return err
 	})
 	if err != nil {

@@ -47,7 +47,7 @@ func TestOpened(t *testing.T) {
 		"nothing":         {func(*testing.T, *testWire) {}, Opened{}},
 		"another's guard": {func(t *testing.T, w *testWire) { newWire(t).guard(t) }, Opened{}},
 		"a guard's other version": {func(t *testing.T, w *testWire) {
-			if err := otherGuard(); err != nil {
+			if _, err := otherGuard(); err != nil {
 				t.Fatal(err)
 			}
 		}, Opened{}},

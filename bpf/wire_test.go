@@ -17,6 +17,7 @@ import (
 	"github.com/linkseal/linkseal/linux/netns"
 	"github.com/linkseal/linkseal/linux/probe"
 	"github.com/linkseal/linkseal/linux/probe/probetest"
+	"github.com/linkseal/linkseal/tests/calls"
 )
 
 // testWire is a veth pair in a namespace of its own: port is what the filter is
@@ -161,8 +162,15 @@ func (w *testWire) stationOf(t testing.TB, l netlink.Link, protocol int) *statio
 
 func (s *station) send(t testing.TB, frame []byte) {
 	t.Helper()
-	if _, err := unix.Write(s.fd, frame); err != nil {
-		t.Fatal(err)
+	for late := time.Now().Add(10 * time.Second); ; {
+		_, err := unix.Write(s.fd, frame)
+		if err == nil {
+			return
+		}
+		// The ring is full until the one who reads has a processor.
+		if !errors.Is(err, unix.ENOBUFS) || time.Now().After(late) {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -172,7 +180,7 @@ func (s *station) until(t testing.TB, last []byte) (before [][]byte) {
 	t.Helper()
 	buf := make([]byte, 10000)
 	for {
-		n, from, err := unix.Recvfrom(s.fd, buf, 0)
+		n, from, err := calls.Recvfrom(s.fd, buf)
 		if err != nil {
 			t.Fatalf("waiting for %x: %v", last, err)
 		}

@@ -137,7 +137,7 @@ func (e *terminal) resize(columns, rows uint16) {
 func (e *terminal) await(want string) {
 	e.t.Helper()
 	late := time.After(20 * time.Second)
-	for {
+	for ended := false; ; {
 		e.mu.Lock()
 		text := e.text.String()
 		if _, after, ok := strings.Cut(text, want); ok {
@@ -150,8 +150,11 @@ func (e *terminal) await(want string) {
 		text = text[max(len(text)-2000, 0):]
 		select {
 		case <-e.news:
-		case <-e.ended:
-			e.t.Fatalf("no %q in %q, and the program has ended", want, text)
+		case <-e.ended: // it may have been written just before
+			if ended {
+				e.t.Fatalf("no %q in %q, and the program has ended", want, text)
+			}
+			ended = true
 		case <-late:
 			e.t.Fatalf("no %q in %q", want, text)
 		}

@@ -38,18 +38,17 @@ func TestTrie(t *testing.T) {
 // reload waits for it: each held against each would take sixteen times as long.
 func TestThousandTunnels(t *testing.T) {
 	few, many := tunnelsOf(tunnelsWithPrefixes(250)), tunnelsOf(tunnelsWithPrefixes(1000))
-	least := func(text string) time.Duration {
-		took := time.Hour
-		for range 3 { // the machine may be busy
-			start := time.Now()
-			if _, err := Parse("t.yaml", text); err != nil {
-				t.Fatal(err)
-			}
-			took = min(took, time.Since(start))
+	took := func(text string) time.Duration {
+		start := time.Now()
+		if _, err := Parse("t.yaml", text); err != nil {
+			t.Fatal(err)
 		}
-		return took
+		return time.Since(start)
 	}
-	a, b := least(few), least(many)
+	a, b := time.Hour, time.Hour
+	for try := 0; try < 3 || try < 20 && b > 8*a; try++ { // the machine may be busy
+		a, b = min(a, took(few)), min(b, took(many))
+	}
 	t.Logf("250: %v, 1,000: %v", a, b)
 	if b > 8*a {
 		t.Errorf("1,000 tunnels take %v, 250 %v: %.1f times as long", b, a, float64(b)/float64(a))

@@ -16,6 +16,7 @@ import (
 	"github.com/linkseal/linkseal/linux/netns"
 	"github.com/linkseal/linkseal/linux/probe"
 	"github.com/linkseal/linkseal/linux/probe/probetest"
+	"github.com/linkseal/linkseal/tests/calls"
 )
 
 // end is one of two namespaces that a veth pair joins, with a MACsec device
@@ -228,7 +229,7 @@ func (p *tap) frames(e *end) map[uint16]int {
 	seen := map[uint16]int{}
 	buf := make([]byte, 65536)
 	for {
-		n, from, err := unix.Recvfrom(p.fd, buf, 0)
+		n, from, err := calls.Recvfrom(p.fd, buf)
 		must(p.t, err)
 		if n < 14 {
 			p.t.Fatalf("a frame of %d octets from %v", n, from)

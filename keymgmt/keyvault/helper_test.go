@@ -121,7 +121,7 @@ func TestHelperFails(t *testing.T) {
 			t.Setenv("AZURE_TEST_HELPER", kind)
 			timeout := 20 * time.Second
 			if kind == "hangs" {
-				timeout = 100 * time.Millisecond
+				timeout = time.Second
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), timeout)
 			defer cancel()

@@ -3,12 +3,14 @@ package keyvault
 import (
 	"context"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,16 +32,19 @@ func TestByAddress(t *testing.T) {
 	}
 }
 
-// proxy is an HTTP proxy that takes every connection to the cloud, and counts
-// them.
-func proxy(t *testing.T, c *azure.Cloud) (url string, seen *atomic.Int32) {
-	seen = new(atomic.Int32)
+// proxy is an HTTP proxy that takes every connection to the cloud. seen are the
+// hosts that it was asked for since the last call.
+func proxy(t *testing.T, c *azure.Cloud) (url string, seen func() []string) {
+	var mu sync.Mutex
+	hosts := map[string]bool{}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodConnect {
 			http.Error(w, "CONNECT alone", http.StatusBadRequest)
 			return
 		}
-		seen.Add(1)
+		mu.Lock()
+		hosts[r.Host] = true
+		mu.Unlock()
 		to, err := net.Dial("tcp", c.Endpoint())
 		if err != nil {
 			http.Error(w, "", http.StatusBadGateway)
@@ -59,7 +64,13 @@ func proxy(t *testing.T, c *azure.Cloud) (url string, seen *atomic.Int32) {
 		io.Copy(from, to)
 	}))
 	t.Cleanup(s.Close)
-	return s.URL, seen
+	return s.URL, func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		all := slices.Sorted(maps.Keys(hosts))
+		clear(hosts)
+		return all
+	}
 }
 
 func TestProxy(t *testing.T) {
@@ -68,21 +79,29 @@ func TestProxy(t *testing.T) {
 	t.Setenv("AZURE_AUTHORITY_HOST", "") // Microsoft's, through the proxy too
 	at, seen := proxy(t, c)
 	cfg.Endpoint, cfg.Proxy = "", at
-	if a, err := client(t, cfg).Fetch(t.Context(), Request{Now: time.Now()}); err != nil || len(a.Values) != 2 || seen.Load() != 2 {
-		t.Errorf("%v, %v; %d connections", a, err, seen.Load())
+	u, err := url.Parse(cfg.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const authority = "login.microsoftonline.com:443"
+	both := []string{authority, u.Hostname() + ":443"}
+	slices.Sort(both)
+	a, err := client(t, cfg).Fetch(t.Context(), Request{Now: time.Now()})
+	if hosts := seen(); err != nil || len(a.Values) != 2 || !slices.Equal(hosts, both) {
+		t.Errorf("%v, %v; asked for %q, want %q", a, err, hosts, both)
 	}
 	// The environment's, in the helper: it is read once in a process. An
 	// endpoint is dialled past it.
 	t.Setenv("HTTPS_PROXY", at)
 	cfg.Proxy = ""
-	seen.Store(0)
-	if a, err := NewHelper(cfg).Fetch(t.Context(), Request{Now: time.Now()}); err != nil || len(a.Values) != 2 || seen.Load() != 2 {
-		t.Errorf("%v, %v; %d connections", a, err, seen.Load())
+	a, err = NewHelper(cfg).Fetch(t.Context(), Request{Now: time.Now()})
+	if hosts := seen(); err != nil || len(a.Values) != 2 || !slices.Equal(hosts, both) {
+		t.Errorf("%v, %v; asked for %q, want %q", a, err, hosts, both)
 	}
-	seen.Store(0)
 	cfg.Endpoint = c.Endpoint()
-	if _, err := NewHelper(cfg).Fetch(t.Context(), Request{Now: time.Now()}); err != nil || seen.Load() != 1 {
-		t.Errorf("%v; %d connections, want that to the authority", err, seen.Load())
+	_, err = NewHelper(cfg).Fetch(t.Context(), Request{Now: time.Now()})
+	if hosts := seen(); err != nil || !slices.Equal(hosts, []string{authority}) {
+		t.Errorf("%v; asked for %q, want that of the authority", err, hosts)
 	}
 }
 

@@ -113,6 +113,7 @@ func TestStartsLater(t *testing.T) {
 	l := listen(t)
 	path := l.Addr().String()
 	const later = patience + patience/10
+	began := time.Now()
 	time.AfterFunc(later, func() {
 		for {
 			c, err := l.AcceptUnix()
@@ -126,7 +127,6 @@ func TestStartsLater(t *testing.T) {
 			c.Close()
 		}
 	})
-	began := time.Now()
 	var all sync.WaitGroup
 	for n := range 4 {
 		all.Go(func() {

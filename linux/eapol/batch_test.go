@@ -14,7 +14,8 @@ import (
 // does not fit comes with the next.
 func TestReadBatch(t *testing.T) {
 	w := newWire(t)
-	c := w.listen(t, options)
+	before := w.listen(t, options)
+	c := w.listen(t, options) // each frame is the later socket's first
 	const n = 20
 	frames := make([][]byte, 8)
 	for i := range frames {
@@ -24,6 +25,9 @@ func TestReadBatch(t *testing.T) {
 	for i := range sent {
 		sent[i] = append(frame(eapol.PAEGroup, mac(w.peer), eapol.EtherType, 5, byte(i)), make([]byte, i)...)
 		w.send(t, sent[i])
+	}
+	for range n {
+		next(t, before)
 	}
 	if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"github.com/linkseal/linkseal/linux/netns"
 	"github.com/linkseal/linkseal/linux/probe"
 	"github.com/linkseal/linkseal/linux/probe/probetest"
+	"github.com/linkseal/linkseal/tests/calls"
 )
 
 // wire is a veth pair, both ends up in a namespace of their own making.
@@ -222,7 +223,7 @@ func TestWrites(t *testing.T) {
 	}
 	buf := make([]byte, 2048)
 	for { // past the kernel's own frames (IPv6)
-		n, err := unix.Read(w.raw, buf)
+		n, err := calls.Read(w.raw, buf)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/linkseal/linkseal/linux/netns"
+	"github.com/linkseal/linkseal/tests/calls"
 )
 
 // TestKernelPNWrap counts an SA's packet numbers to their end: the kernel must
@@ -32,7 +33,7 @@ func TestKernelPNWrap(t *testing.T) {
 		}
 		buf := make([]byte, 2048)
 		for {
-			n, err := unix.Read(wire, buf)
+			n, err := calls.Read(wire, buf)
 			if err == unix.EAGAIN {
 				return pns
 			}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/linkseal/linkseal/tests/calls"
 )
 
 // Of one EtherType without VLAN tag, or of all but one, with their tags; never
@@ -164,9 +166,9 @@ func TestDownAndRemoved(t *testing.T) {
 		t.Errorf("%.24x", got)
 	}
 	w.do(t, func() error { return netlink.LinkDel(w.port) })
-	p := []unix.PollFd{{Fd: int32(s.FD()), Events: unix.POLLIN}}
-	if n, err := unix.Poll(p, int(long.Milliseconds())); n != 1 || p[0].Revents&unix.POLLERR == 0 {
-		t.Errorf("poll: %d, %v, events %#x", n, err, p[0].Revents)
+	p := unix.PollFd{Fd: int32(s.FD()), Events: unix.POLLIN}
+	if n, err := calls.Poll(&p, int(long.Milliseconds())); n != 1 || p.Revents&unix.POLLERR == 0 {
+		t.Errorf("poll: %d, %v, events %#x", n, err, p.Revents)
 	}
 	if n := s.Receive(frames); n != 0 {
 		t.Errorf("%d frames of what is gone", n)

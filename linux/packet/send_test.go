@@ -11,6 +11,7 @@ import (
 	"github.com/linkseal/linkseal/bpf"
 	"github.com/linkseal/linkseal/linux/probe"
 	"github.com/linkseal/linkseal/linux/probe/probetest"
+	"github.com/linkseal/linkseal/tests/calls"
 )
 
 // Frames leave from where in the buffer they are, in order, batch by batch.
@@ -178,7 +179,7 @@ func TestDoesNotAllocate(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 16 {
-			if _, err := unix.Read(peer, buf); err != nil {
+			if _, err := calls.Read(peer, buf); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := unix.Write(peer, frame); err != nil {

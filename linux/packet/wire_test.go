@@ -14,6 +14,7 @@ import (
 	"github.com/linkseal/linkseal/linux/netns"
 	"github.com/linkseal/linkseal/linux/probe"
 	"github.com/linkseal/linkseal/linux/probe/probetest"
+	"github.com/linkseal/linkseal/tests/calls"
 )
 
 const (
@@ -135,7 +136,7 @@ func write(t testing.TB, fd int, frame []byte) {
 func expect(t testing.TB, fd int, want []byte) {
 	t.Helper()
 	buf := make([]byte, 10000)
-	n, err := unix.Read(fd, buf)
+	n, err := calls.Read(fd, buf)
 	if err != nil {
 		t.Fatalf("waiting for %.24x: %v", want, err)
 	}

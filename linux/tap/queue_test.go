@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/linkseal/linkseal/linux/link"
+	"github.com/linkseal/linkseal/tests/calls"
 )
 
 // patience is how long a test waits for what has to come.
@@ -197,7 +198,7 @@ func TestReadWrite(t *testing.T) {
 			if ok, err := q.Write(pieces); !ok || err != nil {
 				t.Errorf("write: %v, %v", ok, err)
 			}
-			if got, err = unix.Read(host, b); err != nil || !bytes.Equal(b[:got], f[HeaderLen:]) {
+			if got, err = calls.Read(host, b); err != nil || !bytes.Equal(b[:got], f[HeaderLen:]) {
 				t.Errorf("the host has %x, %v", b[:got], err)
 			}
 		}
@@ -209,7 +210,7 @@ func TestReadWrite(t *testing.T) {
 		if ok, err := q.Write(many); !ok || err != nil {
 			t.Errorf("%d pieces: %v, %v", len(many), ok, err)
 		}
-		if got, err := unix.Read(host, b); err != nil || got != len(frame(7))-HeaderLen+maxPieces-2 {
+		if got, err := calls.Read(host, b); err != nil || got != len(frame(7))-HeaderLen+maxPieces-2 {
 			t.Errorf("the host has %d octets, %v", got, err)
 		}
 		if ok, err := q.Write(append(many, []byte{0})); ok || err == nil || !strings.Contains(err.Error(), "at most 1024") {

@@ -15,6 +15,7 @@ import (
 	"github.com/linkseal/linkseal/linux/netns"
 	"github.com/linkseal/linkseal/linux/probe"
 	"github.com/linkseal/linkseal/linux/probe/probetest"
+	"github.com/linkseal/linkseal/tests/calls"
 )
 
 // patience is how long a test waits for what has to come.
@@ -153,15 +154,8 @@ func (w *testWire) send(t testing.TB, frame []byte) {
 	}
 }
 
-// read reads a frame at the peer: a read that has a time limit is not begun again by
-// itself after a signal.
-func (w *testWire) read(p []byte) (n int, err error) {
-	for {
-		if n, err = unix.Read(w.peer, p); !errors.Is(err, unix.EINTR) {
-			return n, err
-		}
-	}
-}
+// read reads a frame at the peer.
+func (w *testWire) read(p []byte) (n int, err error) { return calls.Read(w.peer, p) }
 
 // expect reads a frame at the peer.
 func (w *testWire) expect(t testing.TB, want []byte) {

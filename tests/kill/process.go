@@ -13,7 +13,7 @@ import (
 )
 
 // patience bounds the wait for an end.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // End ends a process with SIGKILL. It returns when the process has ended, and
 // with it the children that it had: the kernel ends a vault's helper with its

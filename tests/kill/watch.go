@@ -179,7 +179,11 @@ func (w *Watch) follow(stops int) error {
 			w.fault(err) // else it has ended meanwhile
 		}
 		r := response{id: n.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE}
-		if err := control(stops, unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&r)); err != nil && !errors.Is(err, unix.ENOENT) {
+		err = unix.EINTR // a signal may come while it waits for its turn
+		for errors.Is(err, unix.EINTR) {
+			err = control(stops, unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&r))
+		}
+		if err != nil && !errors.Is(err, unix.ENOENT) {
 			return fmt.Errorf("answer a stop: %w", err)
 		}
 	}

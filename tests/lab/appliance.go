@@ -173,7 +173,7 @@ func (a *Appliance) Kill() error { return a.end(context.Background(), syscall.SI
 
 // endsWithin is how long a daemon may take to end: it seals its keys, on a machine
 // that may do other things too.
-const endsWithin = 20 * time.Second
+const endsWithin = time.Minute
 
 // Stop ends the daemon with SIGTERM, and after some time with SIGKILL. One
 // that does not run is no error. It is one, here and of Kill, if a key is found

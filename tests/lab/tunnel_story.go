@@ -68,7 +68,7 @@ func (s *story) playTunnel(ctx context.Context, t Tunnel) error {
 	user := tunnels[0][0].Dataplane == string(plan.Userspace)
 	s.say("it is %s: %s", map[bool]string{true: "in user space", false: "the kernel's"}[user], tunnels[0][0].DataplaneReason)
 	s.say("secured: %s", suiteOf(tunnels[0][0]))
-	traffic, err := StartTraffic(s.west, s.east, pingEvery)
+	traffic, err := StartThrough(s.west, s.east, s.west.Address.Addr(), s.east.Address.Addr(), pingEvery)
 	if err != nil {
 		return err
 	}

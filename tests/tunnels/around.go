@@ -1,6 +1,7 @@
 package tunnels
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
@@ -151,8 +152,8 @@ func (p *pair) taken(t *testing.T, more func(string)) {
 	} {
 		var longest time.Duration
 		for range times(p.Suite, 50, 2) {
-			start := time.Now()
 			c.cut()
+			start := time.Now()
 			p.eventually(t, c.what+" to be back", c.back)
 			longest = max(longest, time.Since(start))
 			more("without " + c.what)
@@ -183,12 +184,11 @@ func ruled(t *testing.T, h *route.Handle) bool {
 // tunnel is the first one of an appliance, as its status tells.
 func (p *pair) tunnel(t *testing.T, a *lab.Appliance) status.Tunnel {
 	t.Helper()
-	all, err := a.Tunnels(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), p.Patience)
+	defer cancel()
+	all, err := lab.WaitTunnels(ctx, a.Name+"'s word", func(status.Tunnel) bool { return true }, a)
 	check(t, err)
-	if len(all) == 0 {
-		t.Fatalf("%s tells of no tunnel", a.Name)
-	}
-	return all[0]
+	return all[0][0]
 }
 
 // nft runs nft(8) at an appliance.

@@ -105,6 +105,9 @@ func (s Suite) Clear(t *testing.T) {
 	})
 	site, other := p.west.Site(0), p.east.Site(0)
 	in := heard(t, p.west, site, arriving)
+	// Its neighbour is known throughout: what ARP drops while the tunnel is cut would
+	// be sent, and never come to the filter.
+	ip(t, p.west, "neighbor replace "+p.east.Under.String()+" lladdr "+p.east.MAC.String()+" dev "+lab.Device)
 	ip(t, p.west, "route add "+other.String()+" via "+p.east.Under.String()+" dev "+lab.Device)
 	ip(t, p.west, "rule add pref 100 ipproto udp dport 9 lookup main")
 	injected := inject(t, p.west, lab.ClearPacket(p.east.MAC, p.west.MAC, site, other, byMistake))

@@ -88,12 +88,11 @@ func (p *pair) secured(t *testing.T) [][]status.Tunnel {
 // space names its own.
 func (p *pair) member(t *testing.T, n int) string {
 	t.Helper()
-	all, err := p.west.Tunnels(t.Context())
-	check(t, err)
-	if len(all) == 0 || len(all[0].Members) <= n {
-		t.Fatalf("west tells of no member %d: %+v", n, all)
+	first := p.tunnel(t, p.west)
+	if len(first.Members) <= n {
+		t.Fatalf("west tells of no member %d: %+v", n, first)
 	}
-	return all[0].Members[n].Interface
+	return first.Members[n].Interface
 }
 
 // wait is lab.WaitTunnels of both ends that ends the test. Both have all tunnels
@@ -115,7 +114,7 @@ func (p *pair) wait(t *testing.T, what string, ok func(status.Tunnel) bool) [][]
 // traffic starts a stream of datagrams through tunnel n, from site to site.
 func (p *pair) traffic(t *testing.T, n int, every time.Duration) *lab.Traffic {
 	t.Helper()
-	x, err := lab.StartBetween(p.west, p.east, p.west.Site(n), p.east.Site(n), every)
+	x, err := lab.StartThrough(p.west, p.east, p.west.Site(n), p.east.Site(n), every)
 	check(t, err)
 	t.Cleanup(func() { x.Stop() })
 	return x
@@ -174,7 +173,7 @@ func (p *pair) rotate(t *testing.T) (id, said string) {
 	check(t, err)
 	told := make(chan string, 1)
 	failed := make(chan error, 1)
-	ctx, cancel := context.WithTimeout(t.Context(), p.Patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*p.Patience) // it waits for many things
 	defer cancel()
 	go func() {
 		out, errs, st, err := p.west.Verb(ctx, "rotate", "hub1", "--config", p.west.ConfigFile())

@@ -3,6 +3,7 @@ package userspace
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,13 +30,12 @@ func accountsOf(s status.Port, direction string) (by map[string][2]uint64, sum [
 // all that there was, and nothing was in clear. What is ended is on the disk.
 func TestAccounts(t *testing.T) {
 	t.Parallel()
-	p := newPair(t, lab.Options{}, lab.Port{MKA: "hello: 1s, life: 3s, rekey: 4s"})
+	p := newPair(t, lab.Options{}, lab.Port{MKA: "hello: 1s, life: 6s, rekey: 6s"})
 	p.start(t)
 	d := sendDatagrams(t, inside(p.west), inside(p.east), 500)
 	d.flow(t, 100)
 	eventually(t, "two keys to have gone under traffic", func() bool {
-		s, err := p.west.Status(t.Context())
-		check(t, err)
+		s := said(t, p.west)
 		n := 0
 		for _, a := range s.Accounts {
 			if a.Direction == account.Egress && a.To != nil {
@@ -46,10 +46,7 @@ func TestAccounts(t *testing.T) {
 	})
 	d.end()
 	agree := func() string {
-		west, err := p.west.Status(t.Context())
-		check(t, err)
-		east, err := p.east.Status(t.Context())
-		check(t, err)
+		west, east := said(t, p.west), said(t, p.east)
 		out, all := accountsOf(west, account.Egress)
 		in, _ := accountsOf(east, account.Ingress)
 		total := [2]uint64{west.Filter["egress_macsec_packets"], west.Filter["egress_macsec_octets"]}
@@ -75,15 +72,14 @@ func TestAccounts(t *testing.T) {
 	if !strings.Contains(text, " left encrypted under key ") || !strings.Contains(text, ", and 0 in clear") {
 		t.Errorf("status does not state it:\n%s", text)
 	}
-	kept, err := os.ReadFile(filepath.Join(p.west.State(), "accounts", "link1", "ended.json"))
-	check(t, err)
-	s, err := p.west.Status(t.Context())
-	check(t, err)
-	for _, a := range s.Accounts {
-		if a.To != nil && !strings.Contains(string(kept), a.Key) {
-			t.Errorf("the account of key %s is not on the disk", a.Key)
-		}
-	}
+	s := said(t, p.west)
+	eventually(t, "the accounts of all keys that are gone to be on the disk", func() bool {
+		kept, err := os.ReadFile(filepath.Join(p.west.State(), "accounts", "link1", "ended.json"))
+		check(t, err)
+		return !slices.ContainsFunc(s.Accounts, func(a account.Account) bool {
+			return a.To != nil && !strings.Contains(string(kept), a.Key)
+		})
+	})
 	out, _ := accountsOf(s, account.Egress)
 	figure(t, "%d keys, %d frames: both ends count the same under each; %s", len(out), s.Filter["egress_macsec_packets"], s.PortIO)
 }

@@ -18,7 +18,7 @@ import (
 // again, without another SAK.
 func TestFilterTaken(t *testing.T) {
 	t.Parallel()
-	p := newPair(t, lab.Options{}, lab.Port{})
+	p := newPair(t, lab.Options{}, lab.Port{MKA: steady})
 	tx := p.start(t)[0].Tx
 	d := sendDatagrams(t, inside(p.west), inside(p.east), 200)
 	d.flow(t, 20)

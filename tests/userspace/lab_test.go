@@ -39,7 +39,7 @@ func TestLab(t *testing.T) {
 func playLab(t *testing.T, args, want []string) {
 	t.Helper()
 	dir := t.TempDir()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, linkseal(t), append([]string{"lab"}, args...)...)
 	cmd.Env = append(os.Environ(), "TMPDIR="+dir)

@@ -103,6 +103,8 @@ func (m *mallory) account(f []byte) {
 
 // twice is how many frames were acceptable more than once.
 func (m *mallory) twice() (n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	for _, times := range m.owed {
 		if times > 1 {
 			n++

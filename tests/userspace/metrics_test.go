@@ -21,7 +21,7 @@ import (
 // or start; "": nowhere.
 func (p *pair) listen(t *testing.T, a *lab.Appliance, at string) {
 	t.Helper()
-	check(t, p.configure(lab.Port{}))
+	check(t, p.configure(lab.Port{MKA: steady}))
 	if at == "" {
 		return
 	}
@@ -57,7 +57,7 @@ func scrape(from *lab.Appliance, at string) (page string, err error) {
 // where another is, and takes them away; the traffic knows nothing of it.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
-	p := newPair(t, lab.Options{}, lab.Port{})
+	p := newPair(t, lab.Options{}, lab.Port{MKA: steady})
 	at, taken := p.west.Address.Addr().String()+":9469", p.west.Address.Addr().String()+":9470"
 	p.listen(t, p.west, at)
 	p.start(t)
@@ -66,8 +66,7 @@ func TestMetrics(t *testing.T) {
 	first := d.now()
 	sci := "" // west's
 	endpoint := func() *status.Metrics {
-		s, err := status.NewClient(p.west.Socket()).Status(t.Context())
-		check(t, err)
+		s := whole(t, p.west)
 		if s.Ports[0].State != status.Secured {
 			t.Errorf("the port is %s: %s", s.Ports[0].State, s.Ports[0].UnsecuredReason)
 		}

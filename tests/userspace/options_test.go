@@ -82,7 +82,7 @@ func TestOptions(t *testing.T) {
 		{name: "no SCI", p: lab.Port{Extra: []string{"send_sci: false"}}},
 		{name: "replay window 0", p: lab.Port{Extra: []string{"replay_window: 0"}}},
 		{name: "replay window 64", p: lab.Port{Cipher: "gcm-aes-xpn-128", Extra: []string{"replay_window: 64"}}},
-		{name: "delay protection", p: lab.Port{MKA: "hello: 500ms", Extra: []string{"replay_window: 0"}}},
+		{name: "delay protection", p: lab.Port{MKA: "hello: 500ms, " + steady, Extra: []string{"replay_window: 0"}}},
 		{name: "jumbo", o: lab.Options{MTU: 9032}, p: lab.Port{Extra: []string{"mtu: 9000"}}, io: "packet socket"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -16,13 +16,13 @@ import (
 // interface.
 func TestReload(t *testing.T) {
 	t.Parallel()
-	p := newPair(t, lab.Options{}, lab.Port{})
+	p := newPair(t, lab.Options{}, lab.Port{MKA: steady})
 	tx := p.start(t)[0].Tx
 	index := tap(t, p.west).Index
 	d := sendDatagrams(t, inside(p.west), inside(p.east), 500)
 	d.flow(t, 50)
 	for round, extra := range [][]string{{"replay_window: 0"}, {"replay_window: 64", "send_sci: false"}, {"replay_window: 100000"}, nil, {"mtu: 1400"}} {
-		check(t, p.configure(lab.Port{Extra: extra}))
+		check(t, p.configure(lab.Port{MKA: steady, Extra: extra}))
 		for _, a := range p.both() {
 			check(t, a.Signal(unix.SIGHUP))
 		}
@@ -57,7 +57,7 @@ func TestReload(t *testing.T) {
 // sockets where frames are too long for AF_XDP, and back.
 func TestDeviceMTU(t *testing.T) {
 	t.Parallel()
-	p := newPair(t, lab.Options{MTU: 9032}, lab.Port{Extra: []string{"mtu: 1500"}})
+	p := newPair(t, lab.Options{MTU: 9032}, lab.Port{MKA: steady, Extra: []string{"mtu: 1500"}})
 	watch := sealed(t, p)
 	p.start(t)
 	index := tap(t, p.west).Index
@@ -74,7 +74,7 @@ func TestDeviceMTU(t *testing.T) {
 		carries(t, p.west, p.east)
 		bulk(t, p.west, p.east)
 	}
-	check(t, p.configure(lab.Port{Extra: []string{"mtu: 9000"}}))
+	check(t, p.configure(lab.Port{MKA: steady, Extra: []string{"mtu: 9000"}}))
 	for _, a := range p.both() {
 		check(t, a.Signal(unix.SIGHUP))
 		eventually(t, "the interface's MTU", func() bool { return tap(t, a).MTU == 9000 })

@@ -76,7 +76,7 @@ func (p *pair) bring(t *testing.T) {
 // the daemon killed while it waits for the peer, and the verb run again.
 func TestRotateVerb(t *testing.T) {
 	t.Parallel()
-	p := newPair(t, lab.Options{}, lab.Port{})
+	p := newPair(t, lab.Options{}, lab.Port{MKA: steady})
 	p.start(t)
 	udp := sendDatagrams(t, inside(p.west), inside(p.east), 200)
 	udp.flow(t, 100)

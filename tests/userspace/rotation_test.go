@@ -93,8 +93,8 @@ func TestRotation(t *testing.T) {
 // A SAK is rekeyed by its age. It counts when both ends have encoded with it,
 // both encode with a later one, and it is gone from both.
 func testRekey(t *testing.T) {
-	l := newLoad(t, "hello: 1s, life: 3s, rekey: 3s")
-	want := times(100, 5)
+	l := newLoad(t, "hello: 1s, life: 6s, rekey: 6s")
+	want := times(100, 3)
 	var seen [2][]string // the keys that each end encoded with
 	gone := 0
 	before := time.Now()
@@ -104,8 +104,7 @@ func testRekey(t *testing.T) {
 		}
 		var keys [2][]string // installed
 		for i, a := range l.both() {
-			s, err := a.Status(t.Context())
-			check(t, err)
+			s := said(t, a)
 			if s.State != status.Secured || s.Tx == nil {
 				t.Fatalf("%s: %s %s", a.Name, s.State, s.UnsecuredReason)
 			}
@@ -136,7 +135,7 @@ func testRekey(t *testing.T) {
 // one staying until the new one carries the traffic or not. It counts when both
 // ends encode under the new CKN and nothing of the old is left.
 func testRollover(t *testing.T) {
-	l := newLoad(t, "")
+	l := newLoad(t, steady)
 	want := times(100, 5)
 	for round := range want {
 		first, second := l.west, l.east

@@ -24,7 +24,7 @@ func class(s status.Port, name, direction string) status.Traffic {
 // loses no count of a class that stays.
 func TestTags(t *testing.T) {
 	t.Parallel()
-	port := func(rules string) lab.Port { return lab.Port{Extra: []string{"tags: [" + rules + "]"}} }
+	port := func(rules string) lab.Port { return lab.Port{MKA: steady, Extra: []string{"tags: [" + rules + "]"}} }
 	const udp, tcp = "{name: udp, direction: both, protocol: udp}", "{name: tcp, direction: both, protocol: tcp, set: {priority: 5}}"
 	p := newPair(t, lab.Options{}, port(udp+", "+tcp))
 	p.start(t)

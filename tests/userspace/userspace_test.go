@@ -162,6 +162,28 @@ func wait(t *testing.T, what string, ok func(status.Port) bool, appliances ...*l
 	return ports
 }
 
+// said is what an appliance says of its port. It is asked again if it does not
+// answer: a machine that does other things may keep it for long.
+func said(t *testing.T, a *lab.Appliance) status.Port {
+	t.Helper()
+	return wait(t, a.Name+"'s word", func(status.Port) bool { return true }, a)[0]
+}
+
+// whole is said of all that it is.
+func whole(t *testing.T, a *lab.Appliance) (s status.Status) {
+	t.Helper()
+	eventually(t, a.Name+"'s word", func() (ok bool) {
+		var err error
+		s, err = status.NewClient(a.Socket()).Status(t.Context())
+		return err == nil
+	})
+	return s
+}
+
+// steady has no peer expire where it is not what a test is about: a machine that
+// does other things may hold up a daemon for seconds.
+const steady = "life: 30s"
+
 // eventually polls until ok, for what no appliance tells.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()

@@ -43,8 +43,7 @@ func (v *vaulted) put(t *testing.T) {
 // keychain asks an appliance for its keychain.
 func keychain(t *testing.T, a *lab.Appliance) status.Keychain {
 	t.Helper()
-	s, err := status.NewClient(a.Socket()).Status(t.Context())
-	check(t, err)
+	s := whole(t, a)
 	if len(s.Keychains) != 1 || s.Keychains[0].Vault == nil {
 		t.Fatalf("%s: keychains %+v", a.Name, s.Keychains)
 	}
@@ -72,7 +71,7 @@ func (v *vaulted) faulty(t *testing.T, polls uint64) {
 // Between two, the SAK is rekeyed by its age.
 func TestVaultRotation(t *testing.T) {
 	const rate = 5000
-	v := newVaulted(t, lab.Port{Cipher: "gcm-aes-xpn-256", MKA: "hello: 1s, life: 3s, rekey: 6s"})
+	v := newVaulted(t, lab.Port{Cipher: "gcm-aes-xpn-256", MKA: "hello: 1s, life: 6s, rekey: 6s"})
 	unwatched := sealed(t, v.pair)
 	v.start(t)
 	udp := sendDatagrams(t, inside(v.west), inside(v.east), rate)
@@ -108,7 +107,7 @@ func TestVaultRotation(t *testing.T) {
 // Whatever the vault does, the link stays secured and passes everything; it is
 // told once; and what the vault has meanwhile is taken when it is well again.
 func TestVaultFaults(t *testing.T) {
-	v := newVaulted(t, lab.Port{})
+	v := newVaulted(t, lab.Port{MKA: steady})
 	v.start(t)
 	udp := sendDatagrams(t, inside(v.west), inside(v.east), 200)
 	udp.flow(t, 20)

@@ -153,7 +153,7 @@ func TestRemoveUnanswered(t *testing.T) {
 	c := f.charon()
 	c.owed["hub1"] = nil
 	d, err := took(func() error { return c.settle(c.p.Client, "hub1") })
-	if err != nil || d < removePatience || d > removeTime {
+	if err != nil || d < removePatience || d > 3*removeTime {
 		t.Errorf("it took %v, %v", d, err)
 	}
 	f.mu.Lock()
@@ -193,7 +193,7 @@ func TestRemoveHang(t *testing.T) {
 		defer f.mu.Unlock()
 		return f.asked["get-shared"] > 0
 	})
-	for i, most := range []time.Duration{removeTime + closePatience + time.Second, closePatience + time.Second} {
+	for i, most := range []time.Duration{3 * (removeTime + closePatience), removeTime} {
 		if d, err := took(tunnels[i].Remove); err == nil || d > most {
 			t.Errorf("removal %d took %v, %v", i+1, d, err)
 		}

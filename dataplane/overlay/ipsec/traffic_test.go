@@ -107,15 +107,17 @@ func (f *flow) end() (sent uint64, lost []uint64) {
 	default:
 		close(f.quit)
 		f.sends.Wait()
-		deadline := time.Now().Add(3 * time.Second)
-		for time.Now().Before(deadline) {
+		arrived := func() uint64 {
 			f.mu.Lock()
-			all := uint64(len(f.got)) == f.sent.Load()
-			f.mu.Unlock()
-			if all {
-				break
-			}
+			defer f.mu.Unlock()
+			return uint64(len(f.got))
+		}
+		const silence = 10 * time.Second
+		for last, came := arrived(), time.Now(); last < f.sent.Load() && time.Since(came) < silence; {
 			time.Sleep(10 * time.Millisecond)
+			if now := arrived(); now != last {
+				last, came = now, time.Now()
+			}
 		}
 		f.in.Close()
 		f.out.Close()

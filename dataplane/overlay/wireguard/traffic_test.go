@@ -115,12 +115,11 @@ func (s *stream) end(t testing.TB) (sent, lost uint64) {
 	t.Helper()
 	close(s.stop)
 	<-s.stopped
-	for last, still := s.arrived(), 0; still < 10; {
+	const silence = 10 * time.Second
+	for last, came := s.arrived(), time.Now(); last < s.sent && time.Since(came) < silence; {
 		time.Sleep(20 * time.Millisecond)
 		if now := s.arrived(); now != last {
-			last, still = now, 0
-		} else {
-			still++
+			last, came = now, time.Now()
 		}
 	}
 	s.to.Close()

@@ -125,6 +125,7 @@ func (s *stream) run(t testing.TB, octets int, stop <-chan struct{}) (n int) {
 				return
 			default:
 			}
+			s.from.SetWriteDeadline(time.Now().Add(patience))
 			w, err := s.from.Write(words(total, 1<<15))
 			if total += w; err != nil {
 				t.Error(err)
@@ -134,6 +135,7 @@ func (s *stream) run(t testing.TB, octets int, stop <-chan struct{}) (n int) {
 	}()
 	buf := make([]byte, 1<<15)
 	for {
+		s.to.SetReadDeadline(time.Now().Add(patience))
 		m, err := io.ReadFull(s.to, buf)
 		if !bytes.Equal(buf[:m], words(n, m)) {
 			t.Errorf("the stream is another after %d octets", n)

@@ -155,6 +155,8 @@ func TestCloseUnderTraffic(t *testing.T) {
 						case <-stop:
 							return
 						default: // what the interface does not take is lost
+							ca.SetDeadline(time.Now().Add(patience))
+							cb.SetDeadline(time.Now().Add(patience))
 							_, _ = ca.WriteToUDPAddrPort(b, addrPort(cb))
 							_, _ = cb.WriteToUDPAddrPort(b, addrPort(ca))
 						}
