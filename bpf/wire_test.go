@@ -171,6 +171,7 @@ func (s *station) send(t testing.TB, frame []byte) {
 		if !errors.Is(err, unix.ENOBUFS) || time.Now().After(late) {
 			t.Fatal(err)
 		}
+		time.Sleep(time.Millisecond)
 	}
 }
 

@@ -1,6 +1,6 @@
-// Package calls has the system calls of tests that wait with a time limit of the
-// socket's: such a one the kernel does not begin again after a signal (signal(7)),
-// and the Go runtime sends its threads some.
+// Package calls has the system calls of tests that wait with a time limit, their own
+// or the socket's: such a one the kernel does not begin again after a signal
+// (signal(7)), and the Go runtime sends its threads some.
 package calls
 
 import (

@@ -175,16 +175,21 @@ func (w *Watch) follow(stops int) error {
 			}
 			continue
 		}
-		if err != nil && control(stops, unix.SECCOMP_IOCTL_NOTIF_ID_VALID, unsafe.Pointer(&n.id)) == nil {
+		if err != nil && uninterrupted(stops, unix.SECCOMP_IOCTL_NOTIF_ID_VALID, unsafe.Pointer(&n.id)) == nil {
 			w.fault(err) // else it has ended meanwhile
 		}
 		r := response{id: n.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE}
-		err = unix.EINTR // a signal may come while it waits for its turn
-		for errors.Is(err, unix.EINTR) {
-			err = control(stops, unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&r))
-		}
-		if err != nil && !errors.Is(err, unix.ENOENT) {
+		if err := uninterrupted(stops, unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&r)); err != nil && !errors.Is(err, unix.ENOENT) {
 			return fmt.Errorf("answer a stop: %w", err)
+		}
+	}
+}
+
+// uninterrupted is control of what a signal ends while it waits for its turn.
+func uninterrupted(fd int, request uintptr, arg unsafe.Pointer) error {
+	for {
+		if err := control(fd, request, arg); !errors.Is(err, unix.EINTR) {
+			return err
 		}
 	}
 }

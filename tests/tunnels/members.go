@@ -12,7 +12,7 @@ import (
 
 const (
 	memberCount = 4
-	flowCount   = 128 // that one member of four has over 40 % by chance: once in 10,000 times
+	flowCount   = 128 // that one member of four has over 40 % by chance: once in 3,000 times
 	// share is the most of the flows that one of the members may have.
 	share = 0.40
 	// probeEvery is of each member; it is not live after lab.ProbesLost of them.
@@ -85,6 +85,14 @@ func (s Suite) Members(t *testing.T) {
 	for range flowCount {
 		streams = append(streams, p.traffic(t, 0, 100*time.Millisecond))
 	}
+	// All at once: each waits for what it has lost.
+	t.Cleanup(func() {
+		var all sync.WaitGroup
+		for _, x := range streams {
+			all.Go(func() { x.Stop() })
+		}
+		all.Wait()
+	})
 	answered := func() (least uint64) {
 		least = ^uint64(0)
 		for _, x := range streams {

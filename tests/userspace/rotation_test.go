@@ -71,8 +71,7 @@ func (l *load) judge(t *testing.T, what string) {
 	}
 	l.sealed()
 	for _, a := range l.both() {
-		s, err := a.Status(t.Context())
-		check(t, err)
+		s := said(t, a)
 		for _, name := range []string{"in_pkts_not_valid", "in_pkts_late", "in_pkts_delayed", "in_pkts_not_using_sa", "in_pkts_bad_tag", "in_pkts_no_sci", "in_pkts_no_tag"} {
 			if n := s.Counters[name]; n > 0 {
 				t.Errorf("%s: %s: %s %d", what, a.Name, name, n)

@@ -80,8 +80,8 @@ func TestCertificates(t *testing.T) {
 						}
 						return
 					}
-					tried := 0 // before it was told: another follows after a second
-					waitFor(t, 15*time.Second, "a problem is named", func() bool { tried = attempts(s); return s.View().Problem != "" })
+					tried, before := 0, 0 // a second after the first another follows
+					waitFor(t, 15*time.Second, "a problem is named", func() bool { before, tried = tried, attempts(s); return s.View().Problem != "" })
 					v := s.View()
 					t.Logf("%s; %s", v.Problem, v.Remedy)
 					for _, part := range want {
@@ -92,7 +92,7 @@ func TestCertificates(t *testing.T) {
 					if v.State == overlay.Secured {
 						t.Error("it is secured")
 					}
-					if role == "initiator" && tried > 1 {
+					if role == "initiator" && before > 0 && tried > 1 {
 						t.Errorf("it took %d attempts", tried)
 					}
 				})

@@ -96,39 +96,49 @@ func flood(t *testing.T, from *netns.NS, src string, to *netns.NS, dst string, e
 			}
 		}
 	})
-	t.Cleanup(func() { f.end() })
+	t.Cleanup(f.close)
 	return f
 }
 
 // end stops the flow and returns how many were sent and which did not come.
 func (f *flow) end() (sent uint64, lost []uint64) {
-	select {
-	case <-f.quit:
-	default:
-		close(f.quit)
-		f.sends.Wait()
-		arrived := func() uint64 {
-			f.mu.Lock()
-			defer f.mu.Unlock()
-			return uint64(len(f.got))
-		}
-		const silence = 10 * time.Second
-		for last, came := arrived(), time.Now(); last < f.sent.Load() && time.Since(came) < silence; {
-			time.Sleep(10 * time.Millisecond)
-			if now := arrived(); now != last {
-				last, came = now, time.Now()
-			}
-		}
-		f.in.Close()
-		f.out.Close()
-		f.wg.Wait()
+	f.quiet()
+	arrived := func() uint64 {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return uint64(len(f.got))
 	}
+	const silence = 10 * time.Second
+	for last, came := arrived(), time.Now(); last < f.sent.Load() && time.Since(came) < silence; {
+		time.Sleep(10 * time.Millisecond)
+		if now := arrived(); now != last {
+			last, came = now, time.Now()
+		}
+	}
+	f.close()
 	for n := range f.sent.Load() {
 		if !f.got[n] {
 			lost = append(lost, n)
 		}
 	}
 	return f.sent.Load(), lost
+}
+
+// quiet sends no more.
+func (f *flow) quiet() {
+	select {
+	case <-f.quit:
+	default:
+		close(f.quit)
+	}
+	f.sends.Wait()
+}
+
+func (f *flow) close() {
+	f.quiet()
+	f.in.Close()
+	f.out.Close()
+	f.wg.Wait()
 }
 
 // both floods both ways through the tunnel, whose interfaces are given.
