@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -155,13 +156,16 @@ func (m *Machine) daemon(ctx context.Context, f *Facts) {
 	}
 }
 
+// why is a state and what is said of it, each once: one that is down for good is
+// unsecured for the same reason.
 func why(state string, more ...string) string {
+	all := []string{state}
 	for _, m := range more {
-		if m != "" {
-			state += "; " + m
+		if m != "" && !slices.Contains(all, m) {
+			all = append(all, m)
 		}
 	}
-	return state
+	return strings.Join(all, "; ")
 }
 
 // Before is what is now, for the record of an install; version, from and slot are

@@ -66,7 +66,8 @@ func units(failed, active string) func(context.Context, ...string) (string, erro
 
 func TestLook(t *testing.T) {
 	m := machine(t, &status.Status{
-		Ports:   []status.Port{{Name: "link1", State: status.Secured}, {Name: "link2", State: status.Unsecured, UnsecuredReason: "no peer is live"}},
+		Ports:   []status.Port{{Name: "link1", State: status.Secured}, {Name: "link2", State: status.Unsecured, UnsecuredReason: "no peer is live"},
+			{Name: "link3", State: status.Down, Problem: "no MACsec", UnsecuredReason: "no MACsec"}},
 		Tunnels: []status.Tunnel{{Name: "hub1", State: status.Down, Problem: "no route"}},
 	})
 	f := m.Look(t.Context())
@@ -76,7 +77,7 @@ func TestLook(t *testing.T) {
 	if !slices.Equal(f.Ports, []string{"link1", "link2"}) || !slices.Equal(f.SecuredPorts, []string{"link1"}) || f.SecuredTunnels != nil {
 		t.Errorf("%+v", f)
 	}
-	if f.Problems["port link2"] != "unsecured; no peer is live" || f.Problems["tunnel hub1"] != "down; no route" {
+	if f.Problems["port link2"] != "unsecured; no peer is live" || f.Problems["port link3"] != "down; no MACsec" || f.Problems["tunnel hub1"] != "down; no route" {
 		t.Errorf("%q", f.Problems)
 	}
 	if left, err := os.ReadDir(m.State); err != nil || len(left) > 0 {
