@@ -66,7 +66,7 @@ func units(failed, active string) func(context.Context, ...string) (string, erro
 
 func TestLook(t *testing.T) {
 	m := machine(t, &status.Status{
-		Ports:   []status.Port{{Name: "link1", State: status.Secured}, {Name: "link2", State: status.Unsecured, UnsecuredReason: "no peer is live"},
+		Ports: []status.Port{{Name: "link1", State: status.Secured}, {Name: "link2", State: status.Unsecured, UnsecuredReason: "no peer is live"},
 			{Name: "link3", State: status.Down, Problem: "no MACsec", UnsecuredReason: "no MACsec"}},
 		Tunnels: []status.Tunnel{{Name: "hub1", State: status.Down, Problem: "no route"}},
 	})
