@@ -1,6 +1,6 @@
-// Package calls has the system calls of tests that wait with a time limit, their own
-// or the socket's: such a one the kernel does not begin again after a signal
-// (signal(7)), and the Go runtime sends its threads some.
+// Package calls has the system calls of tests that the kernel does not begin again
+// after a signal, as those that wait with a time limit, their own or the socket's
+// (signal(7)): the Go runtime sends its threads some.
 package calls
 
 import (
@@ -11,13 +11,13 @@ import (
 
 // Read is read(2).
 func Read(fd int, p []byte) (n int, err error) {
-	err = again(func() error { n, err = unix.Read(fd, p); return err })
+	err = Again(func() error { n, err = unix.Read(fd, p); return err })
 	return n, err
 }
 
 // Recvfrom is recvfrom(2) without flags.
 func Recvfrom(fd int, p []byte) (n int, from unix.Sockaddr, err error) {
-	err = again(func() error { n, from, err = unix.Recvfrom(fd, p, 0); return err })
+	err = Again(func() error { n, from, err = unix.Recvfrom(fd, p, 0); return err })
 	return n, from, err
 }
 
@@ -25,12 +25,13 @@ func Recvfrom(fd int, p []byte) (n int, from unix.Sockaddr, err error) {
 // signal cuts off.
 func Poll(fd *unix.PollFd, timeout int) (n int, err error) {
 	all := []unix.PollFd{*fd}
-	err = again(func() error { n, err = unix.Poll(all, timeout); return err })
+	err = Again(func() error { n, err = unix.Poll(all, timeout); return err })
 	*fd = all[0]
 	return n, err
 }
 
-func again(call func() error) error {
+// Again makes a call until no signal has cut it off.
+func Again(call func() error) error {
 	for {
 		if err := call(); !errors.Is(err, unix.EINTR) {
 			return err

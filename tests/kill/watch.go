@@ -12,6 +12,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/linkseal/linkseal/tests/calls"
 )
 
 // Step is a system call that changes files, at which its process is held.
@@ -187,11 +189,7 @@ func (w *Watch) follow(stops int) error {
 
 // uninterrupted is control of what a signal ends while it waits for its turn.
 func uninterrupted(fd int, request uintptr, arg unsafe.Pointer) error {
-	for {
-		if err := control(fd, request, arg); !errors.Is(err, unix.EINTR) {
-			return err
-		}
-	}
+	return calls.Again(func() error { return control(fd, request, arg) })
 }
 
 func control(fd int, request uintptr, arg unsafe.Pointer) error {
