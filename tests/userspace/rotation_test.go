@@ -93,7 +93,7 @@ func TestRotation(t *testing.T) {
 // both encode with a later one, and it is gone from both.
 func testRekey(t *testing.T) {
 	l := newLoad(t, "hello: 1s, life: 6s, rekey: 6s")
-	want := times(100, 3)
+	want := times(100, 5)
 	var seen [2][]string // the keys that each end encoded with
 	gone := 0
 	before := time.Now()
