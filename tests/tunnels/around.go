@@ -152,8 +152,8 @@ func (p *pair) taken(t *testing.T, more func(string)) {
 	} {
 		var longest time.Duration
 		for range times(p.Suite, 50, 2) {
-			c.cut()
 			start := time.Now()
+			c.cut()
 			p.eventually(t, c.what+" to be back", c.back)
 			longest = max(longest, time.Since(start))
 			more("without " + c.what)

@@ -109,7 +109,12 @@ func (s Suite) Members(t *testing.T) {
 			by = append(by, x.Count().Answered+5)
 		}
 		p.eventually(t, "answers to all flows again", func() bool {
-			return !slices.ContainsFunc(streams, func(x *lab.Traffic) bool { return x.Count().Answered < by[slices.Index(streams, x)] })
+			for i, x := range streams {
+				if x.Count().Answered < by[i] {
+					return false
+				}
+			}
+			return true
 		})
 	}
 	before := where.of(streams)
