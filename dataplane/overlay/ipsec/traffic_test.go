@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/linkseal/linkseal/dataplane/overlay/overlaytest"
 	"github.com/linkseal/linkseal/linux/netns"
 )
 
@@ -103,18 +104,11 @@ func flood(t *testing.T, from *netns.NS, src string, to *netns.NS, dst string, e
 // end stops the flow and returns how many were sent and which did not come.
 func (f *flow) end() (sent uint64, lost []uint64) {
 	f.quiet()
-	arrived := func() uint64 {
+	overlaytest.Drain(f.sent.Load(), func() uint64 {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		return uint64(len(f.got))
-	}
-	const silence = 10 * time.Second
-	for last, came := arrived(), time.Now(); last < f.sent.Load() && time.Since(came) < silence; {
-		time.Sleep(10 * time.Millisecond)
-		if now := arrived(); now != last {
-			last, came = now, time.Now()
-		}
-	}
+	})
 	f.close()
 	for n := range f.sent.Load() {
 		if !f.got[n] {

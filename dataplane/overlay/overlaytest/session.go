@@ -1,5 +1,6 @@
-// Package overlaytest has a tunnel's Session that encrypts nothing: it records
-// what it is told, and is as a test says.
+// Package overlaytest has what tests of tunnels share: a Session that encrypts
+// nothing, records what it is told, and is as a test says; and the wait for what is
+// under way.
 package overlaytest
 
 import (

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/linkseal/linkseal/dataplane/overlay/overlaytest"
 )
 
 // stream is datagrams from one host to the other, inside the
@@ -115,13 +117,7 @@ func (s *stream) end(t testing.TB) (sent, lost uint64) {
 	t.Helper()
 	close(s.stop)
 	<-s.stopped
-	const silence = 10 * time.Second
-	for last, came := s.arrived(), time.Now(); last < s.sent && time.Since(came) < silence; {
-		time.Sleep(20 * time.Millisecond)
-		if now := s.arrived(); now != last {
-			last, came = now, time.Now()
-		}
-	}
+	overlaytest.Drain(s.sent, s.arrived)
 	s.to.Close()
 	s.all.Wait()
 	s.from.Close()
